@@ -1,0 +1,4 @@
+//! stub
+pub mod probe;
+pub mod source;
+pub mod table;

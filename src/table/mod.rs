@@ -1,0 +1,20 @@
+//! The one noun of the house: a named table with typed columns and rows at one instant.
+//!
+//! Probes, external tools and recordings all produce a [`Table`]; the screen, the session and
+//! every export take one. Nothing here reads a clock, a file or a terminal.
+
+mod batch;
+mod clean;
+mod column;
+mod frame;
+mod schema;
+mod sort;
+mod value;
+
+pub use batch::{Sample, Table, TableDef};
+pub use clean::{Clean, clean, is_clean};
+pub use column::{Column, Get, Kind, Type, Unit};
+pub use frame::{Frame, Join, row_keys};
+pub use schema::{Field, From, Nature, Schema};
+pub use sort::{Order, sort_rows};
+pub use value::Value;
