@@ -12,7 +12,7 @@ use super::sweep::Record;
 use crate::table::Clean;
 
 /// The pid of a socket that no process holds.
-const NOBODY: u32 = u32::MAX;
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// Who holds a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub(super) struct Sockets {
     shared: HashMap<u32, Vec<Owner>, RandomState>,
     /// Rows that had several holders in the sweep before.
     was_shared: HashSet<u32, RandomState>,
+    /// Who listens, by network namespace and port.
+    listeners: HashMap<(u32, u32), Owner, RandomState>,
     sweep: u32,
     /// Where the next record is expected: sweeps come in the same order.
     next: usize,
@@ -108,6 +110,11 @@ impl Sockets {
     /// The row of this socket.
     pub fn row(&self, cookie: u64) -> Option<&NetRow> {
         self.index.get(&cookie).map(|&i| &self.rows[i as usize])
+    }
+
+    /// Who listens on this port, if anybody does.
+    pub fn listener(&self, netns: u32, port: u32) -> Option<Owner> {
+        self.listeners.get(&(netns, port)).copied().filter(|o| o.pid != NOBODY)
     }
 
     /// Starts a sweep.
@@ -306,12 +313,12 @@ impl Sockets {
         if fresh.is_empty() {
             return;
         }
-        let listeners: HashSet<(u32, u32), RandomState> = self
-            .rows
-            .iter()
-            .filter(|r| r.tcp.is_some() && r.sock.state == state::LISTEN)
-            .map(|r| (r.sock.netns, r.sock.sport))
-            .collect();
+        self.listeners.clear();
+        for (slot, row) in self.slots.iter().zip(&self.rows) {
+            if matches!(slot.kind, SlotKind::Listener | SlotKind::Greeting) {
+                self.listeners.insert((slot.netns, row.sock.sport), slot.owner);
+            }
+        }
         for i in fresh {
             let row = &mut self.rows[i];
             row.ticks = ticks;
@@ -323,7 +330,7 @@ impl Sockets {
                 None
             } else if known.role.is_some() {
                 known.role
-            } else if listeners.contains(&(row.sock.netns, row.sock.sport)) {
+            } else if self.listeners.contains_key(&(row.sock.netns, row.sock.sport)) {
                 Some("server")
             } else {
                 Some("client")

@@ -104,7 +104,7 @@ fn plain_mut(words: &mut [u64]) -> &mut [u8] {
 }
 
 /// Reads a record's struct at the front of `bytes`.
-fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
+pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
     let at = bytes.as_ptr();
     if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
         return None;
