@@ -9,6 +9,7 @@ mod kallsyms;
 mod names;
 mod reasons;
 mod sockets;
+mod status;
 mod strays;
 mod sweep;
 mod track;
@@ -19,8 +20,8 @@ use anyhow::Result;
 
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
-use self::sockets::Sockets;
 use self::events::Events;
+use self::sockets::Sockets;
 use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
@@ -93,7 +94,7 @@ impl Net {
         let Ok(sweep) = self.sweep.as_mut() else {
             return Ok(Table::empty(self.net.schema().clone()));
         };
-        let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
+        let whole = std::mem::replace(&mut self.whole, true);
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
@@ -138,11 +139,6 @@ impl Probe for Net {
     }
 
     fn status(&self) -> Vec<Signal> {
-        Vec::new()
-    }
-}
-impl Net {
-    pub fn debug(&self) -> String {
-        format!("{:?}", self.sockets.changed().map(|c| c.len()))
+        self.signals()
     }
 }
