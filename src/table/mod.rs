@@ -5,6 +5,7 @@
 
 mod batch;
 mod clean;
+pub mod clock;
 mod column;
 mod filter;
 mod frame;
