@@ -7,6 +7,7 @@ mod batch;
 mod clean;
 mod column;
 mod frame;
+pub mod quantity;
 mod schema;
 mod sort;
 mod value;
