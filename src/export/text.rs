@@ -6,6 +6,7 @@ use anyhow::Result;
 use unicode_width::UnicodeWidthStr;
 
 use super::{Export, Layout, Sheet, time};
+use crate::table::quantity::{self, Style};
 use crate::table::{Field, Schema, Type, Value};
 
 /// What stands for a missing cell.
@@ -64,16 +65,12 @@ impl<W: Write> Export for Text<W> {
 }
 
 fn cell(field: &Field, value: Value<'_>) -> String {
-    let _ = field;
-    match value {
-        Value::None => MISSING.to_owned(),
-        Value::U64(v) => v.to_string(),
-        Value::I64(v) => v.to_string(),
-        Value::F64(v) if v.is_finite() => format!("{v:.2}"),
-        Value::F64(_) => MISSING.to_owned(),
-        Value::Text("") => MISSING.to_owned(),
-        Value::Text(s) => s.to_owned(),
+    if matches!(value, Value::Text("")) {
+        return MISSING.to_owned();
     }
+    let mut text = String::new();
+    quantity::format(&mut text, value, field, Style::default());
+    text
 }
 
 struct Head<'a> {
