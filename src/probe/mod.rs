@@ -1,6 +1,9 @@
 //! Rooms that turn what the kernel knows into tables, one folder each, all of one shape:
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
+pub mod host;
+pub mod status;
+
 use std::time::Duration;
 
 use anyhow::Result;
