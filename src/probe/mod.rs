@@ -69,12 +69,14 @@ pub struct Options {
 
 /// Every probe, in the order of its tables on screen.
 pub fn all() -> &'static [Room] {
-    &[]
+    &[Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) }]
 }
 
-/// The schemas of all tables, in order.
+/// The schemas of all tables, in order; the last says how the others are obtained.
 pub fn schemas() -> Vec<Arc<Schema>> {
-    all().iter().flat_map(|room| (room.schemas)()).collect()
+    let mut schemas: Vec<_> = all().iter().flat_map(|room| (room.schemas)()).collect();
+    schemas.push(status::status_schema());
+    schemas
 }
 
 /// How one signal of a probe is obtained: the rung of its ladder that holds.

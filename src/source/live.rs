@@ -138,27 +138,19 @@ impl Wanted {
     fn new(all: &[Room], names: &[String]) -> Result<Wanted> {
         let mut rooms = Vec::new();
         let mut only = Vec::new();
+        let schema = probe::status::status_schema();
+        let status = schema.table();
         for name in names.iter().map(|n| n.trim()).filter(|n| !n.is_empty()) {
-            if name == probe::status::TABLE {
+            if name == status {
                 rooms.extend(all.iter().map(|r| r.name));
             } else if let Some(room) = all.iter().find(|r| r.name == name) {
                 rooms.push(room.name);
                 only.extend((room.schemas)().iter().map(|s| s.table().to_owned()));
-            } else if let Some(room) =
-                all.iter().find(|r| (r.schemas)().iter().any(|s| s.table() == name))
-            {
+            } else if let Some(room) = room_of(all, name) {
                 rooms.push(room.name);
                 only.push(name.to_owned());
             } else {
-                let known: Vec<String> = all
-                    .iter()
-                    .flat_map(|r| (r.schemas)().into_iter().map(|s| s.table().to_owned()))
-                    .collect();
-                bail!(
-                    "there is no table {}; there are {}",
-                    crate::table::clean(name),
-                    known.join(", ")
-                );
+                bail!(unknown(name, all));
             }
         }
         if rooms.is_empty() {
@@ -166,9 +158,20 @@ impl Wanted {
         }
         // The status comes along always: what is lost or degraded must not be missing from what is
         // recorded.
-        only.push(probe::status::TABLE.to_owned());
+        only.push(status.to_owned());
         Ok(Wanted { rooms, only: Some(only) })
     }
+}
+
+fn room_of<'a>(all: &'a [Room], table: &str) -> Option<&'a Room> {
+    all.iter().find(|r| (r.schemas)().iter().any(|s| s.table() == table))
+}
+
+fn unknown(name: &str, all: &[Room]) -> String {
+    let mut known: Vec<String> =
+        all.iter().flat_map(|r| (r.schemas)().into_iter().map(|s| s.table().to_owned())).collect();
+    known.push(probe::status::status_schema().table().to_owned());
+    format!("there is no table {}; there are {}", crate::table::clean(name), known.join(", "))
 }
 
 /// `CLOCK_MONOTONIC` ns (BPF's `bpf_ktime_get_ns`) and Unix time in ns, read together.
@@ -183,4 +186,110 @@ pub fn clocks() -> (u64, i64) {
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
     };
     (u64::try_from(mono.as_nanos()).unwrap_or(u64::MAX), wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::table::{Column, Kind, Nature, Schema, TableDef, Value};
+
+    type C = Column<u64>;
+    const COLUMNS: &[C] = &[C::u64("id", "ID", Kind::Key, |r| Some(*r))];
+
+    struct Good(u64);
+    struct Failing;
+
+    impl Probe for Good {
+        fn name(&self) -> &'static str {
+            "good"
+        }
+        fn schemas(&self) -> Vec<Arc<Schema>> {
+            good()
+        }
+        fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+            self.0 += 1;
+            assert_eq!(at.since.is_none(), self.0 == 1, "only the first has none before it");
+            for name in ["good", "more"] {
+                out.push(TableDef::new(name, Nature::State, COLUMNS).table(&[self.0])?);
+            }
+            Ok(())
+        }
+        fn status(&self) -> Vec<Signal> {
+            vec![Signal { name: "s", way: Some("w"), full: true, ..Signal::default() }]
+        }
+        fn needs(&self) -> Vec<Capability> {
+            vec![Capability::CAP_SYS_PTRACE]
+        }
+    }
+
+    impl Probe for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+        fn schemas(&self) -> Vec<Arc<Schema>> {
+            Vec::new()
+        }
+        fn sample(&mut self, _: At, _: &mut Vec<Table>) -> Result<()> {
+            Err(anyhow!("no data"))
+        }
+        fn status(&self) -> Vec<Signal> {
+            Vec::new()
+        }
+    }
+
+    fn good() -> Vec<Arc<Schema>> {
+        ["good", "more"].map(|n| Schema::of(n, Nature::State, COLUMNS)).into()
+    }
+
+    const ROOMS: &[Room] = &[
+        Room { name: "broken", schemas: Vec::new, open: |_| Err(anyhow!("EPERM")) },
+        Room { name: "failing", schemas: Vec::new, open: |_| Ok(Box::new(Failing)) },
+        Room { name: "good", schemas: good, open: |_| Ok(Box::new(Good(0))) },
+    ];
+
+    fn open(names: &[&str]) -> Result<Live> {
+        let tables = names.iter().map(|n| (*n).to_owned()).collect();
+        Live::with(ROOMS, &LiveOptions { tables, pid: None })
+    }
+
+    #[test]
+    fn a_probe_that_fails_takes_only_its_own_tables_down() {
+        let mut live = open(&[]).unwrap();
+        for n in 1..3 {
+            let sample = live.sample().unwrap();
+            assert_eq!(sample.table("good").unwrap().get(0, "id"), Value::U64(n));
+            let status = sample.table("probe").unwrap();
+            let refused: Vec<_> = (0..status.len()).map(|r| status.get(r, "refused")).collect();
+            assert_eq!(
+                refused,
+                [Value::Text("open: EPERM"), Value::Text("sample: no data"), Value::None]
+            );
+        }
+        assert_eq!(live.needs(), [Capability::CAP_SYS_PTRACE]);
+        assert_eq!(live.fault().unwrap(), "broken: EPERM");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_given_and_the_status_with_it() {
+        let names = |asked: &[&str]| -> Vec<String> {
+            let sample = open(asked).unwrap().sample().unwrap();
+            sample.tables.iter().map(|t| t.name().to_owned()).collect()
+        };
+        assert_eq!(names(&["good"]), ["good", "more", "probe"]);
+        assert_eq!(names(&["more"]), ["more", "probe"]);
+        assert_eq!(names(&["probe"]), ["probe"]);
+        let said = open(&["god"]).err().unwrap().to_string();
+        assert_eq!(said, "there is no table god; there are good, more, probe");
+    }
+
+    #[test]
+    fn clocks_go_on() {
+        let (a, wall) = clocks();
+        let (b, _) = clocks();
+        assert!(b >= a && a > 0 && wall > 1_600_000_000_000_000_000);
+    }
 }
