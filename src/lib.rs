@@ -1,6 +1,8 @@
 //! stub
 pub mod cli;
+pub mod command;
 pub mod export;
+pub mod privilege;
 pub mod probe;
 pub mod source;
 pub mod table;
