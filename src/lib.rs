@@ -1,4 +1,5 @@
 //! stub
+pub mod app;
 pub mod cli;
 pub mod command;
 pub mod export;
