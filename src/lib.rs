@@ -1,5 +1,6 @@
 //! stub
 pub mod app;
+pub mod bpf;
 pub mod cli;
 pub mod command;
 pub mod export;
