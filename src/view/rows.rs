@@ -38,7 +38,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
         let row = Row { state, look, schema: &schema, line };
         row.draw(&columns, layout.body + y, buf);
         if index == view.at {
-            select(look, layout.body + y, buf);
+            select(layout.body + y, buf);
         }
     }
 }
@@ -82,7 +82,7 @@ pub fn style(state: &State) -> quantity::Style {
     quantity::Style { bits: state.bits }
 }
 
-fn select(look: &Theme, y: u16, buf: &mut Buffer) {
+fn select(y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let area = ratatui::layout::Rect::new(0, y, width, 1);
     buf.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
