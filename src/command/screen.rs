@@ -12,7 +12,8 @@ use tokio::time::{Instant, interval_at};
 
 use crate::app::{Effect, Mode, Msg, State, update};
 use crate::term::{self, Terminal};
-use crate::view::{Look, draw};
+use crate::view::draw;
+use crate::view::theme::{Env, Theme};
 
 /// Time between steps of a playing recording.
 const BEAT: Duration = Duration::from_secs(1);
@@ -24,18 +25,18 @@ pub trait Outside {
 }
 
 /// How the screen looks, from the environment.
-pub fn look(ascii: bool) -> Look {
-    use crate::view::theme::{Environment, Glyphs, Theme};
+pub fn look(ascii: bool) -> Theme {
     let var = |name: &str| std::env::var(name).ok();
-    let env = Environment {
-        no_color: var("NO_COLOR"),
-        term: var("TERM"),
-        lc_all: var("LC_ALL"),
-        lc_ctype: var("LC_CTYPE"),
-        lang: var("LANG"),
+    let (no_color, term) = (var("NO_COLOR"), var("TERM"));
+    let (lc_all, lc_ctype, lang) = (var("LC_ALL"), var("LC_CTYPE"), var("LANG"));
+    let env = Env {
+        no_color: no_color.as_deref(),
+        term: term.as_deref(),
+        lc_all: lc_all.as_deref(),
+        lc_ctype: lc_ctype.as_deref(),
+        lang: lang.as_deref(),
     };
-    let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::choose(&env) };
-    Look { theme: Theme::choose(&env), glyphs }
+    Theme::choose(&env, ascii)
 }
 
 /// Runs until the user quits, a signal ends it or the terminal is gone.
@@ -45,7 +46,7 @@ pub fn look(ascii: bool) -> Look {
 pub async fn run(
     mut terminal: Terminal,
     mut state: State,
-    look: &Look,
+    look: &Theme,
     mut inbox: UnboundedReceiver<Msg>,
     outside: &mut dyn Outside,
 ) -> Result<()> {

@@ -21,13 +21,15 @@ pub struct Text<W> {
     heads: Vec<Field>,
     layout: Layout,
     sheets: usize,
+    /// Columns that did not fit, at most.
+    hidden: usize,
 }
 
 impl<W: Write> Text<W> {
     /// Prepares the titles.
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>, layout: Layout) -> Text<W> {
         let heads = fields.iter().map(|&f| schema.fields()[f].clone()).collect();
-        Text { out, fields, heads, layout, sheets: 0 }
+        Text { out, fields, heads, layout, sheets: 0, hidden: 0 }
     }
 }
 
@@ -55,11 +57,20 @@ impl<W: Write> Export for Text<W> {
             .map(|f| Head { title: &f.title, right: f.ty != Type::Text, hide: f.hide })
             .collect();
         columns.iter_mut().take(1).for_each(|c| c.hide = 0);
-        self.out.write_all(lines(&columns, &cells, self.layout.width).as_bytes())?;
+        let (text, hidden) = lines(&columns, &cells, self.layout.width);
+        self.hidden = self.hidden.max(hidden);
+        self.out.write_all(text.as_bytes())?;
         Ok(self.out.flush()?)
     }
 
     fn finish(&mut self) -> Result<()> {
+        if self.hidden > 0 {
+            writeln!(
+                self.out,
+                "({} columns do not fit; --columns says which to show)",
+                self.hidden
+            )?;
+        }
         Ok(self.out.flush()?)
     }
 }
@@ -83,10 +94,11 @@ struct Head<'a> {
 pub fn grid(titles: &[&str], rows: &[Vec<String>]) -> String {
     let heads: Vec<Head<'_>> =
         titles.iter().map(|title| Head { title, right: false, hide: 0 }).collect();
-    lines(&heads, rows, None)
+    lines(&heads, rows, None).0
 }
 
-fn lines(heads: &[Head<'_>], rows: &[Vec<String>], width: Option<usize>) -> String {
+/// The text, and how many columns were left out of it.
+fn lines(heads: &[Head<'_>], rows: &[Vec<String>], width: Option<usize>) -> (String, usize) {
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
@@ -116,7 +128,7 @@ fn lines(heads: &[Head<'_>], rows: &[Vec<String>], width: Option<usize>) -> Stri
         out.truncate(start + end);
         out.push('\n');
     }
-    out
+    (out, heads.len() - shown.len())
 }
 
 /// The columns that fit, those hidden first left out first; never none.
@@ -159,7 +171,9 @@ mod tests {
     fn what_does_not_fit_is_left_out_by_priority() {
         let fit = text(&[], Layout { width: Some(44), heads: false });
         assert!(fit.starts_with("ID  TEXT"), "{fit}");
-        assert!(!fit.contains("SHARE") && fit.lines().all(|l| l.width() <= 44), "{fit}");
+        let (note, body) = fit.trim_end().rsplit_once('\n').map(|(b, n)| (n, b)).unwrap();
+        assert!(!body.contains("SHARE") && body.lines().all(|l| l.width() <= 44), "{fit}");
+        assert!(note.contains("columns do not fit"), "{fit}");
         assert!(text(&[], Layout { width: Some(0), heads: false }).starts_with("ID\n"));
     }
 

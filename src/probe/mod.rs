@@ -102,3 +102,14 @@ pub struct Signal {
     /// Events that did not fit and are gone.
     pub lost: u64,
 }
+
+impl Signal {
+    /// `ok` by the best way, `degraded` by a lesser one, `off` by none.
+    pub fn state(&self) -> &'static str {
+        match (self.way, self.full) {
+            (None, _) => "off",
+            (Some(_), true) => "ok",
+            (Some(_), false) => "degraded",
+        }
+    }
+}

@@ -3,13 +3,15 @@
 //! A probe that cannot be opened or that fails takes only its own tables down; what it said is
 //! part of the status, and the status is a table like any other.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use caps::Capability;
 
+use crate::export::nearest;
 use crate::probe::{self, At, Options, Probe, Room, Signal};
-use crate::table::{Sample, Table};
+use crate::table::{Sample, Schema, Table, clean};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -163,6 +165,17 @@ impl Wanted {
     }
 }
 
+/// The schema of a table by its name.
+///
+/// # Errors
+/// When there is none; names those there are, the nearest first.
+pub fn schema_of(table: &str) -> Result<Arc<Schema>> {
+    match probe::schemas().into_iter().find(|s| s.table() == table) {
+        Some(schema) => Ok(schema),
+        None => bail!(unknown(table, probe::all())),
+    }
+}
+
 fn room_of<'a>(all: &'a [Room], table: &str) -> Option<&'a Room> {
     all.iter().find(|r| (r.schemas)().iter().any(|s| s.table() == table))
 }
@@ -171,7 +184,12 @@ fn unknown(name: &str, all: &[Room]) -> String {
     let mut known: Vec<String> =
         all.iter().flat_map(|r| (r.schemas)().into_iter().map(|s| s.table().to_owned())).collect();
     known.push(probe::status::status_schema().table().to_owned());
-    format!("there is no table {}; there are {}", crate::table::clean(name), known.join(", "))
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let meant = match nearest(name, &names).first() {
+        Some(near) => format!(" (did you mean {near}?)"),
+        None => String::new(),
+    };
+    format!("there is no table {}{meant}; there are {}", clean(name), names.join(", "))
 }
 
 /// `CLOCK_MONOTONIC` ns (BPF's `bpf_ktime_get_ns`) and Unix time in ns, read together.
@@ -190,12 +208,10 @@ pub fn clocks() -> (u64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use anyhow::anyhow;
 
     use super::*;
-    use crate::table::{Column, Kind, Nature, Schema, TableDef, Value};
+    use crate::table::{Column, Kind, Nature, TableDef, Value};
 
     type C = Column<u64>;
     const COLUMNS: &[C] = &[C::u64("id", "ID", Kind::Key, |r| Some(*r))];
@@ -283,7 +299,7 @@ mod tests {
         assert_eq!(names(&["more"]), ["more", "probe"]);
         assert_eq!(names(&["probe"]), ["probe"]);
         let said = open(&["god"]).err().unwrap().to_string();
-        assert_eq!(said, "there is no table god; there are good, more, probe");
+        assert_eq!(said, "there is no table god (did you mean good?); there are good, more, probe");
     }
 
     #[test]

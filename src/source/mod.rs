@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::table::Sample;
 
-pub use live::{Live, LiveOptions, clocks};
+pub use live::{Live, LiveOptions, clocks, schema_of};
 pub use ticker::Ticker;
 
 /// Where to go in time.
