@@ -254,7 +254,7 @@ impl Theme {
     fn modifier(&self, role: Role) -> Modifier {
         let always = match role {
             Role::Dim | Role::Missing | Role::Border | Role::Rest => Modifier::DIM,
-            Role::Ended => Modifier::DIM | Modifier::CROSSED_OUT,
+            Role::Ended => Modifier::DIM | Modifier::ITALIC,
             Role::Title | Role::Header | Role::Sorted | Role::Key | Role::Bad | Role::Stuck => {
                 Modifier::BOLD
             }

@@ -160,20 +160,33 @@ impl<'a> Cell<'a> {
                 (false, false) => ('▒', style),
             },
             [left, right] if left.to == right.from && ends(left).0 && ends(right).1 => {
-                let border = self.eighths(left.to);
-                match (solid(left), self.theme.color(self.segment(right).role)) {
-                    (true, Some(behind)) => {
-                        (border, self.theme.style(self.segment(left).role).bg(behind))
-                    }
-                    (true, None) => (border, self.theme.style(self.segment(left).role)),
-                    (false, Some(_)) => {
-                        let right = self.theme.style(self.segment(right).role);
-                        (border, right.add_modifier(Modifier::REVERSED))
-                    }
-                    (false, None) => ('░', style),
-                }
+                self.border(left, right)
             }
             _ => self.shade(prevails, style),
+        }
+    }
+
+    /// Two states that meet once.
+    fn border(&self, left: &Piece, right: &Piece) -> (char, Style) {
+        let (l, r) = (self.segment(left), self.segment(right));
+        let (left_style, right_style) = (self.theme.style(l.role), self.theme.style(r.role));
+        let border = self.eighths(left.to);
+        let long = |p: &Piece| (p.to - p.from) * 2 >= self.to - self.from;
+        match (self.theme.color(l.role), self.theme.color(r.role)) {
+            (Some(_), Some(behind)) => (border, left_style.bg(behind)),
+            // Beside a pattern half a cell would look like a gap: the longer part takes the cell,
+            // unless the other is seen nowhere else.
+            (Some(_), None) if i128::from(l.start) < self.from => match long(left) {
+                true => ('█', left_style),
+                false => ('░', right_style),
+            },
+            (None, Some(_)) if i128::from(r.end) > self.to => match long(right) {
+                true => ('█', right_style),
+                false => ('░', left_style),
+            },
+            (Some(_), None) => (border, left_style),
+            (None, Some(_)) => (border, right_style.add_modifier(Modifier::REVERSED)),
+            (None, None) => ('░', self.theme.style(l.role)),
         }
     }
 
@@ -298,6 +311,10 @@ mod tests {
     fn rest_is_a_light_pattern_and_crowds_are_shaded() {
         let s = [seg(0, 80, 'S', Role::Rest, 0), seg(80, 160, 'R', Role::Run, 1)];
         assert_eq!(text(&timeline(&s, 0, 160, 2, &COLOUR)), "░█");
+        let s = [seg(0, 90, 'R', Role::Run, 1), seg(90, 240, 'S', Role::Rest, 0)];
+        assert_eq!(text(&timeline(&s, 0, 240, 3, &COLOUR)), "█░░", "no gap beside a pattern");
+        let s = [seg(80, 90, 'R', Role::Run, 1), seg(90, 240, 'S', Role::Rest, 0)];
+        assert_eq!(text(&timeline(&s, 0, 240, 3, &COLOUR)), " ▏░", "seen nowhere else");
         let s = [
             seg(0, 30, 'R', Role::Run, 1),
             seg(30, 40, 'W', Role::Wait, 5),
