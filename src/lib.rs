@@ -1,4 +1,5 @@
 //! stub
 pub mod probe;
+pub mod session;
 pub mod source;
 pub mod table;

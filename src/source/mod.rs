@@ -1,5 +1,9 @@
 //! Where samples come from: the machine now, or a recording. Nothing downstream knows which.
 
+mod replay;
+
+pub use replay::Replay;
+
 use std::sync::Arc;
 
 use anyhow::Result;
