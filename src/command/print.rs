@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
+use jiff::tz::TimeZone;
 
 use super::stop::Stop;
 use super::usage;
 use crate::cli;
 use crate::export::{Export, Format, Layout, Selection, Sheet};
+use crate::privilege;
 use crate::source::{Live, LiveOptions, Ticker, schema_of};
-use crate::table::{Frame, Nature, Schema, Table};
+use crate::table::{Bound, Filter, Frame, Nature, Schema, Table};
 
 /// Prints what was asked for.
 ///
@@ -33,6 +35,7 @@ pub fn run(args: &cli::Print) -> Result<()> {
 struct Rows {
     export: Box<dyn Export>,
     selection: Selection,
+    filter: Bound,
     before: Option<(u64, Table)>,
 }
 
@@ -42,18 +45,33 @@ impl Rows {
         let sort = args.sort.as_deref().map(|s| Selection::order(schema, s)).transpose();
         let pid = args.pid.map(|p| Selection::process(schema, p)).transpose();
         let selection = Selection { fields, sort: sort.map_err(usage)?, pid: pid.map_err(usage)? };
-        let layout = Layout { width: width(args), heads: many };
+        let filter = filter(args.filter.as_deref().unwrap_or_default(), schema).map_err(usage)?;
+        let zone = Some(TimeZone::system());
+        let layout = Layout { width: width(args), heads: many, zone };
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
         let export = format.begin(out, schema, &selection.fields, layout).map_err(usage)?;
-        Ok(Rows { export, selection, before: None })
+        Ok(Rows { export, selection, filter, before: None })
     }
 
     fn put(&mut self, mono_ns: u64, wall_ns: i64, table: &Table) -> Result<()> {
         let before = self.before.as_ref().map(|(ns, t)| (*ns, t));
         let frame = Frame::new(mono_ns, table.clone(), before);
-        let rows = self.selection.rows(&frame, |_| true);
+        let rows = self.selection.rows(&frame, |row| self.filter.matches(&frame, row));
         self.before = Some((mono_ns, table.clone()));
         self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows })
+    }
+}
+
+fn filter(text: &str, schema: &Schema) -> Result<Bound> {
+    let filter = Filter::parse(text).map_err(|e| anyhow!("--filter: {e}"))?;
+    let bound = filter.bind(schema);
+    match bound.unknown() {
+        [] => Ok(bound),
+        unknown => bail!(
+            "--filter: {} cannot answer {}; see lmptop columns {0}",
+            schema.table(),
+            unknown.join(" and ")
+        ),
     }
 }
 
@@ -72,6 +90,7 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
     let options = LiveOptions { tables: vec![schema.table().to_owned()], pid: args.pid };
     let mut live = Live::open(&options)?;
+    privilege::drop_after_start(&live.needs(), None)?;
     let mut ticker = Ticker::new(Instant::now(), args.interval);
     let mut done = 0;
     let mut go_on = true;
