@@ -5,5 +5,6 @@ pub mod command;
 pub mod export;
 pub mod privilege;
 pub mod probe;
+pub mod session;
 pub mod source;
 pub mod table;
