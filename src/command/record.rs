@@ -113,7 +113,9 @@ impl Progress {
             Status::Recording => None,
             Status::Stopped { reason } => Some(clean(&reason).into_owned()),
         };
-        if problem != self.problem && let Some(reason) = &problem {
+        if problem != self.problem
+            && let Some(reason) = &problem
+        {
             let fresh = if self.shown { "\r\x1b[K" } else { "" };
             eprintln!("{fresh}lmptop: not recording: {reason}");
         }

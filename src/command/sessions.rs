@@ -1,11 +1,12 @@
 //! `lmptop sessions`: what is recorded, and which recording a name on the command line means.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde::Serialize;
 
 use super::say;
 use crate::cli::{self, Plain};
@@ -28,12 +29,13 @@ pub fn run(args: &cli::Sessions) -> Result<()> {
     match args.format {
         Plain::Json => {
             for s in &sessions {
-                out.push_str(&object(s).to_string());
+                out.push_str(&serde_json::to_string(&line(s))?);
                 out.push('\n');
             }
         }
         Plain::Table => {
-            let titles = ["ID", "START", "END", "HOST", "KERNEL", "SIZE", "ENDED", "TABLES", "PATH"];
+            let titles =
+                ["ID", "START", "END", "HOST", "KERNEL", "SIZE", "ENDED", "TABLES", "PATH"];
             let zone = TimeZone::system();
             let rows: Vec<Vec<String>> = sessions.iter().map(|s| cells(s, &zone)).collect();
             out = grid(&titles, &rows);
@@ -55,20 +57,35 @@ fn listed(dir: &Path) -> Result<Vec<Listing>> {
 }
 
 /// The fields that scripts depend on, then what says why a session is not clean.
-fn object(s: &Listing) -> serde_json::Value {
-    json!({
-        "id": s.id,
-        "path": s.path.to_string_lossy(),
-        "start": s.start.map(rfc3339),
-        "end": s.end.map(rfc3339),
-        "host": s.host,
-        "kernel": s.kernel,
-        "tables": s.tables,
-        "bytes": s.bytes,
-        "clean": s.clean,
-        "recording": s.recording,
-        "error": s.error,
-    })
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    path: Cow<'a, str>,
+    start: Option<String>,
+    end: Option<String>,
+    host: &'a str,
+    kernel: &'a str,
+    tables: &'a [String],
+    bytes: u64,
+    clean: bool,
+    recording: bool,
+    error: Option<&'a str>,
+}
+
+fn line(s: &Listing) -> Line<'_> {
+    Line {
+        id: &s.id,
+        path: s.path.to_string_lossy(),
+        start: s.start.map(rfc3339),
+        end: s.end.map(rfc3339),
+        host: &s.host,
+        kernel: &s.kernel,
+        tables: &s.tables,
+        bytes: s.bytes,
+        clean: s.clean,
+        recording: s.recording,
+        error: s.error.as_deref(),
+    }
 }
 
 fn cells(s: &Listing, zone: &TimeZone) -> Vec<String> {
@@ -122,7 +139,9 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     match std::fs::metadata(named) {
         Ok(m) if m.is_dir() && is_session(named) => return Ok(named.to_owned()),
         Ok(m) if m.is_dir() => return newest(named),
-        Ok(_) => bail!("{} is a file, not a recording; lmptop sessions lists them", named.display()),
+        Ok(_) => {
+            bail!("{} is a file, not a recording; lmptop sessions lists them", named.display())
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => {
             return Err(e).with_context(|| {
