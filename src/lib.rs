@@ -1,5 +1,6 @@
 //! stub
 pub mod app;
+pub mod bpf;
 pub mod cli;
 pub mod command;
 pub mod export;
@@ -8,3 +9,5 @@ pub mod probe;
 pub mod session;
 pub mod source;
 pub mod table;
+pub mod term;
+pub mod view;

@@ -1,14 +1,18 @@
 //! One file a subcommand: each wires the rooms below it. The only place where effects happen.
 
+mod act;
 pub mod columns;
 pub mod completions;
 pub mod doctor;
 pub mod live;
 mod machine;
 pub mod man;
+mod past;
 pub mod print;
 pub mod record;
 pub mod replay;
+mod sampler;
+mod screen;
 pub mod sessions;
 mod stop;
 

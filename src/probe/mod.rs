@@ -70,7 +70,10 @@ pub struct Options {
 
 /// Every probe, in the order of its tables on screen.
 pub fn all() -> &'static [Room] {
-    &[Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) }]
+    &[
+        Room { name: "net", schemas: net::schemas, open: |_| Ok(Box::new(net::Net::open(net::Options::default()))) },
+        Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
+    ]
 }
 
 /// The schemas of all tables, in order; the last says how the others are obtained.

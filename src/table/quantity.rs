@@ -23,7 +23,7 @@ pub struct Style {
 const UPPER: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
 const LOWER: [char; 6] = ['k', 'M', 'G', 'T', 'P', 'E'];
 
-/// Cells that [`format`] needs at most for a number of this field; its chosen width for text and
+/// Cells that [`format()`] needs at most for a number of this field; its chosen width for text and
 /// ids, which are never shortened here. A header may be wider.
 pub fn width(field: &Field) -> u16 {
     match (field.ty, field.unit) {
@@ -87,7 +87,7 @@ fn write_fmt(out: &mut String, args: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(args);
 }
 
-/// Appends a number of a unit, as [`format`] does.
+/// Appends a number of a unit, as [`format()`] does.
 pub fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
     if n.is_nan() {
         out.push('-');

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 
 use crate::app::{Layout, State, choices};
 
-use super::paint::{Look, Pen};
-use super::theme::Role;
+use super::paint::Pen;
+use super::theme::{Role, Theme};
 
 /// Draws the list of columns, the chosen ones first and in order.
-pub fn draw(state: &State, look: &Look, at: usize, layout: Layout, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     Pen::new(buf, look, 0, layout.tabs, width).put(" Columns ", Role::Select);
     let Some(frame) = state.grid.parts.first() else { return };

@@ -1,18 +1,19 @@
 //! One row in full: its past as sparklines, its states as a strip, every field explained.
 
 use ratatui::buffer::Buffer;
+use ratatui::style::Style;
 
 use crate::app::{Detail, Layout, SERIES, State};
 use crate::table::{Field, Frame, Type, Unit, clock, quantity};
 
-use super::paint::{Look, Pen, cells, cut};
+use super::paint::{Pen, cells, cut};
 use super::rows::{state_role, style};
 use super::sparkline::sparkline;
-use super::theme::Role;
-use super::timeline::{Span, timeline};
+use super::theme::{Role, Theme};
+use super::timeline::{Segment, timeline};
 
 /// Draws the page.
-pub fn draw(state: &State, look: &Look, detail: &Detail, layout: Layout, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, detail: &Detail, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     let Some((frame, row)) = &detail.last else {
         Pen::new(buf, look, 1, layout.tabs, width).put("This row is not there.", Role::Dim);
@@ -29,8 +30,8 @@ pub fn draw(state: &State, look: &Look, detail: &Detail, layout: Layout, buf: &m
     let from = detail.scroll.min(lines.len().saturating_sub(rows));
     for (i, line) in lines.iter().skip(from).take(rows).enumerate() {
         let mut pen = Pen::new(buf, look, 0, layout.titles + i as u16, width);
-        for (text, role) in line {
-            pen.put(text, *role);
+        for (text, style) in line {
+            pen.put_style(text, *style);
         }
     }
 }
@@ -51,11 +52,11 @@ fn title(frame: &Frame, row: usize) -> String {
     )
 }
 
-type Line = Vec<(String, Role)>;
+type Line = Vec<(String, Style)>;
 
 struct Page<'a> {
     state: &'a State,
-    look: &'a Look,
+    look: &'a Theme,
     detail: &'a Detail,
     frame: &'a Frame,
     row: usize,
@@ -97,12 +98,12 @@ impl Page<'_> {
             let now = self.text(id);
             let mut peak = String::new();
             quantity::format(&mut peak, crate::table::Value::F64(max), field, style(self.state));
-            let line = sparkline(&values, cells as u16, None, self.look.glyphs);
+            let line = sparkline(&values, cells, None, self.look.glyphs);
             out.push(vec![
-                (format!(" {name:<w$}", w = LABEL - 1), Role::Dim),
-                (line, Role::Accent),
-                (format!(" {now:>7}"), Role::Text),
-                (format!("  peak {peak}"), Role::Dim),
+                (format!(" {name:<w$}", w = LABEL - 1), self.s(Role::Dim)),
+                (line, self.s(Role::Accent)),
+                (format!(" {now:>7}"), self.s(Role::Text)),
+                (format!("  peak {peak}"), self.s(Role::Dim)),
             ]);
         }
     }
@@ -114,27 +115,35 @@ impl Page<'_> {
         if segments.is_empty() || width == 0 {
             return;
         }
-        let spans: Vec<Span<'_>> = segments
+        let spans: Vec<Segment<'_>> = segments
             .iter()
-            .map(|s| Span { from: s.from, to: s.to, label: &s.state, role: state_role(&s.state) })
+            .map(|s| Segment {
+                start: s.from,
+                end: s.to,
+                letter: s.state.chars().next().unwrap_or('?'),
+                label: &s.state,
+                role: state_role(&s.state),
+                // What a connection seldom is in matters more than what it mostly is.
+                rank: if s.state == "ESTAB" { 0 } else { 1 },
+            })
             .collect();
         let cells = timeline(&spans, from, to, width, self.look);
-        let mut line: Line = vec![(format!(" {:<w$}", "states", w = LABEL - 1), Role::Dim)];
-        line.extend(cells.into_iter().map(|(c, role)| (c.to_string(), role)));
+        let mut line: Line = vec![(format!(" {:<w$}", "states", w = LABEL - 1), self.s(Role::Dim))];
+        line.extend(cells.into_iter().map(|(c, style)| (c.to_string(), style)));
         out.push(line);
-        let mut words: Line = vec![(" ".repeat(LABEL), Role::Dim)];
+        let mut words: Line = vec![(" ".repeat(LABEL), self.s(Role::Dim))];
         for s in segments.iter().rev().take(6).rev() {
             let held = (s.to - s.from).max(0) as f64;
             let mut text = String::new();
             quantity::number(&mut text, held, Unit::Ns, quantity::Style::default());
-            words.push((format!("{} {text}  ", s.state), state_role(&s.state)));
+            words.push((format!("{} {text}  ", s.state), self.look.style(state_role(&s.state))));
         }
         out.push(words);
         let start = clock::clock(from, &self.state.zone);
         let end = clock::clock(to, &self.state.zone);
         let gap = width.saturating_sub(start.len() + end.len());
         let axis = format!("{}{start}{}{end}", " ".repeat(LABEL), " ".repeat(gap));
-        out.push(vec![(axis, Role::Dim)]);
+        out.push(vec![(axis, self.s(Role::Dim))]);
     }
 
     fn fields(&self, out: &mut Vec<Line>) {
@@ -147,15 +156,19 @@ impl Page<'_> {
             let long = f.ty == Type::Text && cells(&short) > value_width;
             let shown = if long { short.clone() } else { cut(&short, value_width, "~") };
             let mut line: Line = vec![
-                (format!(" {:<9}", f.title), Role::Accent),
-                (format!("{:<22} ", f.id), Role::Dim),
-                (format!("{shown:<value_width$} "), role),
+                (format!(" {:<9}", f.title), self.s(Role::Accent)),
+                (format!("{:<22} ", f.id), self.s(Role::Dim)),
+                (format!("{shown:<value_width$} "), self.s(role)),
             ];
             if !long {
-                line.push((f.help.clone(), Role::Dim));
+                line.push((f.help.clone(), self.s(Role::Dim)));
             }
             out.push(line);
         }
+    }
+
+    fn s(&self, role: Role) -> Style {
+        self.look.style(role)
     }
 
     fn field(&self, id: &str) -> Option<&Field> {

@@ -6,11 +6,11 @@ use ratatui::style::{Modifier, Style};
 
 use crate::app::{BINDINGS, Context, Layout, Mode, Overlay, Prompt, State, Tone};
 
-use super::paint::{Look, Pen, cells};
-use super::theme::Role;
+use super::paint::{Pen, cells};
+use super::theme::{Role, Theme};
 
 /// Draws the footer.
-pub fn draw(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     let y = layout.footer;
     buf.set_style(Rect::new(0, y, width, 1), Style::new());
@@ -87,7 +87,7 @@ fn time_hints(state: &State) -> Vec<(String, &'static str)> {
         .collect()
 }
 
-fn line(prompt: &Prompt, look: &Look, y: u16, buf: &mut Buffer) {
+fn line(prompt: &Prompt, look: &Theme, y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let wrong = prompt.wrong.as_deref().map_or_else(String::new, |w| format!("  {w}"));
     let mut label = prompt.label();

@@ -5,13 +5,13 @@ use ratatui::buffer::Buffer;
 use crate::app::{Layout, Mode, Pulse, State};
 use crate::table::{Unit, Value, clock, quantity};
 
-use super::paint::{Look, Pen, cells};
+use super::paint::{Pen, cells};
 use super::rows::style;
 use super::sparkline::sparkline;
-use super::theme::Role;
+use super::theme::{Role, Theme};
 
 /// Draws one line, or two with sparklines.
-pub fn draw(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     let right = right_side(state, look);
     let right_cells: usize = right.iter().map(|(t, _)| cells(t)).sum();
@@ -34,7 +34,7 @@ pub fn draw(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
 
 type Bit = (String, Role);
 
-fn left_side(state: &State, look: &Look) -> Vec<Bit> {
+fn left_side(state: &State, look: &Theme) -> Vec<Bit> {
     let mut out: Vec<Bit> = vec![("lmptop ".to_owned(), Role::Header)];
     if let Some(name) = host(state) {
         out.push((format!("{name}  "), Role::Text));
@@ -91,7 +91,7 @@ fn size(bytes: u64) -> String {
     out
 }
 
-fn right_side(state: &State, look: &Look) -> Vec<Bit> {
+fn right_side(state: &State, look: &Theme) -> Vec<Bit> {
     let mut out: Vec<Bit> = Vec::new();
     let pulse = state.trail.pulse();
     let (lost, degraded) = health(state);
@@ -148,7 +148,7 @@ const GAUGES: &[Gauge] = &[
 /// Cells of a gauge beside its sparkline: title, blank, figure, two blanks.
 const BESIDE: u16 = 13;
 
-fn gauges(state: &State, look: &Look, buf: &mut Buffer) {
+fn gauges(state: &State, look: &Theme, buf: &mut Buffer) {
     let width = buf.area.width;
     let fit = usize::from(width / (BESIDE + 4)).clamp(1, GAUGES.len());
     let spark = (width / fit as u16).saturating_sub(BESIDE).min(16);
@@ -158,7 +158,7 @@ fn gauges(state: &State, look: &Look, buf: &mut Buffer) {
         let values = &values[values.len().saturating_sub(usize::from(spark))..];
         let now = values.last().copied().flatten();
         let max = matches!(gauge.unit, Measure::Percent).then_some(100.0);
-        let line = sparkline(values, spark, max, look.glyphs);
+        let line = sparkline(values, usize::from(spark), max, look.glyphs);
         let end = x + BESIDE + spark;
         let mut pen = Pen::new(buf, look, x, 1, end);
         pen.put(gauge.title, Role::Dim).put(" ", Role::Dim).put(&line, Role::Accent);

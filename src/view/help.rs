@@ -7,13 +7,13 @@ use ratatui::buffer::Buffer;
 use crate::app::{BINDINGS, Layout, State};
 use crate::table::Value;
 
-use super::paint::{Look, Pen, cells};
-use super::theme::Role;
+use super::paint::{Pen, cells};
+use super::theme::{Role, Theme};
 
 /// Draws the page, narrowed by `search`.
 pub fn draw(
     state: &State,
-    look: &Look,
+    look: &Theme,
     search: &str,
     scroll: usize,
     layout: Layout,

@@ -23,5 +23,4 @@ pub mod theme;
 pub mod timeline;
 
 pub use help::key_reference;
-pub use paint::Look;
 pub use screen::draw;

@@ -6,23 +6,9 @@ use unicode_width::UnicodeWidthChar;
 
 use super::theme::{Glyphs, Role, Theme};
 
-/// How everything looks.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// Roles to styles.
-    pub theme: Theme,
-    /// Which characters the terminal can draw.
-    pub glyphs: Glyphs,
-}
-
-impl Look {
-    /// The style of a role.
-    pub fn style(&self, role: Role) -> Style {
-        self.theme.style(role)
-    }
-
+impl Theme {
     /// `unicode` where the terminal can draw it, `ascii` elsewhere.
-    pub fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
+    pub(super) fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
             Glyphs::Ascii => ascii,
@@ -33,7 +19,7 @@ impl Look {
 /// A line being written from the left.
 pub struct Pen<'a> {
     buf: &'a mut Buffer,
-    look: &'a Look,
+    look: &'a Theme,
     x: u16,
     end: u16,
     y: u16,
@@ -41,7 +27,7 @@ pub struct Pen<'a> {
 
 impl<'a> Pen<'a> {
     /// A pen at `x`, `y` that never writes at or past `end`.
-    pub fn new(buf: &'a mut Buffer, look: &'a Look, x: u16, y: u16, end: u16) -> Pen<'a> {
+    pub fn new(buf: &'a mut Buffer, look: &'a Theme, x: u16, y: u16, end: u16) -> Pen<'a> {
         let end = end.min(buf.area.right());
         let end = if y < buf.area.bottom() { end } else { x };
         Pen { buf, look, x, end, y }

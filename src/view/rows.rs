@@ -6,11 +6,11 @@ use ratatui::style::{Modifier, Style};
 use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
 use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
 
-use super::paint::{Look, Pen, cells, cut};
-use super::theme::Role;
+use super::paint::{Pen, cells, cut};
+use super::theme::{Role, Theme};
 
 /// Draws titles and rows.
-pub fn draw(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let Some(frame) = state.grid.parts.first() else {
         let text = match (&state.moment, state.mode) {
             (None, Mode::Replay { .. }) => "Opening the recording ...",
@@ -38,14 +38,14 @@ pub fn draw(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
         let row = Row { state, look, schema: &schema, line };
         row.draw(&columns, layout.body + y, buf);
         if index == view.at {
-            select(look, layout.body + y, buf);
+            select(layout.body + y, buf);
         }
     }
 }
 
 fn titles(
     state: &State,
-    look: &Look,
+    look: &Theme,
     schema: &Schema,
     columns: &[(usize, u16)],
     layout: Layout,
@@ -82,7 +82,7 @@ pub fn style(state: &State) -> quantity::Style {
     quantity::Style { bits: state.bits }
 }
 
-fn select(look: &Look, y: u16, buf: &mut Buffer) {
+fn select(y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let area = ratatui::layout::Rect::new(0, y, width, 1);
     buf.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
@@ -90,7 +90,7 @@ fn select(look: &Look, y: u16, buf: &mut Buffer) {
 
 struct Row<'a> {
     state: &'a State,
-    look: &'a Look,
+    look: &'a Theme,
     schema: &'a Schema,
     line: Line,
 }

@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 
 use crate::app::{Layout, Overlay, PANES, State};
 
-use super::paint::{Look, Pen};
-use super::theme::Role;
+use super::paint::Pen;
+use super::theme::{Role, Theme};
 use super::{chooser, detail, footer, header, help, rows};
 
 /// Draws the state. Works at any size, down to nothing.
-pub fn draw(state: &State, look: &Look, buf: &mut Buffer) {
+pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
     let area = buf.area;
     if area.width == 0 || area.height == 0 {
         return;
@@ -33,7 +33,7 @@ pub fn draw(state: &State, look: &Look, buf: &mut Buffer) {
     }
 }
 
-fn tabs(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
+fn tabs(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     let right = status(state, look);
     let right_cells = u16::try_from(super::paint::cells(&right)).unwrap_or(0);
@@ -57,7 +57,7 @@ fn tabs(state: &State, look: &Look, layout: Layout, buf: &mut Buffer) {
 }
 
 /// How many rows, and what narrows them.
-fn status(state: &State, look: &Look) -> String {
+fn status(state: &State, look: &Theme) -> String {
     let shown = state.grid.rows.len();
     let mut s = if shown == state.grid.total {
         format!("{shown} rows")
