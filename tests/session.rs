@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use lmptop::session::{Info, Limits, Listing, Reader, Retention, Status, Writer, list, memory_writer, prune};
+use lmptop::session::{
+    Info, Limits, Listing, Reader, Retention, Status, Writer, list, memory_writer, prune,
+};
 use lmptop::source::{Replay, Seek, Source};
 use lmptop::table::{Column, Kind, Nature, Sample, Table, TableDef, Unit, Value};
 
