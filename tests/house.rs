@@ -240,9 +240,9 @@ fn paths(code: &str) -> BTreeSet<String> {
 }
 
 fn find_use(code: &str) -> Option<usize> {
-    code.match_indices("use ").map(|(at, _)| at).find(|at| {
-        !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '\'')
-    })
+    code.match_indices("use ")
+        .map(|(at, _)| at)
+        .find(|at| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '\''))
 }
 
 fn spell_out(prefix: &str, tree: &str, out: &mut BTreeSet<String>) {
@@ -291,9 +291,8 @@ fn purity(file: &File) -> Vec<String> {
         return Vec::new();
     }
     let used = paths(&without_tests(&code(&file.text)));
-    let world = |path: &&String| {
-        WORLD.iter().any(|w| begins(path, w) || path.ends_with(&format!("::{w}")))
-    };
+    let world =
+        |path: &&String| WORLD.iter().any(|w| begins(path, w) || path.ends_with(&format!("::{w}")));
     used.iter()
         .filter(world)
         .map(|p| format!("{}: {} is pure and may not use {p}", file.path, file.room()))
