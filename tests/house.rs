@@ -78,6 +78,14 @@ impl File {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path);
         inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs")
     }
+
+    /// The code that is shipped: no comments, no tests (`src/**/tests.rs` is one by its name).
+    fn shipped(&self) -> String {
+        if self.path.ends_with("/tests.rs") {
+            return String::new();
+        }
+        without_tests(&code(&self.text))
+    }
 }
 
 fn files(below: &str, endings: &[&str]) -> Vec<File> {
@@ -277,7 +285,7 @@ fn floors(file: &File) -> Vec<String> {
         return vec![format!("{}: this room has no floor; add it to FLOORS", file.path)];
     };
     let Some(allowed) = allowed else { return Vec::new() };
-    let used = paths(&without_tests(&code(&file.text)));
+    let used = paths(&file.shipped());
     let ours = used
         .iter()
         .filter_map(|p| p.strip_prefix("crate::").or_else(|| p.strip_prefix("lmptop::")));
@@ -290,7 +298,7 @@ fn purity(file: &File) -> Vec<String> {
     if !PURE.contains(&file.room()) {
         return Vec::new();
     }
-    let used = paths(&without_tests(&code(&file.text)));
+    let used = paths(&file.shipped());
     let world =
         |path: &&String| WORLD.iter().any(|w| begins(path, w) || path.ends_with(&format!("::{w}")));
     used.iter()
@@ -300,7 +308,7 @@ fn purity(file: &File) -> Vec<String> {
 }
 
 fn length(file: &File) -> Vec<String> {
-    let code = without_tests(&code(&file.text));
+    let code = file.shipped();
     let lines = code.lines().filter(|l| !l.trim().is_empty()).count();
     if lines <= MOST_LINES {
         return Vec::new();
@@ -345,17 +353,18 @@ fn homes(file: &File) -> Vec<String> {
     out
 }
 
-/// A probe is a folder with `mod.rs` and `columns.rs` that `src/probe/mod.rs` lists.
+/// A probe is a folder with `mod.rs` and `columns.rs` (or a folder of them) that `src/probe/mod.rs` lists.
 fn probe_rooms(list: &str, files: &[&str]) -> Vec<String> {
     let inside = files.iter().filter_map(|f| f.strip_prefix("src/probe/"));
     let rooms: BTreeSet<&str> = inside.filter_map(|f| f.split_once('/').map(|(r, _)| r)).collect();
     let list = without_tests(&code(list));
     let mut out = Vec::new();
     for room in rooms {
-        for must in ["mod.rs", "columns.rs"] {
-            let path = format!("src/probe/{room}/{must}");
-            if !files.contains(&path.as_str()) {
-                out.push(format!("{path}: missing; every probe has the same shape"));
+        for either in [&["mod.rs"][..], &["columns.rs", "columns/mod.rs"]] {
+            let paths = either.iter().map(|e| format!("src/probe/{room}/{e}"));
+            if !paths.clone().any(|p| files.contains(&p.as_str())) {
+                let told = paths.collect::<Vec<_>>().join(" or ");
+                out.push(format!("{told}: missing; every probe has the same shape"));
             }
         }
         if !list.contains(&format!("mod {room};")) || !list.contains(&format!("{room}::")) {
@@ -460,6 +469,7 @@ fn rules_can_fail() {
     check(length, "src/a.rs", &long, 0);
     check(length, "src/a.rs", &format!("{long}\n// more\n\n#[cfg(test)]\nmod t {{ {long} }}"), 0);
     check(length, "bpf/a.bpf.c", &format!("{long}int b;"), 1);
+    check(length, "src/a/tests.rs", &format!("{long}{long}"), 0);
     check(naming, "src/util/a.rs", "", 1);
     check(naming, "src/table/helpers.rs", "", 1);
     check(naming, "src/table/column.rs", "", 0);

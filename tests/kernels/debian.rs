@@ -31,7 +31,8 @@ pub fn kernel(series: &str) -> Result<Package, String> {
         let all: Vec<&str> = SERIES.iter().map(|(s, _)| *s).collect();
         format!("unknown series; known are {}", all.join(", "))
     })?;
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../kernels").join(series);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target directory")?;
+    let dir = target.join("kernels").join(series);
     let kept = dir.join("package");
     if !kept.exists() {
         fetch(release, &dir)?;

@@ -233,7 +233,7 @@ fn tell(
         out.insert(id.into(), u32::from_ne_bytes(value).into());
     }
     out.insert("ino".into(), inode(socket).into());
-    if kind != "udp" {
+    if kind == "tcp" {
         tcp_info(socket, &mut out);
     }
     Value::Object(out)
@@ -249,22 +249,36 @@ fn inode(socket: &impl AsRawFd) -> u64 {
 /// `struct tcp_info` of include/uapi/linux/tcp.h: column id, offset, bytes.
 const TCP_INFO: &[(&str, usize, usize)] = &[
     ("rto_us", 8, 4),
+    ("ato_us", 12, 4),
     ("mss", 16, 4),
-    ("lost", 32, 4),
+    ("rcv_mss", 20, 4),
+    ("unacked", 24, 4),
     ("sacked", 28, 4),
+    ("lost", 32, 4),
+    ("pmtu", 60, 4),
+    ("rcv_ssthresh", 64, 4),
     ("srtt_us", 68, 4),
     ("rttvar_us", 72, 4),
     ("snd_ssthresh", 76, 4),
     ("snd_cwnd", 80, 4),
+    ("advmss", 84, 4),
     ("reordering", 88, 4),
+    ("rcv_rtt_us", 92, 4),
+    ("rcv_space", 96, 4),
     ("retrans", 100, 4),
     ("bytes_acked", 120, 8),
     ("bytes_received", 128, 8),
     ("segs_out", 136, 4),
     ("segs_in", 140, 4),
+    ("notsent", 144, 4),
     ("min_rtt_us", 148, 4),
+    ("data_segs_in", 152, 4),
+    ("data_segs_out", 156, 4),
+    ("delivered", 192, 4),
     ("bytes_sent", 200, 8),
     ("bytes_retrans", 208, 8),
+    ("dsack_dups", 216, 4),
+    ("reord_seen", 220, 4),
     ("rcv_ooopack", 224, 4),
     ("snd_wnd", 228, 4),
     ("rcv_wnd", 232, 4),
