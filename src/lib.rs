@@ -1,4 +1,6 @@
 //! stub
+pub mod cli;
+pub mod export;
 pub mod probe;
 pub mod source;
 pub mod table;

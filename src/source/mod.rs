@@ -1,10 +1,16 @@
 //! Where samples come from: the machine now, or a recording. Nothing downstream knows which.
 
+mod live;
+mod ticker;
+
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use crate::table::Sample;
+
+pub use live::{Live, LiveOptions, clocks};
+pub use ticker::Ticker;
 
 /// Where to go in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
