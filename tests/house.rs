@@ -16,7 +16,7 @@ const FLOORS: &[(&str, Option<&[&str]>)] = &[
     ("app", Some(&["table", "source::Seek", "source::Moment"])),
     ("view", Some(&["app", "table"])),
     ("bpf", Some(&[])),
-    ("term", Some(&[])),
+    ("term", Some(&["app", "table", "session"])),
     ("symbol", Some(&[])),
     ("probe", Some(&["table", "bpf", "symbol"])),
     ("tool", Some(&["table"])),
