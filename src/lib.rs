@@ -1,4 +1,5 @@
 //! stub
+pub mod app;
 pub mod cli;
 pub mod export;
 pub mod probe;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::table::filter::{Bound, Filter};
+use crate::table::{Bound, Filter};
 use crate::table::{Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;

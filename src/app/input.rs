@@ -1,6 +1,6 @@
 //! Keys, pastes and the mouse: the innermost overlay first, then the table.
 
-use crate::table::filter::Filter;
+use crate::table::Filter;
 
 use super::columns::{Shown, fit};
 use super::detail::Detail;

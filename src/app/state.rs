@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::source::Moment;
-use crate::table::filter::Filter;
+use crate::table::Filter;
 use crate::table::{Frame, Order, Value};
 
 use super::columns::{Columns, Shown};

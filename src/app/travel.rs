@@ -83,8 +83,8 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
 pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
     let (start, end) = state.span.ok_or("There is nothing to go to yet.")?;
     let current = state.wall_ns().unwrap_or(end);
-    let base = clock::Base { now: end, current, start, end };
-    let at = clock::parse(text, base, &state.zone)?;
+    let anchor = clock::Anchor { now: end, current, start, end };
+    let at = clock::parse(text, &anchor, &state.zone)?;
     Ok(go(state, Seek::At(at.max(start))))
 }
 

@@ -1,6 +1,6 @@
 //! What a typed line does: filter, pin, time, command, and the answer to a question.
 
-use crate::table::filter::Filter;
+use crate::table::Filter;
 
 use super::effect::Effect;
 use super::grid::rebuild;

@@ -55,6 +55,11 @@ pub fn clock(wall_ns: i64, tz: &TimeZone) -> String {
     timestamp(wall_ns).to_zoned(tz.clone()).strftime("%H:%M:%S").to_string()
 }
 
+/// `HH:MM:SS.mmm` in `tz`.
+pub fn clock_ms(wall_ns: i64, tz: &TimeZone) -> String {
+    timestamp(wall_ns).to_zoned(tz.clone()).strftime("%H:%M:%S.%3f").to_string()
+}
+
 /// `YYYY-MM-DD HH:MM:SS` in `tz`, where the day matters.
 pub fn date_and_clock(wall_ns: i64, tz: &TimeZone) -> String {
     timestamp(wall_ns).to_zoned(tz.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()

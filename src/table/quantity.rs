@@ -29,6 +29,8 @@ pub fn width(field: &Field) -> u16 {
     match (field.ty, field.unit) {
         (Type::Text, _) | (_, Unit::Id) => field.width,
         (_, Unit::Ns | Unit::Us) => 6,
+        // HH:MM:SS.mmm
+        (_, Unit::Instant) => 12,
         _ => 5,
     }
 }
@@ -73,7 +75,7 @@ pub fn exact(value: Value<'_>, field: &Field) -> String {
         Unit::Bytes => "B",
         Unit::BytesPerSec => "B/s",
         Unit::PerSec => "/s",
-        Unit::Ns => "ns",
+        Unit::Ns | Unit::Instant => "ns",
         Unit::Us => "us",
         Unit::Percent => "%",
     };
@@ -85,7 +87,8 @@ fn write_fmt(out: &mut String, args: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(args);
 }
 
-fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
+/// Appends a number of a unit, as [`format`] does.
+pub fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
     if n.is_nan() {
         out.push('-');
     } else if n == 0.0 {
@@ -100,7 +103,7 @@ fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
             Unit::Ns => duration(out, n),
             Unit::Us => duration(out, n * 1e3),
             Unit::Percent => percent(out, n),
-            Unit::None | Unit::Id => plain(out, n),
+            Unit::None | Unit::Id | Unit::Instant => plain(out, n),
         }
     }
 }
@@ -432,7 +435,7 @@ impl Quantity {
             _ => None,
         };
         let measure = match field.unit {
-            Unit::None | Unit::Id => "a plain number",
+            Unit::None | Unit::Id | Unit::Instant => "a plain number",
             Unit::Bytes => "bytes",
             Unit::BytesPerSec => "bytes per second",
             Unit::PerSec => "a number per second",

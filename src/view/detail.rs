@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 
 use crate::app::{Detail, Layout, SERIES, State};
-use crate::table::{Field, Frame, Kind, Type, clock, quantity};
+use crate::table::{Field, Frame, Type, Unit, clock, quantity};
 
 use super::paint::{Look, Pen, cells, cut};
 use super::rows::{state_role, style};
@@ -126,7 +126,7 @@ impl Page<'_> {
         for s in segments.iter().rev().take(6).rev() {
             let held = (s.to - s.from).max(0) as f64;
             let mut text = String::new();
-            quantity::duration(&mut text, held);
+            quantity::number(&mut text, held, Unit::Ns, quantity::Style::default());
             words.push((format!("{} {text}  ", s.state), state_role(&s.state)));
         }
         out.push(words);
@@ -165,7 +165,7 @@ impl Page<'_> {
     fn text(&self, id: &str) -> String {
         let Some(field) = self.field(id) else { return "-".to_owned() };
         let v = self.frame.get(self.row, id);
-        if let (Kind::Start, Some(ns), Some(m)) = (field.kind, v.as_u64(), &self.state.moment) {
+        if let (Unit::Instant, Some(ns), Some(m)) = (field.unit, v.as_u64(), &self.state.moment) {
             let wall = i128::from(m.now.wall_ns) - i128::from(m.now.mono_ns) + i128::from(ns);
             return i64::try_from(wall)
                 .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &self.state.zone));

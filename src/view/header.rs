@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 
 use crate::app::{Layout, Mode, Pulse, State};
-use crate::table::{Value, clock, quantity};
+use crate::table::{Unit, Value, clock, quantity};
 
 use super::paint::{Look, Pen, cells};
 use super::rows::style;
@@ -87,7 +87,7 @@ fn host(state: &State) -> Option<String> {
 
 fn size(bytes: u64) -> String {
     let mut out = String::new();
-    quantity::bytes(&mut out, bytes as f64);
+    quantity::number(&mut out, bytes as f64, Unit::Bytes, quantity::Style::default());
     out
 }
 
@@ -173,7 +173,7 @@ fn figure(v: Option<f64>, unit: Measure, state: &State) -> String {
     match unit {
         Measure::Percent => out = format!("{v:.0}%"),
         Measure::Load => out = format!("{v:.2}"),
-        Measure::BytesPerSec => quantity::byte_rate(&mut out, v, style(state)),
+        Measure::BytesPerSec => quantity::number(&mut out, v, Unit::BytesPerSec, style(state)),
         Measure::PerSec => out = format!("{v:.0}/s"),
     }
     out

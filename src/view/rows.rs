@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
-use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
+use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
 
 use super::paint::{Look, Pen, cells, cut};
 use super::theme::Role;
@@ -145,7 +145,7 @@ impl Row<'_> {
     }
 
     fn text(&self, v: Value<'_>, field: &Field) -> String {
-        if let (Kind::Start, Some(ns), Some(m)) = (field.kind, v.as_u64(), &self.state.moment) {
+        if let (Unit::Instant, Some(ns), Some(m)) = (field.unit, v.as_u64(), &self.state.moment) {
             let ago = i128::from(m.now.mono_ns) - i128::from(ns);
             let wall = i128::from(m.now.wall_ns) - ago;
             return i64::try_from(wall)
