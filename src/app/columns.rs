@@ -103,8 +103,7 @@ pub fn fit(shown: &[Shown], schema: &Schema, width: u16, pan: usize) -> Vec<(usi
     };
     while drawn.len() > 1 && total(&drawn) > u32::from(width) {
         // The highest priority number goes first; of equals the one further right.
-        let Some(worst) =
-            (0..drawn.len()).max_by_key(|&d| (shown[drawn[d].0].hide(schema), d))
+        let Some(worst) = (0..drawn.len()).max_by_key(|&d| (shown[drawn[d].0].hide(schema), d))
         else {
             break;
         };

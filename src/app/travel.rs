@@ -89,12 +89,7 @@ pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
 }
 
 /// The answer to a seek.
-pub fn arrived(
-    state: &mut State,
-    moment: Option<Moment>,
-    trail: Trail,
-    span: Option<(i64, i64)>,
-) {
+pub fn arrived(state: &mut State, moment: Option<Moment>, trail: Trail, span: Option<(i64, i64)>) {
     if state.mode != Mode::Live {
         state.span = span.or(state.span);
     }
