@@ -17,6 +17,7 @@ const FLOORS: &[(&str, Option<&[&str]>)] = &[
     ("view", Some(&["app", "table"])),
     ("bpf", Some(&[])),
     ("term", Some(&["app", "table", "session"])),
+    ("privilege", Some(&[])),
     ("symbol", Some(&[])),
     ("probe", Some(&["table", "bpf", "symbol"])),
     ("tool", Some(&["table"])),

@@ -71,6 +71,7 @@ fn everything(report: &mut Report) {
     sockets(report, "after");
     tables(report);
     lmptop(report, "doctor", None, &["doctor", "--format", "json"]);
+    lmptop(report, "probe", None, &["print", "probe", "--format", "json"]);
     lmptop(report, "host", None, &["print", "host", "--format", "json"]);
     flow(report, &mut client);
     lmptop(report, "nobody bare", Some(NOBODY), &["print", "net", "--format", "json"]);
@@ -130,7 +131,7 @@ fn lmptop(report: &mut Report, what: &str, user: Option<u32>, args: &[&str]) {
 /// Follows `print flow`: short connections until the first is seen (so the hooks are there), then
 /// the known ones, until all their rows are there or patience ends.
 fn flow(report: &mut Report, client: &mut Role) {
-    let args = ["print", "flow", "-i", "500ms", "-n", "1000", "--format", "json"];
+    let args = ["print", "flow", "-i", "500ms", "-n", "0", "--format", "json"];
     let mut child = command(None, &args)
         .stdout(Stdio::piped())
         .stderr(File::create("/tmp/stderr").unwrap())
