@@ -522,8 +522,8 @@ fn worker(targets: &[SocketAddr], pace: Pace, next: &AtomicU64, start: Instant) 
         if i >= pace.count {
             return done;
         }
-        if pace.rate > 0 {
-            let due = start + Duration::from_nanos(i.saturating_mul(1_000_000_000) / pace.rate);
+        if let Some(ns) = i.saturating_mul(1_000_000_000).checked_div(pace.rate) {
+            let due = start + Duration::from_nanos(ns);
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         let (up, down) = (pace.sizes.up(i), pace.sizes.down(i));
