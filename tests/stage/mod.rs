@@ -2,7 +2,8 @@
 //!
 //! `pty` is a terminal that remembers every byte and when it came, `screen` reads those bytes as
 //! a terminal would, `actor` runs this very binary again as another process, `load` has the
-//! traffic such processes make (bounded, of known size), `meter` takes figures and prints tables.
+//! traffic such processes make (bounded, of known size), `meter` takes figures and prints tables, `peer` knows
+//! how the programs measured beside it are run.
 //! Tests and benches include the room with `#[path = "../tests/stage/mod.rs"] mod stage;`.
 
 // Each test and bench uses the part it needs; what one leaves out another one uses.
@@ -11,10 +12,10 @@
 pub mod actor;
 pub mod load;
 pub mod meter;
+pub mod peer;
 pub mod pty;
 pub mod screen;
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -37,20 +38,6 @@ pub fn plain(command: &mut Command) {
         command.env_remove(name);
     }
     command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8");
-}
-
-/// Where a peer is: `$LMPTOP_PEERS` (a directory), `$PATH`, then `~/.cargo/bin`.
-pub fn peer(name: &str) -> Option<PathBuf> {
-    let mut dirs: Vec<PathBuf> =
-        std::env::var_os("LMPTOP_PEERS").map(PathBuf::from).into_iter().collect();
-    if let Some(path) = std::env::var_os("PATH") {
-        dirs.extend(std::env::split_paths(&path));
-    }
-    dirs.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    if let Some(home) = std::env::var_os("HOME") {
-        dirs.push(PathBuf::from(home).join(".cargo/bin"));
-    }
-    dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
 /// Asks `ready` every few milliseconds until it gives a value; `what` names it when it never does.
