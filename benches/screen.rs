@@ -68,7 +68,7 @@ fn main() -> Result<()> {
                 .and_then(|()| lines(peer, window, &mut held, beats, figures));
             held.beat(0)?;
             if let Err(error) = done {
-                figures.missing = Some(format!("{}: {error:#}", peer.0));
+                figures.missing = Some(format!("{}: {}", peer.0, meter::first_line(&error)));
             }
         }
     }

@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         for _ in 0..rounds {
             for (name, figures) in NAMES.iter().zip(&mut figures) {
                 if let Err(error) = measure(name, window, figures) {
-                    figures.missing = Some(format!("{name}: {error:#}"));
+                    figures.missing = Some(format!("{name}: {}", meter::first_line(&error)));
                 }
             }
         }

@@ -154,3 +154,8 @@ pub fn benching() -> bool {
 pub fn setting(name: &str, or: u64) -> u64 {
     std::env::var(format!("LMPTOP_BENCH_{name}")).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
 }
+
+/// The first line of an error: the rest is a screen full of text.
+pub fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+}

@@ -2,7 +2,7 @@
 //!
 //! `pty` is a terminal that remembers every byte and when it came, `screen` reads those bytes as
 //! a terminal would, `actor` runs this very binary again as another process, `load` has the
-//! traffic such processes make (bounded, of known size), `meter` takes figures and prints tables, `peer` knows
+//! traffic such processes make (bounded, of known size), `meter` takes figures and prints tables, `kernel` asks what BPF programs cost, `peer` knows
 //! how the programs measured beside it are run.
 //! Tests and benches include the room with `#[path = "../tests/stage/mod.rs"] mod stage;`.
 
@@ -10,6 +10,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod actor;
+pub mod kernel;
 pub mod load;
 pub mod meter;
 pub mod peer;

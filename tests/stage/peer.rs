@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// Arguments that put a peer on the terms above; none for a program not named here.
 const TERMS: [(&str, &[&str]); 5] = [
     ("htop", &["-d", "10"]),
-    ("btop", &["-t", "-u", "1000"]),
+    ("btop", &["-t", "--utf-force"]),
     ("rustnet", &["-i", "lo", "--show-localhost", "--no-resolve-dns", "--no-geoip", "-r", "1000"]),
     ("bandwhich", &["-i", "lo", "--no-resolve"]),
     ("ss", &["-tinp"]),
@@ -39,5 +39,12 @@ pub fn command(name: &str) -> Result<Command> {
         command.args(*args);
     }
     super::plain(&mut command);
+    if name == "btop" {
+        // The only way to its refresh that every version has is a file.
+        let home = std::env::temp_dir().join("lmptop-bench-btop");
+        std::fs::create_dir_all(home.join("btop"))?;
+        std::fs::write(home.join("btop/btop.conf"), "update_ms = 1000\n")?;
+        command.env("XDG_CONFIG_HOME", home);
+    }
     Ok(command)
 }

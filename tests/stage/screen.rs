@@ -91,10 +91,11 @@ impl Screen {
         self.rows().join("\n")
     }
 
-    /// Whether first and last line both hold something: a whole frame of a full-screen program.
+    /// Whether one of the first lines (some programs leave a margin) and the last one hold
+    /// something: a whole frame of a full-screen program.
     pub fn is_framed(&self) -> bool {
         let rows = self.rows();
-        rows.first().is_some_and(|row| !row.is_empty())
+        rows.iter().take(3).any(|row| !row.is_empty())
             && rows.last().is_some_and(|row| !row.is_empty())
     }
 
