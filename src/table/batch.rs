@@ -131,6 +131,12 @@ impl Table {
         }
     }
 
+    /// The same table with one row.
+    pub fn row(&self, row: usize) -> Table {
+        let batch = self.batch.slice(row.min(self.len().saturating_sub(1)), 1.min(self.len()));
+        Table { schema: self.schema.clone(), batch }
+    }
+
     /// A batch made by this house from this schema's own arrays: text is already clean.
     pub(super) fn trusted(schema: Arc<Schema>, batch: RecordBatch) -> Table {
         Table { schema, batch }
