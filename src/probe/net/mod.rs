@@ -14,9 +14,11 @@ mod strays;
 mod sweep;
 mod track;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::Result;
+use caps::Capability;
 
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
@@ -26,6 +28,7 @@ use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
 use super::{At, Probe, Signal};
+use crate::bpf;
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -62,6 +65,8 @@ pub struct Net {
     whole: bool,
     clock: Clock,
     last: Option<Table>,
+    /// While it lives the kernel counts the cost of its programs.
+    _counting: Option<OwnedFd>,
 }
 
 /// The tables of this probe, without opening it.
@@ -75,7 +80,7 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
-    pub fn open(_options: Options) -> Net {
+    pub fn open(options: Options) -> Net {
         Net {
             net: TableDef::new("net", Nature::State, NET),
             flow: TableDef::new("flow", Nature::Event, FLOW),
@@ -88,11 +93,12 @@ impl Net {
             whole: true,
             clock: Clock::new(),
             last: None,
+            _counting: options.count_cost.then(bpf::count_cost).and_then(Result::ok),
         }
     }
 
     /// Takes what has happened out of the kernel's ring, which holds some 100 ms of heavy load.
-    pub fn drain(&mut self) {
+    fn consume(&mut self) {
         if let Ok(events) = self.events.as_mut() {
             let (track, sockets) = (&mut self.track, &self.sockets);
             events.consume(|event| track.take(&event, sockets));
@@ -107,18 +113,23 @@ impl Net {
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
-        sweep.read("sweep", |record| sockets.take(&record))?;
+        if let Err(e) = sweep.read("sweep", |record| sockets.take(&record)) {
+            self.last = None;
+            return Err(e);
+        }
         if sweep.has("strays") {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
         let ticks = self.clock.ticks(sweep.clocks());
         self.whole = sockets.end(ticks, |cookie| self.track.origin(cookie));
-        if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
-            && changed.is_empty()
-        {
-            return Ok(last.clone());
-        }
-        let table = self.net.table(self.sockets.rows())?;
+        let rows = self.sockets.rows();
+        let table = match self.last.take() {
+            Some(last) => {
+                let (kept, changed) = self.sockets.renewal();
+                self.net.renew(&last, rows, kept, changed)?
+            }
+            None => self.net.table(rows)?,
+        };
         self.last = Some(table.clone());
         Ok(table)
     }
@@ -136,15 +147,27 @@ impl Probe for Net {
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
         // Owners of what ended before this sweep are known from the one before, if there was one.
         if self.last.is_some() {
-            self.drain();
+            self.consume();
         }
         out.push(self.sockets()?);
-        self.drain();
+        self.consume();
         self.track.forget_dead(&self.sockets, at.mono_ns);
         let (flows, events) = self.track.take_rows();
         out.push(self.flow.table(&flows)?);
         out.push(self.event.table(&events)?);
         Ok(())
+    }
+
+    fn drain(&mut self) {
+        self.consume();
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        if self.sweep.is_err() && self.events.is_err() {
+            return Vec::new();
+        }
+        // To run an iterator (kernels before 5.19), to look for strays in other namespaces.
+        vec![Capability::CAP_BPF, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]
     }
 
     fn status(&self) -> Vec<Signal> {
