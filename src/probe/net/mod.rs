@@ -2,6 +2,7 @@
 //!
 //! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
 
+mod cgroup;
 mod clock;
 pub mod columns;
 mod events;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use caps::Capability;
 
+use self::cgroup::Cgroups;
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
 use self::events::Events;
-use self::sockets::Sockets;
+use self::sockets::{Outside, Sockets};
 use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
@@ -64,6 +66,7 @@ pub struct Net {
     strays: Strays,
     whole: bool,
     clock: Clock,
+    cgroups: Cgroups,
     last: Option<Table>,
     /// While it lives the kernel counts the cost of its programs.
     _counting: Option<OwnedFd>,
@@ -92,6 +95,7 @@ impl Net {
             strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
+            cgroups: Cgroups::new(),
             last: None,
             _counting: options.count_cost.then(bpf::count_cost).and_then(Result::ok),
         }
@@ -121,7 +125,9 @@ impl Net {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
         let ticks = self.clock.ticks(sweep.clocks());
-        self.whole = sockets.end(ticks, |cookie| self.track.origin(cookie));
+        let (track, cgroups) = (&self.track, &mut self.cgroups);
+        self.whole =
+            sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups });
         let rows = self.sockets.rows();
         let table = match self.last.take() {
             Some(last) => {

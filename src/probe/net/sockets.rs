@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use ahash::RandomState;
 
+use super::cgroup::Cgroups;
 use super::clock::Ticks;
 use super::columns::NetRow;
 use super::kernel::types;
@@ -71,6 +72,13 @@ pub(super) struct Held {
 pub(super) struct Origin {
     pub start_ns: Option<u64>,
     pub role: Option<&'static str>,
+}
+
+/// What rows need from outside the sweep.
+pub(super) struct Outside<'a> {
+    pub ticks: Ticks,
+    pub track: &'a dyn Fn(u64) -> Origin,
+    pub cgroups: &'a mut Cgroups,
 }
 
 /// All sockets of now.
@@ -243,10 +251,10 @@ impl Sockets {
 
     /// Ends a sweep: drops the sockets that were not seen, settles owners and roles. Returns
     /// whether the next sweep must be whole.
-    pub fn end(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) -> bool {
+    pub fn end(&mut self, outside: &mut Outside<'_>) -> bool {
         self.drop_unseen();
         self.settle_owners();
-        self.settle_origins(ticks, origin);
+        self.settle_origins(outside);
         self.unknown > 0
     }
 
@@ -309,7 +317,7 @@ impl Sockets {
     }
 
     /// Start and role: from events where they were seen, else the role from the listeners.
-    fn settle_origins(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) {
+    fn settle_origins(&mut self, outside: &mut Outside<'_>) {
         let fresh: Vec<usize> = (self.first_new..self.rows.len())
             .chain(self.changed.iter().map(|&i| i as usize))
             .collect();
@@ -324,8 +332,11 @@ impl Sockets {
         }
         for i in fresh {
             let row = &mut self.rows[i];
-            row.ticks = ticks;
-            let known = origin(row.sock.cookie);
+            row.ticks = outside.ticks;
+            if row.cgroup.is_none() && row.sock.cgroup_id != u64::MAX {
+                row.cgroup = outside.cgroups.path(row.sock.cgroup_id);
+            }
+            let known = (outside.track)(row.sock.cookie);
             row.start_ns = row.start_ns.or(known.start_ns);
             row.role = if row.sock.state == state::LISTEN {
                 Some("listen")
@@ -421,3 +432,6 @@ fn bytes<T: Copy>(record: &T) -> &[u8] {
     // whole, padding included, from its zeroed memory; the borrow keeps them in place.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast::<u8>(), size_of::<T>()) }
 }
+
+#[cfg(test)]
+mod tests;
