@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lmptop::probe::net::{Net, Options};
@@ -19,6 +20,14 @@ use lmptop::table::{Table, Value};
 use stage::load::{Backlog, Cast, Churn, Family, Held, Pace, Place, Sizes, Udp};
 
 const SOON: Duration = Duration::from_secs(20);
+
+/// One test at a time: a process started by one would hold the sockets of another for a moment,
+/// and the kernel would rightly say that it closed them.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The probe with its kernel programs, or nothing where the kernel does not take them.
 fn probe(test: &str) -> Option<Net> {
@@ -102,6 +111,7 @@ fn compare(
 
 #[test]
 fn every_field_equals_ss() {
+    let _alone = alone();
     let Some(_) = probe("every_field_equals_ss") else { return };
     if !ss::installed() {
         eprintln!("every_field_equals_ss skipped: ss is not installed");
@@ -128,6 +138,7 @@ fn every_field_equals_ss() {
 
 #[test]
 fn known_ends_have_their_owner_role_and_bytes() {
+    let _alone = alone();
     let there = Cast { place: Place::Own, ..Cast::default() };
     let held = Held::open(Family::V4, 40).unwrap();
     let Ok(far) = Held::cast(Family::V6, 20, &there) else { return };
@@ -166,6 +177,7 @@ fn known_ends_have_their_owner_role_and_bytes() {
 
 #[test]
 fn a_socket_that_moves_between_sweeps_is_seen_to_move() {
+    let _alone = alone();
     let Some(mut net) = probe("a_socket_that_moves_between_sweeps_is_seen_to_move") else { return };
     let (mut client, mut server) = pair();
     let port = u64::from(client.local_addr().unwrap().port());
@@ -205,6 +217,7 @@ fn until(net: &mut Net, table: usize, what: &str, mut done: impl FnMut(&Table) -
 
 #[test]
 fn a_thousand_short_connections_give_two_thousand_exact_flows() {
+    let _alone = alone();
     let Some(mut net) = probe("a_thousand_short_connections") else { return };
     let mut churn = Churn::ready(Family::V4).unwrap();
     sample(&mut net);
@@ -281,6 +294,7 @@ fn deafen(socket: &TcpStream) {
 
 #[test]
 fn flows_tell_how_they_ended_and_count_exactly() {
+    let _alone = alone();
     let Some(mut net) = probe("flows_tell_how_they_ended_and_count_exactly") else { return };
     sample(&mut net);
     let port = |s: &TcpStream| u64::from(s.local_addr().unwrap().port());
@@ -376,6 +390,7 @@ fn expect_events(net: &mut Net, mut wanted: Vec<(&str, u64, u64, &str)>) {
 
 #[test]
 fn drops_resets_and_retransmits_are_told_with_their_reason() {
+    let _alone = alone();
     let Some(mut net) = probe("drops_resets_and_retransmits_are_told_with_their_reason") else {
         return;
     };
@@ -416,6 +431,7 @@ fn drops_resets_and_retransmits_are_told_with_their_reason() {
 
 #[test]
 fn state_changes_follow_each_other_with_the_time_between() {
+    let _alone = alone();
     let Some(mut net) = probe("state_changes_follow_each_other_with_the_time_between") else {
         return;
     };

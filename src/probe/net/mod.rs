@@ -124,10 +124,12 @@ impl Net {
         if sweep.has("strays") {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
+        self.track.self_pid = sweep.self_pid();
         let ticks = self.clock.ticks(sweep.clocks());
         let (track, cgroups) = (&self.track, &mut self.cgroups);
         self.whole =
             sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups });
+        sweep.forget(self.sockets.gone());
         let rows = self.sockets.rows();
         let table = match self.last.take() {
             Some(last) => {

@@ -114,6 +114,9 @@ pub(super) struct Track {
     excess: Excess,
     reasons: Option<Reasons>,
     kallsyms: Option<Kallsyms>,
+    /// This process. A sweep holds a file while it looks at it: when its owner closes it just
+    /// then, the kernel closes the socket in our name.
+    pub self_pid: u32,
 }
 
 impl Track {
@@ -196,9 +199,11 @@ impl Track {
         let (old, new) = (u32::from(e.old_state), u32::from(e.state));
         if let Some(t) = tuple {
             c.ends = Some(ends(e, t));
-            if e.pid != 0 {
-                c.process = Some(Process { pid: e.pid, comm: t.comm });
-            }
+            // Who opened or held it goes before who closes it: a child that was forked with it may.
+            let opens = matches!(new, state::SYN_SENT | state::LISTEN);
+            let held = || sockets.row(e.cookie).and_then(process_of);
+            let charged = self.charged(e, t, opens);
+            c.process = if opens { charged } else { c.process.or_else(held).or(charged) };
         }
         match (old, new) {
             (_, state::SYN_SENT) => {
@@ -250,9 +255,7 @@ impl Track {
         if last.sport != 0 || c.ends.is_none() {
             c.ends = Some(last);
         }
-        if e.event.pid != 0 {
-            c.process = Some(Process { pid: e.event.pid, comm: e.tuple.comm });
-        }
+        c.process = c.process.or(self.charged(&e.event, &e.tuple, false));
         self.tell_change(&e.event, &mut c, dur_ns, sockets);
         let old = u32::from(e.event.old_state);
         if old == state::LISTEN {
@@ -306,6 +309,12 @@ impl Track {
             end: how_ended(e, c),
             cc: Some(Clean::from_c(&e.cc)),
         }
+    }
+
+    /// The process that the kernel ran for, if it ran for one.
+    fn charged(&self, e: &types::event, t: &types::tuple, opens: bool) -> Option<Process> {
+        let charged = e.pid != 0 && (opens || e.pid != self.self_pid);
+        charged.then_some(Process { pid: e.pid, comm: t.comm })
     }
 
     /// Whose connection it is: who opened or closed it, who held it, who listened for it.
@@ -372,7 +381,8 @@ impl Track {
             let known = ended.map(|c| c.ends).or_else(|| alive.and_then(|c| c.ends));
             at = known.unwrap_or(at);
         }
-        let process = charged(e)
+        let process = self
+            .charged(&e.event, &e.tuple, false)
             .or_else(|| ended.and_then(|c| c.process))
             .or_else(|| alive.and_then(|c| c.process))
             .or_else(|| cookie.and_then(|c| sockets.row(c)).and_then(process_of));
@@ -400,12 +410,13 @@ impl Track {
 
     /// Remembers a reset for how the connection ends, or has just ended.
     fn note_reset(&mut self, cookie: u64, ours: bool, e: &types::event_packet, sockets: &Sockets) {
+        let charged = self.charged(&e.event, &e.tuple, false);
         if let Some(ended) = self.ended.get_mut(&cookie) {
             let Some(flow) = self.flows.get_mut(ended.flow).filter(|_| ours) else { return };
             if flow.end == "aborted" {
                 flow.end = "reset";
             }
-            if let Some(p) = charged(e) {
+            if let Some(p) = charged.filter(|_| ended.process.is_none()) {
                 ended.process = Some(p);
                 flow.pid = Some(p.pid);
                 flow.comm = Some(Clean::from_c(&p.comm));
@@ -422,7 +433,7 @@ impl Track {
         if let Some(at) = c.ends.as_mut().filter(|at| at.sport == 0) {
             at.sport = e.tuple.sport;
         }
-        c.process = charged(e).or(c.process);
+        c.process = c.process.or(charged);
         self.remember(cookie, c);
     }
 
@@ -489,11 +500,6 @@ fn describe(at: &Ends, process: Option<Process>) -> EventRow {
         dport: (at.dport != 0).then_some(at.dport),
         ..EventRow::default()
     }
-}
-
-/// The process that the kernel ran for, if it ran for one.
-fn charged(e: &types::event_packet) -> Option<Process> {
-    (e.event.pid != 0).then_some(Process { pid: e.event.pid, comm: e.tuple.comm })
 }
 
 fn process_of(row: &NetRow) -> Option<Process> {
