@@ -125,14 +125,19 @@ fn every_field_equals_ss() {
         let backlog = Backlog::open(Family::V4, 16, 5).unwrap();
         let udp = Udp::open(Family::V4, 4096, 50, 200).unwrap();
         let held = [&v4, &v6, &elsewhere];
-        let (rows, faults) = compare(&held, &backlog, &udp, Some(elsewhere.client_pid()));
-        assert!(rows >= count, "ss printed only {rows} of at least {count} rows");
-        let bad = faults.len();
-        assert!(
-            bad * 1000 <= rows,
-            "{bad} of {rows} rows differ, for instance {:#?}",
-            &faults[..bad.min(5)]
-        );
+        // Other programs that observe leave their marks on sockets and take them off again
+        // (skmem o), and ss is not at the same instant: once equal is equal.
+        let end = Instant::now() + SOON;
+        loop {
+            let (rows, faults) = compare(&held, &backlog, &udp, Some(elsewhere.client_pid()));
+            assert!(rows >= count, "ss printed only {rows} of at least {count} rows");
+            let (bad, some) = (faults.len(), &faults[..faults.len().min(3)]);
+            if bad * 1000 <= rows {
+                println!("{rows} rows, {bad} differ");
+                break;
+            }
+            assert!(Instant::now() < end, "{bad} of {rows} rows differ, for instance {some:#?}");
+        }
     }
 }
 
