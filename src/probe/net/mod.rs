@@ -129,7 +129,6 @@ impl Net {
         let (track, cgroups) = (&self.track, &mut self.cgroups);
         self.whole =
             sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups });
-        sweep.forget(self.sockets.gone());
         let rows = self.sockets.rows();
         let table = match self.last.take() {
             Some(last) => {
