@@ -1,10 +1,13 @@
 //! The network: every socket with its owner, every connection that ended, every event on the way.
 //!
-//! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
+//! `sweep` reads the kernel's sockets, `strays` says when to look for those that nobody holds,
+//! `sockets` keeps them as rows. `events` reads what happens, `track` makes rows of it with what
+//! `connection` remembers. `columns` says what the rows show, `status` how all of it is obtained.
 
 mod cgroup;
 mod clock;
 pub mod columns;
+mod connection;
 mod events;
 mod kallsyms;
 mod names;
@@ -84,13 +87,19 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: Options) -> Net {
+        // Most of loading is reading the kernel's type information, once for each object.
+        let (sweep, events) = std::thread::scope(|scope| {
+            let events = scope.spawn(|| Events::open().map_err(|e| format!("{e:#}")));
+            let sweep = Sweep::open().map_err(|e| format!("{e:#}"));
+            (sweep, events.join().unwrap_or_else(|_| Err("loading them failed".to_owned())))
+        });
         Net {
             net: TableDef::new("net", Nature::State, NET),
             flow: TableDef::new("flow", Nature::Event, FLOW),
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
-            sweep: Sweep::open().map_err(|e| format!("{e:#}")),
-            events: Events::open().map_err(|e| format!("{e:#}")),
+            sweep,
+            events,
             track: Track::new(),
             strays: Strays::new(),
             whole: true,
