@@ -2,6 +2,7 @@
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
 pub mod host;
+pub mod net;
 pub mod status;
 
 use std::time::Duration;

@@ -66,7 +66,7 @@ pub struct Sock {
     pub v6only: Option<bool>,
     /// Buffers.
     pub mem: Option<Memory>,
-    /// What TCP knows; never for listeners, of which the kernel fills in nothing.
+    /// What TCP knows; of a listener only what it has.
     pub tcp: Option<TcpInfo>,
 }
 
@@ -223,6 +223,19 @@ tcp_info! {
     total_rto_time_ms: u32 @ 244,
 }
 
+impl TcpInfo {
+    /// The kernel leaves the rest at zero for a listener (and keeps its queue in `unacked`).
+    fn of_listener(self) -> TcpInfo {
+        TcpInfo {
+            reordering: self.reordering,
+            snd_cwnd: self.snd_cwnd,
+            pacing_rate: self.pacing_rate,
+            max_pacing_rate: self.max_pacing_rate,
+            ..TcpInfo::default()
+        }
+    }
+}
+
 impl Sock {
     /// Reads one answer; `None` if it is shorter than `struct inet_diag_msg`.
     pub fn parse(b: &[u8]) -> Option<Sock> {
@@ -249,7 +262,8 @@ impl Sock {
         };
         for (kind, value) in (Attributes { rest: attributes }) {
             match kind {
-                2 if s.state != LISTEN => s.tcp = Some(TcpInfo::parse(value)),
+                2 if s.state == LISTEN => s.tcp = Some(TcpInfo::parse(value).of_listener()),
+                2 => s.tcp = Some(TcpInfo::parse(value)),
                 4 => s.cc = name(value),
                 7 => s.mem = Some(Memory::parse(value)),
                 8 => s.shutdown = value.first().copied(),
@@ -374,7 +388,8 @@ mod tests {
 
     #[test]
     fn an_old_kernels_shorter_structs_leave_the_rest_missing() {
-        let s = Sock::parse(&answer(1, &[attribute(2, &[5; 104]), attribute(7, &[5; 32])])).unwrap();
+        let s =
+            Sock::parse(&answer(1, &[attribute(2, &[5; 104]), attribute(7, &[5; 32])])).unwrap();
         let (tcp, mem) = (s.tcp.unwrap(), s.mem.unwrap());
         assert_eq!((tcp.total_retrans, tcp.pacing_rate), (Some(0x0505_0505), None));
         assert_eq!((tcp.bytes_acked, tcp.rcv_wnd), (None, None));
@@ -383,9 +398,10 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_has_no_tcp_figures() {
+    fn a_listener_has_only_the_tcp_figures_the_kernel_fills_in() {
         let s = Sock::parse(&answer(LISTEN, &[attribute(2, &[0; 248])])).unwrap();
-        assert_eq!(s.tcp, None);
+        let tcp = s.tcp.unwrap();
+        assert_eq!((tcp.snd_cwnd, tcp.rtt_us, tcp.bytes_acked), (Some(0), None, None));
     }
 
     #[test]

@@ -1,0 +1,415 @@
+//! Which process holds which socket, from the links in /proc/PID/fd, without reading them all
+//! again: only where a socket without a known holder can be.
+//!
+//! A holder once found stays right as long as the socket lives and nobody closes that descriptor;
+//! a slow round re-reads known ones for that case. Descriptors of other users' processes cannot
+//! be read without CAP_SYS_PTRACE: sockets without a holder are counted, not guessed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use ahash::RandomState;
+
+use crate::table::Clean;
+
+type Set = HashSet<u64, RandomState>;
+
+/// A descriptor that refers to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Process.
+    pub pid: u32,
+    /// Descriptor in it.
+    pub fd: u32,
+}
+
+/// What is known about all processes.
+#[derive(Default)]
+pub struct Holders {
+    procs: BTreeMap<u32, Proc>,
+    by_inode: HashMap<u64, Vec<Holder>, RandomState>,
+    /// Sought everywhere and not found: held by a process that cannot be read, or by none.
+    hidden: Set,
+    /// A round over everything: what it is for, and the process it has come to.
+    round: Option<(Set, u32)>,
+    verified: Holder,
+    begun: bool,
+}
+
+#[derive(Default)]
+struct Proc {
+    comm: Option<Clean>,
+    /// Socket inode by descriptor; 0 for what is not a socket.
+    fds: BTreeMap<u32, u64>,
+    netns: Option<u64>,
+    looked: bool,
+    denied: bool,
+}
+
+impl Default for Holder {
+    fn default() -> Holder {
+        Holder { pid: 0, fd: 0 }
+    }
+}
+
+/// Known descriptors looked at again a refresh, round robin.
+const VERIFY: usize = 64;
+
+impl Holders {
+    /// Brings the knowledge up to date for the sockets that exist now, in at most `budget`; the
+    /// first time takes as long as it takes, so that the first sample is complete.
+    pub fn refresh(&mut self, inodes: impl Iterator<Item = u64>, budget: Duration) {
+        let alive: Set = inodes.filter(|&i| i != 0).collect();
+        let until = self.begun.then(|| Instant::now() + budget);
+        self.begun = true;
+        self.forget_dead(&alive);
+        let mut wanted: Set = alive
+            .iter()
+            .filter(|i| !self.by_inode.contains_key(i) && !self.hidden.contains(i))
+            .copied()
+            .collect();
+        self.quick(&mut wanted, until);
+        self.thorough(wanted, until);
+        self.verify();
+        self.read_comms();
+    }
+
+    /// The descriptors that refer to this socket, lowest process first.
+    pub fn of(&self, inode: u64) -> &[Holder] {
+        self.by_inode.get(&inode).map_or(&[], Vec::as_slice)
+    }
+
+    /// Name of a process that holds a socket.
+    pub fn comm(&self, pid: u32) -> Option<&Clean> {
+        self.procs.get(&pid)?.comm.as_ref()
+    }
+
+    /// Each network namespace seen, by inode number, with one process in it.
+    pub fn namespaces(&self) -> BTreeMap<u64, u32> {
+        self.procs.iter().rev().filter_map(|(&pid, p)| Some((p.netns?, pid))).collect()
+    }
+
+    /// How many processes do not let themselves be read.
+    pub fn denied(&self) -> usize {
+        self.procs.values().filter(|p| p.denied).count()
+    }
+
+    fn forget_dead(&mut self, alive: &Set) {
+        let procs = &mut self.procs;
+        self.by_inode.retain(|inode, holders| {
+            if alive.contains(inode) {
+                return true;
+            }
+            // That descriptor is closed, or something else by now: unknown again.
+            for h in holders {
+                if let Some(p) = procs.get_mut(&h.pid) {
+                    p.fds.remove(&h.fd);
+                }
+            }
+            false
+        });
+        self.hidden.retain(|i| alive.contains(i));
+    }
+
+    /// Notices processes that came and went; to be called before [`Holders::refresh`].
+    pub fn list_processes(&mut self) {
+        let Ok(dir) = fs::read_dir("/proc") else { return };
+        let mut now: Vec<u32> =
+            dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+        now.sort_unstable();
+        let ended: Vec<u32> =
+            self.procs.keys().filter(|p| now.binary_search(p).is_err()).copied().collect();
+        for pid in ended {
+            self.drop_process(pid);
+        }
+        for pid in now {
+            self.procs.entry(pid).or_insert_with(|| Proc { netns: netns(pid), ..Proc::default() });
+        }
+    }
+
+    fn drop_process(&mut self, pid: u32) {
+        let Some(p) = self.procs.remove(&pid) else { return };
+        for (fd, inode) in p.fds {
+            unlink(&mut self.by_inode, inode, Holder { pid, fd });
+        }
+    }
+
+    /// Reads descriptors that are new, in every process where there can be one.
+    fn quick(&mut self, wanted: &mut Set, until: Option<Instant>) {
+        let pids: Vec<u32> = self.procs.keys().copied().collect();
+        for pid in pids {
+            let fresh = self.procs.get(&pid).is_some_and(|p| !p.looked);
+            // A process not yet seen may hold a known socket too (fork).
+            if (wanted.is_empty() && !fresh) || over(until) {
+                continue;
+            }
+            self.look(pid, wanted, until);
+        }
+    }
+
+    /// Reads again what was not a socket before, process by process, for sockets that the quick
+    /// way cannot find: a descriptor closed and opened again as something else.
+    fn thorough(&mut self, wanted: Set, until: Option<Instant>) {
+        if wanted.is_empty() {
+            self.round = None;
+            return;
+        }
+        let (sought, from) = self.round.take().unwrap_or_else(|| (wanted.clone(), 0));
+        let mut still = wanted;
+        let pids: Vec<u32> = self.procs.range(from..).map(|(&pid, _)| pid).collect();
+        for pid in pids {
+            if over(until) {
+                self.round = Some((sought, pid));
+                return;
+            }
+            if let Some(p) = self.procs.get_mut(&pid) {
+                p.fds.retain(|_, inode| *inode != 0);
+            }
+            self.look(pid, &mut still, until);
+        }
+        self.hidden.extend(sought.iter().filter(|i| still.contains(i)));
+    }
+
+    /// Reads the descriptors of one process that are not known yet.
+    fn look(&mut self, pid: u32, wanted: &mut Set, until: Option<Instant>) {
+        let Some(p) = self.procs.get_mut(&pid) else { return };
+        p.looked = true;
+        let path = format!("/proc/{pid}/fd");
+        let dir = match File::open(&path) {
+            Ok(dir) => dir,
+            Err(e) => {
+                p.denied = e.kind() == io::ErrorKind::PermissionDenied;
+                return;
+            }
+        };
+        p.denied = false;
+        // Since 6.2 the size is the number of descriptors; before it is 0.
+        let open = dir.metadata().map_or(0, |m| m.len());
+        if open != 0 && open == p.fds.len() as u64 {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&path) else { return };
+        let now: Vec<u32> =
+            entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+        let listed: HashSet<u32, RandomState> = now.iter().copied().collect();
+        p.fds.retain(|fd, inode| {
+            let there = listed.contains(fd);
+            if !there {
+                unlink(&mut self.by_inode, *inode, Holder { pid, fd: *fd });
+            }
+            there
+        });
+        for (i, fd) in now.into_iter().enumerate() {
+            if i % 64 == 0 && over(until) {
+                return;
+            }
+            if p.fds.contains_key(&fd) {
+                continue;
+            }
+            let Some(inode) = socket_inode(&dir, fd) else { continue };
+            p.fds.insert(fd, inode);
+            if inode != 0 {
+                link(&mut self.by_inode, inode, Holder { pid, fd });
+                wanted.remove(&inode);
+            }
+        }
+    }
+
+    /// Looks at some known descriptors again: a socket may live on in another process after its
+    /// holder closed it.
+    fn verify(&mut self) {
+        let mut next: Vec<(Holder, u64)> = Vec::with_capacity(VERIFY);
+        let from = self.verified;
+        for (&pid, p) in self.procs.range(from.pid..) {
+            let start = if pid == from.pid { from.fd + 1 } else { 0 };
+            let room = VERIFY - next.len();
+            next.extend(p.fds.range(start..).take(room).map(|(&fd, &i)| (Holder { pid, fd }, i)));
+            if next.len() == VERIFY {
+                break;
+            }
+        }
+        self.verified = if next.len() < VERIFY { Holder::default() } else { next[VERIFY - 1].0 };
+        let mut dir: Option<(u32, Option<File>)> = None;
+        for (holder, before) in next {
+            if dir.as_ref().is_none_or(|(pid, _)| *pid != holder.pid) {
+                dir = Some((holder.pid, File::open(format!("/proc/{}/fd", holder.pid)).ok()));
+                if let Some(p) = self.procs.get_mut(&holder.pid) {
+                    p.netns = netns(holder.pid);
+                }
+            }
+            let Some((_, Some(dir))) = &dir else { continue };
+            let now = socket_inode(dir, holder.fd);
+            let Some(p) = self.procs.get_mut(&holder.pid) else { continue };
+            if now == Some(before) {
+                continue;
+            }
+            unlink(&mut self.by_inode, before, holder);
+            match now {
+                Some(inode) => {
+                    p.fds.insert(holder.fd, inode);
+                    if inode != 0 {
+                        link(&mut self.by_inode, inode, holder);
+                        self.hidden.remove(&inode);
+                    }
+                }
+                None => {
+                    p.fds.remove(&holder.fd);
+                }
+            }
+        }
+    }
+
+    /// Names change (exec, prctl): those of holders are read each time.
+    fn read_comms(&mut self) {
+        let holders: HashSet<u32, RandomState> =
+            self.by_inode.values().flatten().map(|h| h.pid).collect();
+        for pid in holders {
+            if let Some(p) = self.procs.get_mut(&pid)
+                && let Ok(comm) = fs::read(format!("/proc/{pid}/comm"))
+            {
+                p.comm = Some(Clean::new(comm.strip_suffix(b"\n").unwrap_or(&comm)));
+            }
+        }
+    }
+}
+
+fn over(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
+}
+
+fn link(by_inode: &mut HashMap<u64, Vec<Holder>, RandomState>, inode: u64, holder: Holder) {
+    let holders = by_inode.entry(inode).or_default();
+    if let Err(at) = holders.binary_search(&holder) {
+        holders.insert(at, holder);
+    }
+}
+
+fn unlink(by_inode: &mut HashMap<u64, Vec<Holder>, RandomState>, inode: u64, holder: Holder) {
+    if let Some(holders) = by_inode.get_mut(&inode) {
+        holders.retain(|h| *h != holder);
+        if holders.is_empty() {
+            by_inode.remove(&inode);
+        }
+    }
+}
+
+/// Inode number of a process's network namespace, if it may be read.
+fn netns(pid: u32) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|m| m.ino())
+}
+
+/// Inode of the socket behind a descriptor, 0 if it is something else, `None` if it is closed.
+fn socket_inode(dir: &File, fd: u32) -> Option<u64> {
+    let name = std::ffi::CString::new(fd.to_string()).ok()?;
+    let mut link = [0u8; 32];
+    // SAFETY: `name` is NUL-terminated and `link` is as long as is said; both outlive the call.
+    let n = unsafe {
+        libc::readlinkat(dir.as_raw_fd(), name.as_ptr(), link.as_mut_ptr().cast(), link.len())
+    };
+    let link = link.get(..usize::try_from(n).ok()?)?;
+    Some(parse_link(link).unwrap_or(0))
+}
+
+/// The number in `socket:[123]`.
+fn parse_link(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+
+    const LONG: Duration = Duration::from_secs(5);
+
+    fn inode(socket: &impl AsRawFd) -> u64 {
+        let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
+        parse_link(link.to_str().unwrap().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn links_that_are_not_sockets_are_none() {
+        assert_eq!(parse_link(b"socket:[4242]"), Some(4242));
+        for link in [&b"pipe:[1]"[..], b"socket:[", b"socket:[]", b"socket:[x]", b"/a", b""] {
+            assert_eq!(parse_link(link), None);
+        }
+    }
+
+    #[test]
+    fn new_reused_and_closed_descriptors_are_followed() {
+        let mut h = Holders::default();
+        let me = std::process::id();
+        let a = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let held = |h: &Holders, s: &UdpSocket| h.of(inode(s)).to_vec();
+        h.list_processes();
+        h.refresh([inode(&a)].into_iter(), LONG);
+        assert_eq!(held(&h, &a), [Holder { pid: me, fd: a.as_raw_fd() as u32 }]);
+        let comm = fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(h.comm(me).unwrap().as_str(), comm.trim_end());
+
+        // The same descriptor number, another socket.
+        let old = inode(&a);
+        drop(a);
+        let b = UdpSocket::bind("127.0.0.1:0").unwrap();
+        h.list_processes();
+        h.refresh([inode(&b)].into_iter(), LONG);
+        assert_eq!(held(&h, &b), [Holder { pid: me, fd: b.as_raw_fd() as u32 }]);
+        assert!(h.of(old).is_empty());
+    }
+
+    #[test]
+    fn a_socket_shared_with_a_child_has_both_holders_until_one_ends() {
+        let mut h = Holders::default();
+        let s = UdpSocket::bind("127.0.0.1:0").unwrap();
+        h.list_processes();
+        h.refresh([inode(&s)].into_iter(), LONG);
+        let shared: OwnedFd = s.try_clone().unwrap().into();
+        // Reads its standard input, which never says anything.
+        let mut child = Command::new("cat").stdin(Stdio::from(shared)).spawn().unwrap();
+        h.list_processes();
+        h.refresh([inode(&s)].into_iter(), LONG);
+        let pids: Vec<u32> = h.of(inode(&s)).iter().map(|h| h.pid).collect();
+        assert!(pids.contains(&child.id()) && pids.contains(&std::process::id()), "{pids:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        h.list_processes();
+        h.refresh([inode(&s)].into_iter(), LONG);
+        assert!(h.of(inode(&s)).iter().all(|h| h.pid == std::process::id()));
+    }
+
+    #[test]
+    fn an_inode_nobody_holds_is_sought_once_and_then_left() {
+        let mut h = Holders::default();
+        h.list_processes();
+        h.refresh([u64::MAX].into_iter(), LONG);
+        assert!(h.of(u64::MAX).is_empty());
+        assert!(h.hidden.contains(&u64::MAX) && h.round.is_none());
+        h.list_processes();
+        h.refresh(std::iter::empty(), LONG);
+        assert!(h.hidden.is_empty(), "forgotten with the socket");
+    }
+
+    #[test]
+    fn without_time_nothing_new_is_found_but_known_holders_stay() {
+        let mut h = Holders::default();
+        let a = UdpSocket::bind("127.0.0.1:0").unwrap();
+        h.list_processes();
+        h.refresh([inode(&a)].into_iter(), Duration::ZERO);
+        assert_eq!(h.of(inode(&a)).len(), 1, "the first time has no limit");
+        let b = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let both = || [inode(&a), inode(&b)].into_iter();
+        h.list_processes();
+        h.refresh(both(), Duration::ZERO);
+        assert_eq!((h.of(inode(&a)).len(), h.of(inode(&b)).len()), (1, 0));
+        h.list_processes();
+        h.refresh(both(), LONG);
+        assert_eq!(h.of(inode(&b)).len(), 1);
+    }
+}
