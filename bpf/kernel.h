@@ -333,11 +333,13 @@ struct tcp_request_sock {
 	struct inet_request_sock req;
 };
 
+struct files_struct;
 struct task_struct {
 	int pid;
 	int tgid;
 	char comm[16];
 	struct task_struct *group_leader;
+	struct files_struct *files;
 };
 
 struct seq_file;

@@ -109,7 +109,7 @@ enum record {
 
 /* Whose socket it is and which; sides[0] local, sides[1] remote, ports in host order. */
 struct sock_part {
-	u32 record;
+	enum record record;
 	u32 pid;
 	u32 fd;
 	u32 state;
@@ -143,7 +143,7 @@ struct tcp_part {
 };
 
 struct same {
-	u32 record;
+	enum record record;
 	u32 pid;
 	u32 fd;
 	u32 unused;

@@ -1,4 +1,5 @@
 //! stub
+pub mod bpf;
 pub mod probe;
 pub mod source;
 pub mod table;

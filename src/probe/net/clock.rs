@@ -34,6 +34,26 @@ impl Ticks {
     }
 }
 
+/// Both clocks over time. Where a tick begins is fixed once, so that a stamp never shifts.
+pub(super) struct Clock {
+    tick_ns: u64,
+    /// Monotonic time at jiffies 0.
+    base_ns: Option<i64>,
+}
+
+impl Clock {
+    pub(super) fn new() -> Clock {
+        Clock { tick_ns: tick_ns(), base_ns: None }
+    }
+
+    /// The relation, given both clocks read at one instant.
+    pub(super) fn ticks(&mut self, (mono_ns, jiffies): (u64, u64)) -> Ticks {
+        let elapsed = jiffies.wrapping_mul(self.tick_ns) as i64;
+        let base = *self.base_ns.get_or_insert((mono_ns as i64).wrapping_sub(elapsed));
+        Ticks::new(self.tick_ns, jiffies as u32, base.wrapping_add(elapsed) as u64)
+    }
+}
+
 /// Length of a tick in ns. The coarse clock advances once a tick, so its resolution is the tick.
 pub(super) fn tick_ns() -> u64 {
     let mut res = libc::timespec { tv_sec: 0, tv_nsec: 0 };

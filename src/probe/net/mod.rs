@@ -1,13 +1,104 @@
 //! The network: every socket with its owner, every connection that ended, every event on the way.
+//!
+//! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
 
-pub mod clock;
+mod clock;
 pub mod columns;
-pub mod diag;
-pub mod proc_fd;
+mod diag;
+mod names;
+mod proc_fd;
+mod sockets;
+mod sweep;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use self::clock::Clock;
+use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
+use self::sockets::{Origin, Sockets};
+use self::sweep::Sweep;
+use super::{At, Probe, Signal};
+use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
 mod kernel {
     //! The skeleton of `bpf/net.bpf.c`: its rows are the kernel's own types.
     include!(concat!(env!("OUT_DIR"), "/net.skel.rs"));
+}
+
+/// How to open the probe.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
+    pub count_cost: bool,
+}
+
+/// The probe.
+pub struct Net {
+    net: TableDef<NetRow>,
+    flow: TableDef<FlowRow>,
+    event: TableDef<EventRow>,
+    sockets: Sockets,
+    sweep: Result<Sweep, String>,
+    whole: bool,
+    clock: Clock,
+    last: Option<Table>,
+}
+
+impl Net {
+    /// Opens what can be opened; what cannot is told by [`Probe::status`].
+    pub fn open(_options: Options) -> Net {
+        Net {
+            net: TableDef::new("net", Nature::State, NET),
+            flow: TableDef::new("flow", Nature::Event, FLOW),
+            event: TableDef::new("tcpevent", Nature::Event, EVENT),
+            sockets: Sockets::default(),
+            sweep: Sweep::open().map_err(|e| format!("{e:#}")),
+            whole: true,
+            clock: Clock::new(),
+            last: None,
+        }
+    }
+
+    fn sockets(&mut self) -> Result<Table> {
+        let Ok(sweep) = self.sweep.as_mut() else {
+            return Ok(Table::empty(self.net.schema().clone()));
+        };
+        let whole = std::mem::replace(&mut self.whole, true);
+        sweep.begin(whole);
+        self.sockets.begin();
+        let sockets = &mut self.sockets;
+        sweep.read("sweep", |record| sockets.take(&record))?;
+        let ticks = self.clock.ticks(sweep.clocks());
+        self.whole = sockets.end(ticks, |_| Origin::default());
+        if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
+            && changed.is_empty()
+        {
+            return Ok(last.clone());
+        }
+        let table = self.net.table(self.sockets.rows())?;
+        self.last = Some(table.clone());
+        Ok(table)
+    }
+}
+
+impl Probe for Net {
+    fn name(&self) -> &'static str {
+        "net"
+    }
+
+    fn schemas(&self) -> Vec<Arc<Schema>> {
+        vec![self.net.schema().clone(), self.flow.schema().clone(), self.event.schema().clone()]
+    }
+
+    fn sample(&mut self, _at: At, out: &mut Vec<Table>) -> Result<()> {
+        out.push(self.sockets()?);
+        Ok(())
+    }
+
+    fn status(&self) -> Vec<Signal> {
+        Vec::new()
+    }
 }

@@ -27,8 +27,6 @@ pub struct NetRow {
     pub(in crate::probe::net) opts: Option<Clean>,
     /// `CLOCK_MONOTONIC` ns of its first state change, if that was seen.
     pub(in crate::probe::net) start_ns: Option<u64>,
-    /// Bytes per second, where the kernel itself worked it out (sock_diag).
-    pub(in crate::probe::net) delivery_rate: Option<u64>,
     pub(in crate::probe::net) ticks: Ticks,
 }
 
@@ -50,11 +48,9 @@ impl NetRow {
     }
 
     fn delivery_rate(&self) -> Option<u64> {
-        self.delivery_rate.or_else(|| {
-            self.tcp(|t| {
-                let per_us = known(t.rate_delivered)? * known(t.mss)? * 1_000_000;
-                per_us.checked_div(known(t.rate_interval_us)?)
-            })
+        self.tcp(|t| {
+            let per_us = known(t.rate_delivered)? * known(t.mss)? * 1_000_000;
+            per_us.checked_div(known(t.rate_interval_us)?)
         })
     }
 

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use crate::probe::net::columns::{FlowRow, NetRow};
-use crate::probe::net::kernel::types::tcp_part;
+use crate::probe::net::columns::FlowRow;
+use crate::probe::net::kernel::types::{sock_part, tcp_part};
+use crate::probe::net::names::{address, family_name};
+use crate::table::Clean;
 
 /// `FlowRow.end` of a connection that was not there any more.
 pub const GONE: &str = "gone";
@@ -27,40 +29,23 @@ struct Seen {
 }
 
 impl Gone {
-    /// Takes the rows of a refresh; returns the connections that were there before and are not
-    /// now. Of a namespace for which `sure` is false nothing is taken to have ended.
-    pub fn take(
-        &mut self,
-        now_ns: u64,
-        rows: &mut [NetRow],
-        sure: impl Fn(u32) -> bool,
-    ) -> Vec<FlowRow> {
+    /// Begins a dump.
+    pub fn begin(&mut self) {
         self.round += 1;
-        for row in rows {
-            self.see(row);
-        }
-        let round = self.round;
-        let ended = self
-            .seen
-            .extract_if(|&(netns, _), seen| seen.round != round && sure(netns))
-            .map(|(_, seen)| FlowRow { end_ns: now_ns, end: GONE, ..seen.flow });
-        ended.collect()
     }
 
-    fn see(&mut self, row: &mut NetRow) {
-        let connected = !matches!(row.state, "LISTEN" | "TIME-WAIT" | "SYN-RECV" | "UNCONN");
-        let Some(tcp) = row.tcp.as_mut().filter(|_| connected) else { return };
-        let key = (row.sock.netns, row.sock.cookie);
-        let seen = self.seen.entry(key).or_insert_with(|| Seen {
+    /// Takes a connection that is there, with its holder; settles the stamps in it.
+    pub fn see(&mut self, sock: &sock_part, tcp: &mut tcp_part, role: Option<&'static str>) {
+        let seen = self.seen.entry((sock.netns, sock.cookie)).or_insert_with(|| Seen {
             flow: FlowRow {
-                netns: row.sock.netns,
-                cookie: row.sock.cookie,
-                family: row.family,
-                saddr: row.saddr.clone(),
-                sport: Some(row.sock.sport as u16),
-                daddr: row.daddr.clone(),
-                dport: row.sock.dport as u16,
-                cc: row.cc.clone(),
+                netns: sock.netns,
+                cookie: sock.cookie,
+                family: family_name(sock.family),
+                saddr: address(sock.family, &sock.saddr),
+                sport: u16::try_from(sock.sport).ok(),
+                daddr: address(sock.family, &sock.daddr),
+                dport: sock.dport as u16,
+                cc: Some(Clean::from_c(&tcp.cc)),
                 end: GONE,
                 ..FlowRow::default()
             },
@@ -73,15 +58,26 @@ impl Gone {
         steady(&mut tcp.rcv_tstamp, &mut seen.stamps[2]);
         let flow = &mut seen.flow;
         totals(flow, tcp);
-        flow.role = row.role;
+        flow.role = role;
         // An orphan has no holder and no user any more: who had it is worth keeping.
-        if let Some(pid) = known32(row.sock.pid) {
+        if let Some(pid) = known32(sock.pid).filter(|&pid| flow.pid != Some(pid)) {
             flow.pid = Some(pid);
-            flow.comm.clone_from(&row.comm);
+            flow.comm = Some(Clean::from_c(&sock.comm));
         }
-        if row.sock.ino != 0 || flow.uid.is_none() {
-            flow.uid = known32(row.sock.uid);
+        if sock.orphan == 0 || flow.uid.is_none() {
+            flow.uid = known32(sock.uid);
         }
+    }
+
+    /// Ends a dump: the connections that were there before and are not now. Of a namespace for
+    /// which `sure` is false nothing is taken to have ended.
+    pub fn end(&mut self, now_ns: u64, sure: impl Fn(u32) -> bool) -> Vec<FlowRow> {
+        let round = self.round;
+        let ended = self
+            .seen
+            .extract_if(|&(netns, _), seen| seen.round != round && sure(netns))
+            .map(|(_, seen)| FlowRow { end_ns: now_ns, ..seen.flow });
+        ended.collect()
     }
 }
 
@@ -117,4 +113,73 @@ fn known32(v: u32) -> Option<u32> {
 
 fn known64(v: u64) -> Option<u64> {
     (v != u64::MAX).then_some(v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::net::diag::message::{Sock, TcpInfo};
+    use crate::probe::net::diag::record::{Instant, pair};
+
+    fn connection(cookie: u64, received: u64) -> (sock_part, tcp_part) {
+        let tcp = TcpInfo {
+            bytes_received: Some(received),
+            bytes_acked: Some(11),
+            bytes_sent: Some(10),
+            bytes_retrans: Some(0),
+            last_data_sent_ms: Some(1000),
+            ..TcpInfo::default()
+        };
+        let s = Sock { family: 2, state: 1, cookie, inode: 5, tcp: Some(tcp), ..Sock::default() };
+        let (sock, tcp) = pair(7, Instant { ticks: 1000, tick_ns: 4_000_000 }, 6, &s);
+        (sock, tcp.unwrap())
+    }
+
+    #[test]
+    fn what_vanished_is_given_once_as_it_was_last_seen() {
+        let mut gone = Gone::default();
+        for received in [100, 200] {
+            gone.begin();
+            let (mut sock, mut tcp) = connection(1, received);
+            (sock.pid, sock.comm[0]) = (42, b'x');
+            gone.see(&sock, &mut tcp, Some("client"));
+            assert!(gone.end(5, |_| true).is_empty());
+        }
+        // The holder closed it; it lingers as an orphan.
+        gone.begin();
+        let (mut sock, mut tcp) = connection(1, 250);
+        sock.orphan = 1;
+        gone.see(&sock, &mut tcp, Some("client"));
+        assert!(gone.end(6, |_| true).is_empty());
+
+        gone.begin();
+        assert!(gone.end(8, |netns| netns != 7).is_empty(), "an incomplete dump proves nothing");
+        gone.begin();
+        let ended = gone.end(9, |_| true);
+        assert_eq!(ended.len(), 1);
+        let f = &ended[0];
+        assert_eq!((f.end, f.end_ns, f.pid, f.role), ("gone", 9, Some(42), Some("client")));
+        assert_eq!(
+            (f.bytes_received, f.bytes_acked),
+            (Some(250), Some(10)),
+            "the SYN is no payload"
+        );
+        assert_eq!(f.comm.as_ref().unwrap().as_str(), "x");
+        gone.begin();
+        assert!(gone.end(10, |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_stamp_that_differs_by_rounding_only_stays() {
+        let mut gone = Gone::default();
+        let mut stamps = Vec::new();
+        for shift in [0u32, 1, u32::MAX, 50] {
+            gone.begin();
+            let (sock, mut tcp) = connection(1, 0);
+            tcp.lsndtime = tcp.lsndtime.wrapping_add(shift);
+            gone.see(&sock, &mut tcp, None);
+            stamps.push(tcp.lsndtime);
+        }
+        assert_eq!(stamps, [750, 750, 750, 800]);
+    }
 }

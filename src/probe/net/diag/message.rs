@@ -56,8 +56,8 @@ pub struct Sock {
     pub inode: u32,
     /// Bits of shutdown(2).
     pub shutdown: Option<u8>,
-    /// Congestion control.
-    pub cc: Option<Box<str>>,
+    /// Name of the congestion control, all zero if there is none.
+    pub cc: [u8; 16],
     /// cgroup v2 id, since 5.7.
     pub cgroup_id: Option<u64>,
     /// `SO_MARK`, told only to CAP_NET_ADMIN.
@@ -264,7 +264,7 @@ impl Sock {
             match kind {
                 2 if s.state == LISTEN => s.tcp = Some(TcpInfo::parse(value).of_listener()),
                 2 => s.tcp = Some(TcpInfo::parse(value)),
-                4 => s.cc = name(value),
+                4 => copy(value, &mut s.cc),
                 7 => s.mem = Some(Memory::parse(value)),
                 8 => s.shutdown = value.first().copied(),
                 11 => s.v6only = value.first().map(|&v| v != 0),
@@ -294,9 +294,10 @@ impl Memory {
     }
 }
 
-fn name(value: &[u8]) -> Option<Box<str>> {
-    let end = value.iter().position(|&b| b == 0).unwrap_or(value.len());
-    std::str::from_utf8(&value[..end]).ok().filter(|s| !s.is_empty()).map(Box::from)
+fn copy(value: &[u8], to: &mut [u8; 16]) {
+    for (to, from) in to.iter_mut().zip(value) {
+        *to = *from;
+    }
 }
 
 /// A number at an offset, if the bytes reach that far.
@@ -379,7 +380,7 @@ mod tests {
         .unwrap();
         assert_eq!((s.sport, s.dport, s.cookie, s.inode), (8080, 0xc001, 1 << 32 | 7, 4242));
         assert_eq!((s.timer, s.timer_retrans, s.shutdown), (1, 3, Some(3)));
-        assert_eq!((s.cc.as_deref(), s.cgroup_id), (Some("cubic"), Some(77)));
+        assert_eq!((&s.cc[..6], s.cgroup_id), (&b"cubic\0"[..], Some(77)));
         let (tcp, mem) = (s.tcp.unwrap(), s.mem.unwrap());
         assert_eq!((tcp.rtt_us, tcp.bytes_acked), (Some(40_125), Some(u64::MAX)));
         assert_eq!((tcp.total_rto, tcp.total_rto_time_ms), (Some(9), Some(0)));

@@ -7,11 +7,10 @@
 mod gone;
 mod message;
 mod netlink;
-mod row;
+mod record;
 mod space;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -20,13 +19,14 @@ use ahash::RandomState;
 use anyhow::{Result, bail};
 
 use self::gone::Gone;
-use self::row::{Clock, net_row};
-use self::space::Space;
+use self::record::{Instant, Pair, is_connection, pair};
+use self::space::{Space, TCP4};
 use super::clock::tick_ns;
-use super::columns::{FlowRow, NetRow};
+use super::columns::FlowRow;
+use super::names::{UDP, state};
 use super::proc_fd::Holders;
+use super::sweep::Record;
 use crate::probe::Signal;
-use crate::table::Clean;
 
 /// Most time a refresh gives to finding holders, after the first.
 const HOLDERS_BUDGET: Duration = Duration::from_millis(15);
@@ -40,13 +40,16 @@ pub struct Diag {
     holders: Holders,
     gone: Gone,
     ended: Vec<FlowRow>,
+    /// The sockets of this refresh; kept for its room.
+    pairs: Vec<Pair>,
     tick_ns: u64,
+    now_ns: u64,
 }
 
 /// What a refresh found, and what it could not.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Rows given.
+    /// Sockets given.
     pub sockets: usize,
     /// Sockets with a file.
     pub held: usize,
@@ -73,8 +76,7 @@ impl Diag {
         let netns = own_netns().ok_or("/proc/self/ns/net cannot be read: is /proc mounted?")?;
         let mut own = Space::own(netns).map_err(|e| format!("netlink sock_diag: {e}"))?;
         let told = own.dump(|_, _| {});
-        if let Some((what, words)) = told.refused.iter().find(|(what, _)| *what == "sock_diag tcp")
-        {
+        if let Some((what, words)) = told.refused.iter().find(|(what, _)| *what == TCP4) {
             return Err(format!("{what}: {words}"));
         }
         Ok(Diag {
@@ -84,54 +86,83 @@ impl Diag {
             holders: Holders::default(),
             gone: Gone::default(),
             ended: Vec::new(),
-            tick_ns: tick_ns(),
+            pairs: Vec::new(),
+            tick_ns: tick_ns().max(1),
+            now_ns: 0,
         })
     }
 
-    /// Adds a row for each socket now.
+    /// Hands over each socket of now: a record for each descriptor that refers to it, lowest
+    /// process first; one without a holder if none is known.
     ///
     /// # Errors
     /// When the kernel does not tell of TCP sockets any more.
-    pub fn rows(&mut self, out: &mut Vec<NetRow>) -> Result<Stats> {
-        let now_ns = monotonic_ns();
-        let clock = Clock::at(now_ns, self.tick_ns);
-        let first = out.len();
+    pub fn read(&mut self, mut each: impl FnMut(Record<'_>)) -> Result<Stats> {
+        self.now_ns = monotonic_ns();
         self.holders.list_processes();
         self.find_namespaces();
-        let mut stats = Stats::default();
-        let mut unsure: HashSet<u32> = HashSet::new();
+        let mut stats = Stats { namespaces: 1 + self.others.len(), ..Stats::default() };
+        let unsure = self.dump(&mut stats)?;
+        let inodes = self.pairs.iter().map(|(sock, _)| sock.ino);
+        self.holders.refresh(inodes, HOLDERS_BUDGET);
+        let listeners = listeners(&self.pairs);
+        self.gone.begin();
+        for (sock, tcp) in &mut self.pairs {
+            let holders = self.holders.of(sock.ino);
+            stats.held += usize::from(sock.ino != 0);
+            stats.hidden += usize::from(sock.ino != 0 && holders.is_empty());
+            if let Some(first) = holders.first() {
+                (sock.pid, sock.fd) = (first.pid, first.fd);
+                sock.comm = self.holders.comm(first.pid);
+            }
+            if let Some(tcp) = tcp.as_mut().filter(|_| is_connection(sock)) {
+                let server = listeners.contains(&(sock.netns, sock.sport));
+                self.gone.see(sock, tcp, Some(if server { "server" } else { "client" }));
+            }
+            each(Record::Whole(sock, tcp.as_ref()));
+            for other in holders.iter().skip(1) {
+                (sock.pid, sock.fd) = (other.pid, other.fd);
+                sock.comm = self.holders.comm(other.pid);
+                each(Record::Whole(sock, tcp.as_ref()));
+            }
+        }
+        self.ended = self.gone.end(self.now_ns, |netns| !unsure.contains(&netns));
+        stats.sockets = self.pairs.len();
+        stats.closed = self.closed.len();
+        stats.denied = self.holders.denied();
+        Ok(stats)
+    }
+
+    /// `CLOCK_MONOTONIC` ns and ticks as the last [`Diag::read`] began. The ticks are counted from
+    /// that clock's zero: nothing tells an unprivileged process of jiffies.
+    pub fn clocks(&self) -> (u64, u64) {
+        (self.now_ns, self.now_ns / self.tick_ns)
+    }
+
+    /// Fills `pairs`; returns the namespaces of which some socket may be missing.
+    fn dump(&mut self, stats: &mut Stats) -> Result<HashSet<u32>> {
+        let at = Instant { ticks: self.clocks().1, tick_ns: self.tick_ns };
+        let mut unsure = HashSet::new();
+        self.pairs.clear();
         for space in std::iter::once(&mut self.own).chain(self.others.values_mut()) {
             let netns = space.netns;
-            let told = space.dump(|proto, s| out.push(net_row(netns, clock, proto, s)));
+            let pairs = &mut self.pairs;
+            let told = space.dump(|proto, s| pairs.push(pair(netns, at, proto, s)));
             if !told.whole {
                 unsure.insert(netns);
                 stats.interrupted |= told.refused.is_empty();
             }
             stats.refused.extend(told.refused);
         }
-        if let Some((what, words)) = stats.refused.iter().find(|(w, _)| *w == "sock_diag tcp") {
+        if let Some((what, words)) = stats.refused.iter().find(|(what, _)| *what == TCP4) {
             bail!("{what}: {words}");
         }
         stats.refused.sort();
         stats.refused.dedup();
-        let rows = &mut out[first..];
-        self.holders.refresh(rows.iter().map(|r| r.sock.ino), HOLDERS_BUDGET);
-        roles(rows);
-        for row in rows.iter_mut().filter(|r| r.sock.ino != 0) {
-            stats.held += 1;
-            if !hold(row, &self.holders) {
-                stats.hidden += 1;
-            }
-        }
-        self.ended = self.gone.take(now_ns, rows, |netns| !unsure.contains(&netns));
-        stats.sockets = rows.len();
-        stats.namespaces = 1 + self.others.len();
-        stats.closed = self.closed.len();
-        stats.denied = self.holders.denied();
-        Ok(stats)
+        Ok(unsure)
     }
 
-    /// The connections that ended between the last two calls of [`Diag::rows`], as last seen;
+    /// The connections that ended between the last two calls of [`Diag::read`], as last seen;
     /// each is given once.
     pub fn ended(&mut self) -> Vec<FlowRow> {
         std::mem::take(&mut self.ended)
@@ -199,37 +230,13 @@ impl Diag {
     }
 }
 
-/// A connection on the port of a listener in its namespace is a server's side.
-fn roles(rows: &mut [NetRow]) {
-    let listeners: HashSet<(u32, u32), RandomState> = rows
+/// Namespace and port of each listener: a connection on one is a server's side.
+fn listeners(pairs: &[Pair]) -> HashSet<(u32, u32), RandomState> {
+    pairs
         .iter()
-        .filter(|r| r.role == Some("listen"))
-        .map(|r| (r.sock.netns, r.sock.sport))
-        .collect();
-    for r in rows.iter_mut().filter(|r| r.role.is_none() && r.proto == "tcp") {
-        let server = listeners.contains(&(r.sock.netns, r.sock.sport));
-        r.role = Some(if server { "server" } else { "client" });
-    }
-}
-
-/// Fills in who holds a socket; false if that is not known.
-fn hold(row: &mut NetRow, holders: &Holders) -> bool {
-    let of = holders.of(row.sock.ino);
-    let Some(first) = of.first() else { return false };
-    row.sock.pid = first.pid;
-    row.sock.fd = first.fd;
-    row.comm = holders.comm(first.pid).cloned();
-    if of.iter().any(|h| h.pid != first.pid) {
-        let mut all = String::new();
-        for h in of {
-            let between = if all.is_empty() { "" } else { ", " };
-            let comm = holders.comm(h.pid).map_or("?", Clean::as_str);
-            // Writing to a String cannot fail.
-            let _ = write!(all, "{between}{}/{} {comm}", h.pid, h.fd);
-        }
-        row.owners = Some(Clean::from(all.as_str()));
-    }
-    true
+        .filter(|(sock, _)| sock.proto != UDP && sock.state == state::LISTEN)
+        .map(|(sock, _)| (sock.netns, sock.sport))
+        .collect()
 }
 
 fn own_netns() -> Option<u32> {

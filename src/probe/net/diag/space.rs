@@ -7,7 +7,7 @@ use std::thread;
 
 use super::message::{self, Sock};
 use super::netlink::{Dump, Netlink};
-use super::row::Proto;
+use crate::probe::net::names::UDP;
 
 /// A namespace and the way to ask it.
 #[derive(Debug)]
@@ -26,11 +26,16 @@ pub struct Told {
     pub refused: Vec<(&'static str, String)>,
 }
 
-const DUMPS: [(&str, Proto, libc::c_int); 4] = [
-    ("sock_diag tcp", Proto::Tcp, libc::AF_INET),
-    ("sock_diag tcp6", Proto::Tcp, libc::AF_INET6),
-    ("sock_diag udp", Proto::Udp, libc::AF_INET),
-    ("sock_diag udp6", Proto::Udp, libc::AF_INET6),
+/// The dump without which there is nothing to show.
+pub const TCP4: &str = "sock_diag tcp";
+/// `IPPROTO_TCP`.
+const TCP: u32 = 6;
+
+const DUMPS: [(&str, u32, libc::c_int); 4] = [
+    (TCP4, TCP, libc::AF_INET),
+    ("sock_diag tcp6", TCP, libc::AF_INET6),
+    ("sock_diag udp", UDP, libc::AF_INET),
+    ("sock_diag udp6", UDP, libc::AF_INET6),
 ];
 
 impl Space {
@@ -61,11 +66,11 @@ impl Space {
         Ok(Space { netns, netlink })
     }
 
-    /// All sockets in it.
-    pub fn dump(&mut self, mut each: impl FnMut(Proto, &Sock)) -> Told {
+    /// All sockets in it, with their protocol's number.
+    pub fn dump(&mut self, mut each: impl FnMut(u32, &Sock)) -> Told {
         let mut told = Told { whole: true, refused: Vec::new() };
         for (what, proto, family) in DUMPS {
-            let request = message::request(family as u8, proto.number());
+            let request = message::request(family as u8, proto as u8);
             let end = self.netlink.dump(&request, |payload| {
                 if let Some(s) = Sock::parse(payload) {
                     each(proto, &s);

@@ -1,0 +1,328 @@
+//! The sockets as rows that live from sweep to sweep: what did not move is not made again.
+
+use std::collections::{HashMap, HashSet};
+
+use ahash::RandomState;
+
+use super::clock::Ticks;
+use super::columns::NetRow;
+use super::kernel::types;
+use super::names::{address, family_name, options, proto_name, state, state_name};
+use super::sweep::Record;
+use crate::table::Clean;
+
+/// Who holds a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub pid: u32,
+    pub fd: u32,
+    pub comm: [u8; 16],
+}
+
+/// What a sweep compares: small, so that a quiet socket costs one cache line here.
+struct Slot {
+    cookie: u64,
+    sweep: u32,
+    owner: Owner,
+}
+
+/// What is known of a socket from its events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Origin {
+    pub start_ns: Option<u64>,
+    pub role: Option<&'static str>,
+}
+
+/// All sockets of now.
+#[derive(Default)]
+pub(super) struct Sockets {
+    rows: Vec<NetRow>,
+    slots: Vec<Slot>,
+    index: HashMap<u64, u32, RandomState>,
+    /// Further holders of a socket, as this sweep finds them.
+    shared: HashMap<u32, Vec<Owner>, RandomState>,
+    /// Rows that had several holders in the sweep before.
+    was_shared: HashSet<u32, RandomState>,
+    sweep: u32,
+    /// Where the next record is expected: sweeps come in the same order.
+    next: usize,
+    first_new: usize,
+    /// Indices of rows that this sweep changed; meaningless when `reordered`.
+    changed: Vec<u32>,
+    /// Rows came or went.
+    reordered: bool,
+    /// A short record came for a socket that is not known: the next sweep must be whole.
+    unknown: u64,
+}
+
+impl Sockets {
+    /// The rows.
+    pub fn rows(&self) -> &[NetRow] {
+        &self.rows
+    }
+
+    /// The rows that differ from the sweep before, or `None` if rows came or went.
+    pub fn changed(&self) -> Option<&[u32]> {
+        (!self.reordered).then_some(&self.changed[..])
+    }
+
+    /// The row of this socket.
+    pub fn row(&self, cookie: u64) -> Option<&NetRow> {
+        self.index.get(&cookie).map(|&i| &self.rows[i as usize])
+    }
+
+    /// Starts a sweep.
+    pub fn begin(&mut self) {
+        self.sweep = self.sweep.wrapping_add(1);
+        self.next = 0;
+        self.first_new = self.rows.len();
+        self.changed.clear();
+        self.reordered = false;
+        self.unknown = 0;
+        self.was_shared = self.shared.drain().map(|(row, _)| row).collect();
+    }
+
+    /// Takes a record of the sweep.
+    pub fn take(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Same(same) => {
+                let owner = Owner { pid: same.pid, fd: same.fd, comm: same.comm };
+                match self.find(same.cookie) {
+                    Some(i) => {
+                        self.seen(i, owner);
+                    }
+                    None => self.unknown += 1,
+                }
+            }
+            Record::Whole(sock, tcp) => {
+                let owner = Owner { pid: sock.pid, fd: sock.fd, comm: sock.comm };
+                match self.find(sock.cookie) {
+                    Some(i) => {
+                        self.seen(i, owner);
+                        let row = &mut self.rows[i];
+                        if refresh(row, sock, *tcp) {
+                            self.changed.push(i as u32);
+                        }
+                    }
+                    None => self.insert(sock, *tcp, owner),
+                }
+            }
+        }
+    }
+
+    fn find(&mut self, cookie: u64) -> Option<usize> {
+        let expected = self.next;
+        let i = match self.slots.get(expected) {
+            Some(slot) if slot.cookie == cookie => expected,
+            _ => *self.index.get(&cookie)? as usize,
+        };
+        self.next = i + 1;
+        Some(i)
+    }
+
+    /// The socket is still there and `owner` holds it.
+    fn seen(&mut self, i: usize, owner: Owner) {
+        let slot = &mut self.slots[i];
+        if slot.sweep == self.sweep {
+            // Descriptors come in the order of pids: the first holder was the lowest.
+            let first = slot.owner;
+            let holders = self.shared.entry(i as u32).or_insert_with(|| vec![first]);
+            if !holders.contains(&owner) && holders.len() < 64 {
+                holders.push(owner);
+            }
+            return;
+        }
+        slot.sweep = self.sweep;
+        if slot.owner != owner {
+            slot.owner = owner;
+            let row = &mut self.rows[i];
+            own(row, owner);
+            self.changed.push(i as u32);
+        }
+    }
+
+    fn insert(&mut self, sock: &types::sock_part, tcp: Option<&types::tcp_part>, owner: Owner) {
+        let i = self.rows.len() as u32;
+        self.index.insert(sock.cookie, i);
+        self.slots.push(Slot { cookie: sock.cookie, sweep: self.sweep, owner });
+        self.rows.push(new_row(sock, tcp));
+        self.reordered = true;
+        self.next = self.rows.len();
+    }
+
+    /// Ends a sweep: drops the sockets that were not seen, settles owners and roles. Returns
+    /// whether the next sweep must be whole.
+    pub fn end(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) -> bool {
+        let mut keep = self.slots.iter().map(|s| s.sweep == self.sweep);
+        if !keep.clone().all(|k| k) {
+            let mut map = Vec::with_capacity(self.rows.len());
+            let mut kept = 0u32;
+            for k in keep.clone() {
+                map.push(k.then_some(kept));
+                kept += u32::from(k);
+            }
+            self.rows.retain(|_| keep.next().unwrap_or(true));
+            let sweep = self.sweep;
+            self.first_new = map[..self.first_new].iter().flatten().count();
+            self.slots.retain(|s| s.sweep == sweep);
+            self.shared = std::mem::take(&mut self.shared)
+                .into_iter()
+                .filter_map(|(i, owners)| Some((map[i as usize]?, owners)))
+                .collect();
+            self.index.clear();
+            self.index.extend(self.slots.iter().zip(0u32..).map(|(s, i)| (s.cookie, i)));
+            self.reordered = true;
+        }
+        self.settle_owners();
+        self.settle_origins(ticks, origin);
+        self.unknown > 0
+    }
+
+    fn settle_owners(&mut self) {
+        for (&i, owners) in &self.shared {
+            let words: Vec<String> = owners
+                .iter()
+                .map(|o| format!("{}/{} {}", o.pid, o.fd, Clean::from_c(&o.comm)))
+                .collect();
+            let text = Some(Clean::from(words.join(", ").as_str()));
+            let row = &mut self.rows[i as usize];
+            if row.owners != text {
+                row.owners = text;
+                self.changed.push(i);
+            }
+        }
+        if self.reordered {
+            // Indices of before mean nothing now; rows without holders beside are few to check.
+            for (i, row) in self.rows.iter_mut().enumerate() {
+                if row.owners.is_some() && !self.shared.contains_key(&(i as u32)) {
+                    row.owners = None;
+                }
+            }
+            return;
+        }
+        for i in std::mem::take(&mut self.was_shared) {
+            if !self.shared.contains_key(&i) {
+                self.rows[i as usize].owners = None;
+                self.changed.push(i);
+            }
+        }
+    }
+
+    /// Start and role: from events where they were seen, else the role from the listeners.
+    fn settle_origins(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) {
+        let fresh: Vec<usize> = if self.reordered {
+            (self.first_new..self.rows.len())
+                .chain(self.changed.iter().map(|&i| i as usize))
+                .filter(|&i| i < self.rows.len())
+                .collect()
+        } else {
+            self.changed.iter().map(|&i| i as usize).collect()
+        };
+        if fresh.is_empty() {
+            return;
+        }
+        let listeners: HashSet<(u32, u32), RandomState> = self
+            .rows
+            .iter()
+            .filter(|r| r.tcp.is_some() && r.sock.state == state::LISTEN)
+            .map(|r| (r.sock.netns, r.sock.sport))
+            .collect();
+        for i in fresh {
+            let row = &mut self.rows[i];
+            row.ticks = ticks;
+            let known = origin(row.sock.cookie);
+            row.start_ns = row.start_ns.or(known.start_ns);
+            row.role = if row.sock.state == state::LISTEN {
+                Some("listen")
+            } else if row.proto == "udp" {
+                None
+            } else if known.role.is_some() {
+                known.role
+            } else if listeners.contains(&(row.sock.netns, row.sock.sport)) {
+                Some("server")
+            } else {
+                Some("client")
+            };
+        }
+    }
+}
+
+/// Gives a row its owner's words.
+fn own(row: &mut NetRow, owner: Owner) {
+    row.sock.pid = owner.pid;
+    row.sock.fd = owner.fd;
+    if row.sock.comm != owner.comm || row.comm.is_none() {
+        row.sock.comm = owner.comm;
+        row.comm = (owner.pid != u32::MAX).then(|| Clean::from_c(&owner.comm));
+    }
+}
+
+fn new_row(sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> NetRow {
+    NetRow {
+        sock: *sock,
+        tcp: tcp.copied(),
+        proto: proto_name(sock.proto),
+        family: family_name(sock.family),
+        state: state_name(sock.state),
+        role: None,
+        comm: (sock.pid != u32::MAX).then(|| Clean::from_c(&sock.comm)),
+        saddr: address(sock.family, &sock.saddr),
+        daddr: address(sock.family, &sock.daddr),
+        owners: None,
+        cgroup: None,
+        cc: tcp.map(|t| Clean::from_c(&t.cc)),
+        opts: tcp.map(opts),
+        start_ns: None,
+        ticks: Ticks::default(),
+    }
+}
+
+fn opts(t: &types::tcp_part) -> Clean {
+    // tcp_sock.ecn_flags: TCP_ECN_OK is 1, TCP_ECN_SEEN is 8.
+    let (ok, seen) = (t.ecn_flags & 1 != 0, t.ecn_flags & 8 != 0);
+    options(t.tstamp_ok == 1, t.sack_ok & 1 != 0, ok, seen, t.syn_data_acked == 1)
+}
+
+/// Takes what the kernel says now; whether anything differs from before.
+fn refresh(row: &mut NetRow, sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> bool {
+    // The owner is settled by the slot; what remains is compared as the kernel wrote it.
+    let now = types::sock_part { pid: row.sock.pid, fd: row.sock.fd, comm: row.sock.comm, ..*sock };
+    let was = bytes(&row.sock) == bytes(&now);
+    let tcp_was = match (&row.tcp, tcp) {
+        (Some(a), Some(b)) => bytes(a) == bytes(b),
+        (None, None) => true,
+        _ => false,
+    };
+    // A clock that runs inside the socket moves without any field moving.
+    let runs = tcp.is_some_and(|t| t.chrono_type != 0);
+    if was && tcp_was && !runs {
+        return false;
+    }
+    if row.sock.saddr != now.saddr || row.sock.family != now.family {
+        row.saddr = address(now.family, &now.saddr);
+    }
+    if row.sock.daddr != now.daddr || row.sock.family != now.family {
+        row.daddr = address(now.family, &now.daddr);
+    }
+    row.family = family_name(now.family);
+    row.state = state_name(now.state);
+    row.sock = now;
+    if let Some(t) = tcp {
+        if row.tcp.as_ref().is_none_or(|old| old.cc != t.cc) {
+            row.cc = Some(Clean::from_c(&t.cc));
+        }
+        let text = opts(t);
+        if row.opts.as_ref() != Some(&text) {
+            row.opts = Some(text);
+        }
+    }
+    row.tcp = tcp.copied();
+    true
+}
+
+/// A kernel record as bytes, to compare at once.
+fn bytes<T: Copy>(record: &T) -> &[u8] {
+    // SAFETY: records are integers in structs that the kernel filled whole or that were copied
+    // whole, padding included, from its zeroed memory; the borrow keeps them in place.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast::<u8>(), size_of::<T>()) }
+}
