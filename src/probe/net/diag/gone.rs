@@ -9,7 +9,7 @@ use ahash::RandomState;
 
 use crate::probe::net::columns::FlowRow;
 use crate::probe::net::kernel::types::{sock_part, tcp_part};
-use crate::probe::net::names::{address, family_name};
+use crate::probe::net::names::{address, family_name, state};
 use crate::table::Clean;
 
 /// `FlowRow.end` of a connection that was not there any more.
@@ -20,12 +20,15 @@ pub const GONE: &str = "gone";
 pub struct Gone {
     seen: HashMap<(u32, u64), Seen, RandomState>,
     round: u64,
+    /// Connections that came to TIME_WAIT in this round.
+    lingering: Vec<FlowRow>,
 }
 
 struct Seen {
-    flow: FlowRow,
+    /// Missing for what has no totals: TIME_WAIT, a listener, half open.
+    flow: Option<FlowRow>,
     round: u64,
-    stamps: [u32; 3],
+    stamps: Stamps,
 }
 
 impl Gone {
@@ -34,29 +37,22 @@ impl Gone {
         self.round += 1;
     }
 
-    /// Takes a connection that is there, with its holder; settles the stamps in it.
+    /// Takes a TCP socket that is there, with its holder; settles the stamps in it.
     pub fn see(&mut self, sock: &sock_part, tcp: &mut tcp_part, role: Option<&'static str>) {
         let seen = self.seen.entry((sock.netns, sock.cookie)).or_insert_with(|| Seen {
-            flow: FlowRow {
-                netns: sock.netns,
-                cookie: sock.cookie,
-                family: family_name(sock.family),
-                saddr: address(sock.family, &sock.saddr),
-                sport: u16::try_from(sock.sport).ok(),
-                daddr: address(sock.family, &sock.daddr),
-                dport: sock.dport as u16,
-                cc: Some(Clean::from_c(&tcp.cc)),
-                end: GONE,
-                ..FlowRow::default()
-            },
+            flow: is_connection(sock).then(|| flow(sock, tcp)),
             round: 0,
-            stamps: [tcp.lsndtime, tcp.lrcvtime, tcp.rcv_tstamp],
+            stamps: Stamps::of(tcp),
         });
         seen.round = self.round;
-        steady(&mut tcp.lsndtime, &mut seen.stamps[0]);
-        steady(&mut tcp.lrcvtime, &mut seen.stamps[1]);
-        steady(&mut tcp.rcv_tstamp, &mut seen.stamps[2]);
-        let flow = &mut seen.flow;
+        if sock.state == state::TIME_WAIT
+            && let Some(flow) = seen.flow.take()
+        {
+            // It keeps the cookie, but its totals are gone.
+            self.lingering.push(flow);
+        }
+        seen.stamps.settle(tcp);
+        let Some(flow) = &mut seen.flow else { return };
         totals(flow, tcp);
         flow.role = role;
         // An orphan has no holder and no user any more: who had it is worth keeping.
@@ -73,21 +69,89 @@ impl Gone {
     /// which `sure` is false nothing is taken to have ended.
     pub fn end(&mut self, now_ns: u64, sure: impl Fn(u32) -> bool) -> Vec<FlowRow> {
         let round = self.round;
-        let ended = self
+        let mut ended = std::mem::take(&mut self.lingering);
+        ended.iter_mut().for_each(|flow| flow.end_ns = now_ns);
+        let vanished = self
             .seen
             .extract_if(|&(netns, _), seen| seen.round != round && sure(netns))
-            .map(|(_, seen)| FlowRow { end_ns: now_ns, ..seen.flow });
-        ended.collect()
+            .filter_map(|(_, seen)| Some(FlowRow { end_ns: now_ns, ..seen.flow? }));
+        ended.extend(vanished);
+        ended
     }
 }
 
-/// Keeps the stamp of before when it is the same but for rounding: the kernel tells an age in
-/// whole ticks, so the same instant comes out a tick or two apart each time.
-fn steady(now: &mut u32, before: &mut u32) {
-    if now.wrapping_sub(*before).cast_signed().unsigned_abs() <= 2 {
-        *now = *before;
-    } else {
-        *before = *now;
+/// Whether this has totals of its own: open, and a full socket.
+fn is_connection(sock: &sock_part) -> bool {
+    const REQUEST: u32 = 12;
+    !matches!(
+        sock.state,
+        state::LISTEN | state::TIME_WAIT | state::CLOSE | state::SYN_RECV | REQUEST
+    )
+}
+
+fn flow(sock: &sock_part, tcp: &tcp_part) -> FlowRow {
+    FlowRow {
+        netns: sock.netns,
+        cookie: sock.cookie,
+        family: family_name(sock.family),
+        saddr: address(sock.family, &sock.saddr),
+        sport: u16::try_from(sock.sport).ok(),
+        daddr: address(sock.family, &sock.daddr),
+        dport: sock.dport as u16,
+        cc: Some(Clean::from_c(&tcp.cc)),
+        end: GONE,
+        ..FlowRow::default()
+    }
+}
+
+/// When things last happened to a socket. The kernel tells ages, in whole ticks and at some moment
+/// after the clock was read: the same instant comes out too early, each time by another bit.
+#[derive(Clone, Copy)]
+struct Stamps {
+    sent: u32,
+    received: u32,
+    acked: u32,
+    timer_end: u64,
+    timer: u32,
+    /// Segments out and in.
+    moved: (u32, u32),
+}
+
+impl Stamps {
+    fn of(t: &tcp_part) -> Stamps {
+        Stamps {
+            sent: t.lsndtime,
+            received: t.lrcvtime,
+            acked: t.rcv_tstamp,
+            timer_end: t.timer_expires,
+            timer: t.timer,
+            moved: (t.segs_out, t.segs_in),
+        }
+    }
+
+    /// Keeps the stamps of before where nothing can have moved them.
+    fn settle(&mut self, t: &mut tcp_part) {
+        let now = Stamps::of(t);
+        let still = now.moved == self.moved && known32(now.moved.0).is_some();
+        let later = |was: u32, is: u32| {
+            let apart = is.wrapping_sub(was).cast_signed();
+            // One tick more may be rounding.
+            if apart == 1 || apart == 0 || (still && apart < 0) { was } else { is }
+        };
+        // A timer set anew ends far from where it did.
+        let apart = now.timer_end.abs_diff(self.timer_end);
+        let same_timer = now.timer == self.timer && apart <= 25;
+        *self = Stamps {
+            sent: later(self.sent, now.sent),
+            received: later(self.received, now.received),
+            acked: later(self.acked, now.acked),
+            timer_end: if same_timer { self.timer_end } else { now.timer_end },
+            ..now
+        };
+        t.lsndtime = self.sent;
+        t.lrcvtime = self.received;
+        t.rcv_tstamp = self.acked;
+        t.timer_expires = self.timer_end;
     }
 }
 
@@ -141,7 +205,8 @@ mod tests {
         for received in [100, 200] {
             gone.begin();
             let (mut sock, mut tcp) = connection(1, received);
-            (sock.pid, sock.comm[0]) = (42, b'x');
+            (sock.pid, sock.comm) = (42, [0; 16]);
+            sock.comm[0] = b'x';
             gone.see(&sock, &mut tcp, Some("client"));
             assert!(gone.end(5, |_| true).is_empty());
         }
@@ -173,13 +238,20 @@ mod tests {
     fn a_stamp_that_differs_by_rounding_only_stays() {
         let mut gone = Gone::default();
         let mut stamps = Vec::new();
-        for shift in [0u32, 1, u32::MAX, 50] {
+        // Where the stamp seems to be, and segments sent.
+        for (late, segments) in [(9u32, 1), (0, 1), (10, 1), (12, 1), (8, 1), (50, 2), (40, 2)] {
             gone.begin();
             let (sock, mut tcp) = connection(1, 0);
-            tcp.lsndtime = tcp.lsndtime.wrapping_add(shift);
+            (tcp.segs_out, tcp.segs_in) = (segments, 1);
+            (tcp.timer, tcp.timer_expires) = (2, 90_000 + u64::from(segments));
+            tcp.lsndtime = tcp.lsndtime.wrapping_add(late);
             gone.see(&sock, &mut tcp, None);
-            stamps.push(tcp.lsndtime);
+            stamps.push((tcp.lsndtime, tcp.timer_expires));
         }
-        assert_eq!(stamps, [750, 750, 750, 800]);
+        assert_eq!(
+            stamps.iter().map(|s| s.0).collect::<Vec<_>>(),
+            [759, 759, 759, 762, 762, 800, 800]
+        );
+        assert!(stamps.iter().all(|s| s.1 == 90_001));
     }
 }

@@ -19,7 +19,7 @@ use ahash::RandomState;
 use anyhow::{Result, bail};
 
 use self::gone::Gone;
-use self::record::{Instant, Pair, is_connection, pair};
+use self::record::{Instant, Pair, pair};
 use self::space::{Space, TCP4};
 use super::clock::tick_ns;
 use super::columns::FlowRow;
@@ -75,7 +75,7 @@ impl Diag {
     pub fn open() -> Result<Diag, String> {
         let netns = own_netns().ok_or("/proc/self/ns/net cannot be read: is /proc mounted?")?;
         let mut own = Space::own(netns).map_err(|e| format!("netlink sock_diag: {e}"))?;
-        let told = own.dump(|_, _| {});
+        let told = own.dump(monotonic_ns, |_, _, _| {});
         if let Some((what, words)) = told.refused.iter().find(|(what, _)| *what == TCP4) {
             return Err(format!("{what}: {words}"));
         }
@@ -115,7 +115,7 @@ impl Diag {
                 (sock.pid, sock.fd) = (first.pid, first.fd);
                 sock.comm = self.holders.comm(first.pid);
             }
-            if let Some(tcp) = tcp.as_mut().filter(|_| is_connection(sock)) {
+            if let Some(tcp) = tcp {
                 let server = listeners.contains(&(sock.netns, sock.sport));
                 self.gone.see(sock, tcp, Some(if server { "server" } else { "client" }));
             }
@@ -141,13 +141,15 @@ impl Diag {
 
     /// Fills `pairs`; returns the namespaces of which some socket may be missing.
     fn dump(&mut self, stats: &mut Stats) -> Result<HashSet<u32>> {
-        let at = Instant { ticks: self.clocks().1, tick_ns: self.tick_ns };
         let mut unsure = HashSet::new();
         self.pairs.clear();
         for space in std::iter::once(&mut self.own).chain(self.others.values_mut()) {
             let netns = space.netns;
-            let pairs = &mut self.pairs;
-            let told = space.dump(|proto, s| pairs.push(pair(netns, at, proto, s)));
+            let (pairs, tick_ns) = (&mut self.pairs, self.tick_ns);
+            let told = space.dump(monotonic_ns, |proto, s, then| {
+                let at = Instant { ticks: then / tick_ns, tick_ns };
+                pairs.push(pair(netns, at, proto, s));
+            });
             if !told.whole {
                 unsure.insert(netns);
                 stats.interrupted |= told.refused.is_empty();

@@ -59,15 +59,25 @@ impl Netlink {
         Ok(Netlink { socket, buf: vec![0; 64 << 10], seq: 0 })
     }
 
-    /// Asks for a dump and hands each answer's payload (from `inet_diag_msg` on) to `each`.
+    /// Asks for a dump and hands each answer's payload (from `inet_diag_msg` on) to `each`, with
+    /// the time from `clock` before the kernel wrote it.
     ///
     /// # Errors
     /// The kernel's refusal (`ENOENT`: no handler for this protocol), or a broken answer.
-    pub fn dump(&mut self, request: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<Dump> {
+    pub fn dump(
+        &mut self,
+        request: &[u8],
+        clock: impl Fn() -> u64,
+        mut each: impl FnMut(&[u8], u64),
+    ) -> io::Result<Dump> {
         self.seq = self.seq.wrapping_add(1);
+        // The kernel writes the first answers while it takes the request, and each further lot
+        // while the one before is read.
+        let (mut written, mut next) = (clock(), 0);
         self.socket.send(&message(request, self.seq))?;
         let mut end = Dump::Whole;
         loop {
+            let reading = clock();
             let n = match self.socket.recv(&mut self.buf) {
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
@@ -78,6 +88,10 @@ impl Netlink {
                 }
                 Err(e) => return Err(e),
             };
+            if next != 0 {
+                written = next;
+            }
+            next = reading;
             let mut messages = Messages { rest: &self.buf[..n] };
             while let Some(m) = messages.next().transpose()? {
                 if m.seq != self.seq {
@@ -88,7 +102,7 @@ impl Netlink {
                 }
                 match m.kind {
                     DONE | ERROR => return refusal(m.payload).map_or(Ok(end), Err),
-                    BY_FAMILY => each(m.payload),
+                    BY_FAMILY => each(m.payload, written),
                     _ => {}
                 }
             }
@@ -188,6 +202,6 @@ mod tests {
         let mut n = Netlink::open().unwrap();
         let mut request = [0u8; 56];
         request[0] = 200;
-        assert!(n.dump(&request, |_| {}).is_err());
+        assert!(n.dump(&request, || 1, |_, _| {}).is_err());
     }
 }

@@ -66,14 +66,14 @@ impl Space {
         Ok(Space { netns, netlink })
     }
 
-    /// All sockets in it, with their protocol's number.
-    pub fn dump(&mut self, mut each: impl FnMut(u32, &Sock)) -> Told {
+    /// All sockets in it, with their protocol's number and the time of `clock` just before.
+    pub fn dump(&mut self, clock: impl Fn() -> u64, mut each: impl FnMut(u32, &Sock, u64)) -> Told {
         let mut told = Told { whole: true, refused: Vec::new() };
         for (what, proto, family) in DUMPS {
             let request = message::request(family as u8, proto as u8);
-            let end = self.netlink.dump(&request, |payload| {
+            let end = self.netlink.dump(&request, &clock, |payload, then| {
                 if let Some(s) = Sock::parse(payload) {
-                    each(proto, &s);
+                    each(proto, &s, then);
                 }
             });
             match end {
