@@ -8,6 +8,7 @@ mod diag;
 mod names;
 mod proc_fd;
 mod sockets;
+mod strays;
 mod sweep;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use anyhow::Result;
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
 use self::sockets::{Origin, Sockets};
+use self::strays::Strays;
 use self::sweep::Sweep;
 use super::{At, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
@@ -42,6 +44,7 @@ pub struct Net {
     event: TableDef<EventRow>,
     sockets: Sockets,
     sweep: Result<Sweep, String>,
+    strays: Strays,
     whole: bool,
     clock: Clock,
     last: Option<Table>,
@@ -56,6 +59,7 @@ impl Net {
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
             sweep: Sweep::open().map_err(|e| format!("{e:#}")),
+            strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
             last: None,
@@ -66,11 +70,14 @@ impl Net {
         let Ok(sweep) = self.sweep.as_mut() else {
             return Ok(Table::empty(self.net.schema().clone()));
         };
-        let whole = std::mem::replace(&mut self.whole, true);
+        let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
         sweep.read("sweep", |record| sockets.take(&record))?;
+        if sweep.has("strays") {
+            self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
+        }
         let ticks = self.clock.ticks(sweep.clocks());
         self.whole = sockets.end(ticks, |_| Origin::default());
         if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
@@ -100,5 +107,10 @@ impl Probe for Net {
 
     fn status(&self) -> Vec<Signal> {
         Vec::new()
+    }
+}
+impl Net {
+    pub fn debug(&self) -> String {
+        format!("{:?}", self.sockets.changed().map(|c| c.len()))
     }
 }

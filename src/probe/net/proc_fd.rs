@@ -38,6 +38,8 @@ pub struct Holders {
     begun: bool,
     /// The sockets of the refresh before: the same ones need no search.
     inodes: Vec<u64>,
+    /// The same, as of the last search.
+    alive: Set,
     /// Whether each of them has its holder, or is known to have none that can be found.
     settled: bool,
 }
@@ -88,8 +90,10 @@ impl Holders {
             .filter(|i| !self.by_inode.contains_key(i) && !self.hidden.contains(i))
             .copied()
             .collect();
-        self.quick(&mut wanted, limit);
-        self.thorough(wanted, limit);
+        if self.quick(&mut wanted, limit) {
+            self.thorough(wanted, &alive, limit);
+        }
+        self.alive = alive;
         self.settled =
             (self.inodes.iter()).all(|i| self.by_inode.contains_key(i) || self.hidden.contains(i));
     }
@@ -114,20 +118,17 @@ impl Holders {
         self.procs.values().filter(|p| p.denied).count()
     }
 
+    /// Forgets the descriptors of sockets that were there and are not now. Sockets of families
+    /// that are not asked about were never there: what refers to them stays known.
     fn forget_dead(&mut self, alive: &Set) {
-        let procs = &mut self.procs;
-        self.by_inode.retain(|inode, holders| {
-            if alive.contains(inode) {
-                return true;
-            }
-            // That descriptor is closed, or something else by now: unknown again.
-            for h in holders {
-                if let Some(p) = procs.get_mut(&h.pid) {
+        let was = std::mem::take(&mut self.alive);
+        for inode in was.difference(alive) {
+            for h in self.by_inode.remove(inode).unwrap_or_default() {
+                if let Some(p) = self.procs.get_mut(&h.pid) {
                     p.fds.remove(&h.fd);
                 }
             }
-            false
-        });
+        }
         self.hidden.retain(|i| alive.contains(i));
     }
 
@@ -154,61 +155,63 @@ impl Holders {
         }
     }
 
-    /// Reads descriptors that are new, in every process where there can be one.
-    fn quick(&mut self, wanted: &mut Set, limit: &mut Limit) {
+    /// Reads descriptors that are new, in every process where there can be one; whether that came
+    /// to an end.
+    fn quick(&mut self, wanted: &mut Set, limit: &mut Limit) -> bool {
         let pids: Vec<u32> = self.procs.keys().copied().collect();
-        for pid in pids {
+        pids.into_iter().all(|pid| {
             let fresh = self.procs.get(&pid).is_some_and(|p| !p.looked);
             // A process not yet seen may hold a known socket too (fork).
-            if (wanted.is_empty() && !fresh) || limit.over() {
-                continue;
-            }
-            self.look(pid, wanted, limit);
-        }
+            (wanted.is_empty() && !fresh) || self.look(pid, wanted, limit)
+        })
     }
 
-    /// Reads again what was not a socket before, process by process, for sockets that the quick
-    /// way cannot find: a descriptor closed and opened again as something else.
-    fn thorough(&mut self, wanted: Set, limit: &mut Limit) {
+    /// Reads again what was something else before, process by process, for sockets that the quick
+    /// way cannot find: a descriptor closed and opened again.
+    fn thorough(&mut self, wanted: Set, alive: &Set, limit: &mut Limit) {
         if wanted.is_empty() {
             self.round = None;
             return;
         }
-        let (sought, from) = self.round.take().unwrap_or_else(|| (wanted.clone(), 0));
+        let resumed = self.round.take();
+        let begun = resumed.as_ref().map(|(_, pid)| *pid);
+        let (sought, from) = resumed.unwrap_or_else(|| (wanted.clone(), 0));
         let mut still = wanted;
         let pids: Vec<u32> = self.procs.range(from..).map(|(&pid, _)| pid).collect();
         for pid in pids {
-            if limit.over() {
+            // Where the round stopped in the middle, it goes on and does not begin again.
+            if begun != Some(pid)
+                && let Some(p) = self.procs.get_mut(&pid)
+            {
+                forget_others(&mut self.by_inode, pid, p, alive);
+            }
+            if !self.look(pid, &mut still, limit) {
                 self.round = Some((sought, pid));
                 return;
             }
-            if let Some(p) = self.procs.get_mut(&pid) {
-                p.fds.retain(|_, inode| *inode != 0);
-            }
-            self.look(pid, &mut still, limit);
         }
         self.hidden.extend(sought.iter().filter(|i| still.contains(i)));
     }
 
-    /// Reads the descriptors of one process that are not known yet.
-    fn look(&mut self, pid: u32, wanted: &mut Set, limit: &mut Limit) {
-        let Some(p) = self.procs.get_mut(&pid) else { return };
+    /// Reads the descriptors of one process that are not known yet; whether that came to an end.
+    fn look(&mut self, pid: u32, wanted: &mut Set, limit: &mut Limit) -> bool {
+        let Some(p) = self.procs.get_mut(&pid) else { return true };
         p.looked = true;
         let path = format!("/proc/{pid}/fd");
         let dir = match File::open(&path) {
             Ok(dir) => dir,
             Err(e) => {
                 p.denied = e.kind() == io::ErrorKind::PermissionDenied;
-                return;
+                return true;
             }
         };
         p.denied = false;
         // Since 6.2 the size is the number of descriptors; before it is 0.
         let open = dir.metadata().map_or(0, |m| m.len());
         if open != 0 && open == p.fds.len() as u64 {
-            return;
+            return true;
         }
-        let Ok(entries) = fs::read_dir(&path) else { return };
+        let Ok(entries) = fs::read_dir(&path) else { return true };
         let now: Vec<u32> =
             entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
         let listed: HashSet<u32, RandomState> = now.iter().copied().collect();
@@ -224,7 +227,7 @@ impl Holders {
                 continue;
             }
             if limit.over() {
-                return;
+                return false;
             }
             limit.granted = limit.granted.saturating_sub(1);
             let Some(inode) = socket_inode(&dir, fd) else { continue };
@@ -234,6 +237,7 @@ impl Holders {
                 wanted.remove(&inode);
             }
         }
+        true
     }
 
     /// Looks at some known descriptors again: a socket may live on in another process after its
@@ -295,6 +299,22 @@ impl Holders {
             }
         }
     }
+}
+
+/// Forgets the descriptors of a process that are none of the sockets asked about.
+fn forget_others(
+    by_inode: &mut HashMap<u64, Vec<Holder>, RandomState>,
+    pid: u32,
+    p: &mut Proc,
+    alive: &Set,
+) {
+    p.fds.retain(|&fd, inode| {
+        let keep = alive.contains(inode);
+        if !keep {
+            unlink(by_inode, *inode, Holder { pid, fd });
+        }
+        keep
+    });
 }
 
 /// How long a search may take.

@@ -60,7 +60,7 @@ impl Gone {
             flow.pid = Some(pid);
             flow.comm = Some(Clean::from_c(&sock.comm));
         }
-        if sock.orphan == 0 || flow.uid.is_none() {
+        if sock.ino != 0 || flow.uid.is_none() {
             flow.uid = known32(sock.uid);
         }
     }
@@ -213,7 +213,7 @@ mod tests {
         // The holder closed it; it lingers as an orphan.
         gone.begin();
         let (mut sock, mut tcp) = connection(1, 250);
-        sock.orphan = 1;
+        sock.ino = 0;
         gone.see(&sock, &mut tcp, Some("client"));
         assert!(gone.end(6, |_| true).is_empty());
 

@@ -63,9 +63,11 @@ fn sock(netns: u32, proto: u32, s: &Sock) -> sock_part {
     r.sendq = s.wqueue;
     r.netns = netns;
     r.bound_if = s.bound_if;
-    r.orphan = u32::from(full && s.inode == 0);
+
     if full {
         r.uid = s.uid;
+    } else if s.state != TIME_WAIT {
+        r.retrans = u32::from(s.timer_retrans);
     }
     if s.state == LISTEN {
         r.backlog = s.rqueue;
