@@ -17,16 +17,6 @@ struct Row {
     signal: Signal,
 }
 
-impl Row {
-    fn state(&self) -> &'static str {
-        match (self.signal.way, self.signal.full) {
-            (None, _) => "off",
-            (Some(_), true) => "ok",
-            (Some(_), false) => "degraded",
-        }
-    }
-}
-
 type C = Column<Row>;
 
 const COLUMNS: &[C] = &[
@@ -37,7 +27,7 @@ const COLUMNS: &[C] = &[
         .width(14)
         .hide(0)
         .help("What is known through it (lmptop)"),
-    C::text("state", "STATE", Kind::State, |r| Some(r.state()))
+    C::text("state", "STATE", Kind::State, |r| Some(r.signal.state()))
         .hide(5)
         .help("ok: by the best way; degraded: by a lesser one; off: by none (lmptop)"),
     C::text("way", "WAY", Kind::Text, |r| r.signal.way)

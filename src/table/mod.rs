@@ -5,15 +5,20 @@
 
 mod batch;
 mod clean;
+pub mod clock;
 mod column;
+mod filter;
 mod frame;
+pub mod quantity;
 mod schema;
 mod sort;
 mod value;
 
+pub(crate) use batch::clean_array;
 pub use batch::{Sample, Table, TableDef};
 pub use clean::{Clean, clean, is_clean};
 pub use column::{Column, Get, Kind, Type, Unit};
+pub use filter::{Bound, Filter, FilterError};
 pub use frame::{Frame, Join, row_keys};
 pub use schema::{Field, From, Nature, Schema};
 pub use sort::{Order, sort_rows};

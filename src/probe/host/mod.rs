@@ -21,6 +21,11 @@ use self::totals::{Tcp, Udp};
 use super::{At, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
+/// Its tables.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    vec![Schema::of("host", Nature::State, columns::COLUMNS)]
+}
+
 /// The probe: files kept open, a buffer, and what was learnt about the disks.
 pub struct Host {
     def: TableDef<Row>,

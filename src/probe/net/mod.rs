@@ -50,6 +50,15 @@ pub struct Net {
     last: Option<Table>,
 }
 
+/// The tables of this probe, without opening it.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    vec![
+        Schema::of("net", Nature::State, NET),
+        Schema::of("flow", Nature::Event, FLOW),
+        Schema::of("tcpevent", Nature::Event, EVENT),
+    ]
+}
+
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(_options: Options) -> Net {

@@ -33,7 +33,7 @@ type C = Column<EventRow>;
 /// The columns of `tcpevent`.
 pub const EVENT: &[C] = &[
     C::u64("time_ns", "TIME", Kind::Key, |r| Some(r.time_ns))
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(1)
         .help("Monotonic time at which it happened (bpf_ktime_get_ns)."),
     C::text("kind", "EVENT", Kind::Key, |r| Some(r.kind))

@@ -94,7 +94,7 @@ pub const FLOW: &[C] = &[
         .hide(6)
         .help("Remote port (sock_common.skc_dport)."),
     C::u64("end_ns", "ENDED", Kind::Gauge, |r| Some(r.end_ns))
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(110)
         .help("Monotonic time at which it ended (bpf_ktime_get_ns in inet_sock_set_state)."),
     C::u64("dur_ns", "DUR", Kind::Duration, |r| r.dur_ns)

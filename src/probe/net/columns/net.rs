@@ -174,7 +174,7 @@ pub const NET: &[C] = &[
         .hide(6)
         .help("Remote port (sock_common.skc_dport)."),
     C::u64("start_ns", "START", Kind::Start, |r| r.start_ns)
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(110)
         .help("When its first state change was seen; missing for a socket older than that (inet_sock_set_state)."),
     C::u64("bytes_sent", "SENT", Kind::Counter, |r| match &r.tcp {
@@ -397,15 +397,15 @@ pub const NET: &[C] = &[
         .hide(228)
         .help("Of this, held back by the send buffer (tcp_sock.chrono_stat[2])."),
     C::u64("last_snd_ns", "LASTSND", Kind::Gauge, |r| r.stamp(|t| t.lsndtime))
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(229)
         .help("Monotonic time of the last data sent, to a timer tick (tcp_sock.lsndtime)."),
     C::u64("last_rcv_ns", "LASTRCV", Kind::Gauge, |r| r.stamp(|t| t.lrcvtime))
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(230)
         .help("Monotonic time of the last data received, to a timer tick (inet_connection_sock.icsk_ack.lrcvtime)."),
     C::u64("last_ack_ns", "LASTACK", Kind::Gauge, |r| r.stamp(|t| t.rcv_tstamp))
-        .unit(Unit::Ns)
+        .unit(Unit::Instant)
         .hide(231)
         .help("Monotonic time of the last acknowledgement received, to a timer tick (tcp_sock.rcv_tstamp)."),
     C::text("timer", "TIMER", Kind::State, timer)
@@ -416,7 +416,7 @@ pub const NET: &[C] = &[
         timer(r)?;
         r.tcp(|t| known(t.timer_expires).and_then(|j| r.ticks.stamp_ns(j as u32)))
     })
-    .unit(Unit::Ns)
+    .unit(Unit::Instant)
     .hide(233)
     .help("Monotonic time at which it ends, to a timer tick (timer_list.expires)."),
     C::text("ca_state", "CASTATE", Kind::State, ca_state)

@@ -1,0 +1,159 @@
+//! The panes: which table each shows and how it looks at first. A new pane is one entry.
+
+use crate::table::Order;
+
+/// A column as shown: one field, or two that are read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// One field.
+    One(&'static str),
+    /// Address and port as `address:port`, under this title.
+    Pair(&'static str, &'static str, &'static str),
+    /// Two numbers added, under this title.
+    Sum(&'static str, &'static str, &'static str),
+}
+
+/// One pane.
+pub struct Pane {
+    /// Its name on the tab.
+    pub title: &'static str,
+    /// The table of its rows.
+    pub table: &'static str,
+    /// The table of what ended, shown with `e`.
+    pub ended: Option<&'static str>,
+    /// Rows it is about, as a filter expression.
+    pub only: &'static str,
+    /// Columns shown at first, in order.
+    pub columns: &'static [Show],
+    /// Index of the column it is sorted by at first.
+    pub sort: usize,
+    /// Which way.
+    pub order: Order,
+    /// What `a` groups by, in turn; the first is how it starts, empty is ungrouped.
+    pub groups: &'static [&'static str],
+    /// Said when there is no row.
+    pub empty: &'static str,
+}
+
+use Show::{One, Pair, Sum};
+
+const LOCAL: Show = Pair("saddr", "sport", "LOCAL");
+const PEER: Show = Pair("daddr", "dport", "PEER");
+const RATE: Show = Sum("bytes_acked_rate", "bytes_received_rate", "RATE");
+
+/// Every pane, in the order of its digit.
+pub const PANES: &[Pane] = &[
+    Pane {
+        title: "Connections",
+        table: "net",
+        ended: Some("flow"),
+        only: "!role=listen",
+        columns: &[
+            One("comm"),
+            One("pid"),
+            One("proto"),
+            One("state"),
+            LOCAL,
+            PEER,
+            RATE,
+            One("bytes_acked_rate"),
+            One("bytes_received_rate"),
+            One("srtt_us"),
+            One("retrans"),
+            One("sendq"),
+            One("recvq"),
+            One("snd_cwnd"),
+            One("bytes_acked"),
+            One("bytes_received"),
+            One("age_ns"),
+            One("min_rtt_us"),
+            One("lost"),
+            One("cc"),
+            One("rto_us"),
+            One("mss"),
+            One("role"),
+            One("netns"),
+        ],
+        sort: 6,
+        order: Order::Descending,
+        groups: &["", "pid", "daddr", "sport", "dport", "state"],
+        empty: "No connection matches.",
+    },
+    Pane {
+        title: "Processes",
+        table: "net",
+        ended: Some("flow"),
+        only: "",
+        columns: &[
+            One("comm"),
+            One("pid"),
+            RATE,
+            One("bytes_acked_rate"),
+            One("bytes_received_rate"),
+            One("state"),
+            LOCAL,
+            PEER,
+            One("srtt_us"),
+            One("retrans"),
+            One("sendq"),
+            One("recvq"),
+            One("bytes_acked"),
+            One("bytes_received"),
+            One("drops"),
+            One("uid"),
+            One("netns"),
+        ],
+        sort: 2,
+        order: Order::Descending,
+        groups: &["pid", "comm", "uid", "netns", ""],
+        empty: "No process with a socket matches.",
+    },
+    Pane {
+        title: "Listeners",
+        table: "net",
+        ended: None,
+        only: "role=listen",
+        columns: &[
+            One("comm"),
+            One("pid"),
+            One("proto"),
+            LOCAL,
+            One("backlog"),
+            One("backlog_max"),
+            One("drops"),
+            One("recvq"),
+            One("bytes_received_rate"),
+            One("bytes_acked_rate"),
+            One("uid"),
+            One("netns"),
+            One("owners"),
+        ],
+        sort: 3,
+        order: Order::Ascending,
+        groups: &["", "pid", "netns"],
+        empty: "No listener matches.",
+    },
+    Pane {
+        title: "Events",
+        table: "tcpevent",
+        ended: None,
+        only: "",
+        columns: &[
+            One("time_ns"),
+            One("kind"),
+            One("comm"),
+            One("pid"),
+            Pair("saddr", "sport", "LOCAL"),
+            Pair("daddr", "dport", "PEER"),
+            One("old_state"),
+            One("state"),
+            One("dur_ns"),
+            One("how"),
+            One("location"),
+        ],
+        sort: 0,
+        order: Order::Descending,
+        groups: &["", "kind", "pid", "daddr", "how"],
+        empty: "No event yet.",
+    },
+];
