@@ -137,11 +137,8 @@ impl Terminal {
     /// Mouse reporting on or off.
     pub fn mouse(&self, on: bool) {
         let mut bytes = Vec::new();
-        let done = if on {
-            queue!(bytes, EnableMouseCapture)
-        } else {
-            queue!(bytes, DisableMouseCapture)
-        };
+        let done =
+            if on { queue!(bytes, EnableMouseCapture) } else { queue!(bytes, DisableMouseCapture) };
         if done.is_ok() {
             self.send(bytes);
         }
@@ -221,10 +218,7 @@ pub fn install_panic_hook() {
         restore();
         let what = info.payload_as_str().unwrap_or("unknown");
         let place = info.location().map_or_else(String::new, |l| format!(" at {l}"));
-        eprintln!(
-            "lmptop: internal error: {}{place}; please report it",
-            crate::table::clean(what)
-        );
+        eprintln!("lmptop: internal error: {}{place}; please report it", crate::table::clean(what));
         std::process::exit(1);
     }));
 }

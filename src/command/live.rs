@@ -47,7 +47,8 @@ pub fn run(args: &cli::Live) -> Result<()> {
     let terminal = Terminal::take()?;
     state.size = terminal.size();
     let mut outside = LiveOutside { ask, out };
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
     let done = runtime.block_on(screen::run(terminal, state, &look, inbox, &mut outside));
     sampler.stop();
     done

@@ -123,10 +123,23 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
         done += 1;
     }
     rows.finish()?;
+    explain(&live);
     if lost > 0 {
         eprintln!("lmptop: {lost} events were lost; lmptop print probe says where");
     }
     Ok(())
+}
+
+/// Tells a person at a terminal what is missing from what was printed, and how to get it.
+fn explain(live: &Live) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    for (probe, signals) in live.status() {
+        for s in signals.iter().filter(|s| !s.missing.is_empty()) {
+            eprintln!("lmptop: {probe}: missing: {}; {}", clean(&s.missing), clean(&s.fix));
+        }
+    }
 }
 
 fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {

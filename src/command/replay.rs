@@ -50,7 +50,8 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let terminal = Terminal::take()?;
     state.size = terminal.size();
     let mut outside = ReplayOutside { ask, out };
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
     runtime.block_on(screen::run(terminal, state, &look, inbox, &mut outside))
 }
 
