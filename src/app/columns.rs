@@ -83,7 +83,7 @@ impl Shown {
             // Who it talks to outlives everything but the name.
             Shown::Pair(_, _, t) if t == "PEER" => 8,
             Shown::Pair(..) => 30,
-            Shown::Sum(..) => 90,
+            Shown::Sum(..) => 35,
             Shown::One(_) => self.field(schema).map_or(255, |f| f.hide),
         }
     }
