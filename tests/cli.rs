@@ -1,5 +1,7 @@
 //! The command line as scripts use it: exit codes, one line on errors, every table in every format.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

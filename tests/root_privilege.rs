@@ -1,6 +1,8 @@
 //! What a running lmptop may still do, as the kernel tells it of each of its threads; and what it
 //! says when it may do nothing from the start.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

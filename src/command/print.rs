@@ -12,12 +12,12 @@ use super::sessions::find;
 use super::stop::Stop;
 use super::usage;
 use crate::cli;
-use crate::export::{Export, Format, Layout, Selection, Sheet, nearest};
+use crate::export::{Export, Format, Layout, Selection, Sheet};
 use crate::privilege;
 use crate::session::Reader;
 use crate::source::{Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
-use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean};
+use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
 
 /// Prints what was asked for.
 ///
@@ -179,10 +179,7 @@ fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
         return Ok(schema.clone());
     }
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
-    let meant = match nearest(table, &names).first() {
-        Some(near) => format!(" (did you mean {near}?)"),
-        None => String::new(),
-    };
+    let meant = meant(table, &names);
     bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "))
 }
 

@@ -9,9 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use caps::Capability;
 
-use crate::export::nearest;
 use crate::probe::{self, At, Options, Probe, Room, Signal};
-use crate::table::{Sample, Schema, Table, clean};
+use crate::table::{Sample, Schema, Table, clean, meant};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -185,10 +184,7 @@ fn unknown(name: &str, all: &[Room]) -> String {
         all.iter().flat_map(|r| (r.schemas)().into_iter().map(|s| s.table().to_owned())).collect();
     known.push(probe::status::status_schema().table().to_owned());
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    let meant = match nearest(name, &names).first() {
-        Some(near) => format!(" (did you mean {near}?)"),
-        None => String::new(),
-    };
+    let meant = meant(name, &names);
     format!("there is no table {}{meant}; there are {}", clean(name), names.join(", "))
 }
 
