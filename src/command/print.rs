@@ -99,7 +99,12 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     let limit = args.samples.unwrap_or(1);
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
     let mut stop = Stop::new()?;
-    let options = LiveOptions { tables: vec![schema.table().to_owned()], pid: args.pid };
+    let options = LiveOptions {
+        tables: vec![schema.table().to_owned()],
+        pid: args.pid,
+        // Who asks for this table wants to know, and counting is not free.
+        count_cost: schema.table() == "probe",
+    };
     let mut live = Live::open(&options)?;
     privilege::drop_after_start(&live.needs(), None)?;
     let mut ticker = Ticker::new(Instant::now(), args.interval);

@@ -19,6 +19,8 @@ pub struct LiveOptions {
     pub tables: Vec<String>,
     /// The pinned process.
     pub pid: Option<u32>,
+    /// Have the kernel count what its programs cost, some 50 ns a run.
+    pub count_cost: bool,
 }
 
 /// Opened probes.
@@ -48,12 +50,13 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
+        let told = Options { pid: options.pid, count_cost: options.count_cost };
         let rooms = all
             .iter()
             .filter(|room| wanted.rooms.contains(&room.name))
             .map(|room| Running {
                 name: room.name,
-                probe: (room.open)(Options { pid: options.pid }).map_err(|e| format!("{e:#}")),
+                probe: (room.open)(told).map_err(|e| format!("{e:#}")),
                 failed: None,
             })
             .collect();
@@ -265,7 +268,7 @@ mod tests {
 
     fn open(names: &[&str]) -> Result<Live> {
         let tables = names.iter().map(|n| (*n).to_owned()).collect();
-        Live::with(ROOMS, &LiveOptions { tables, pid: None })
+        Live::with(ROOMS, &LiveOptions { tables, ..LiveOptions::default() })
     }
 
     #[test]
