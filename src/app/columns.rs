@@ -83,7 +83,7 @@ impl Shown {
             // Who it talks to outlives everything but the name.
             Shown::Pair(_, _, t) if t == "PEER" => 8,
             Shown::Pair(..) => 30,
-            Shown::Sum(..) => 90,
+            Shown::Sum(..) => 35,
             Shown::One(_) => self.field(schema).map_or(255, |f| f.hide),
         }
     }
@@ -103,8 +103,7 @@ pub fn fit(shown: &[Shown], schema: &Schema, width: u16, pan: usize) -> Vec<(usi
     };
     while drawn.len() > 1 && total(&drawn) > u32::from(width) {
         // The highest priority number goes first; of equals the one further right.
-        let Some(worst) =
-            (0..drawn.len()).max_by_key(|&d| (shown[drawn[d].0].hide(schema), d))
+        let Some(worst) = (0..drawn.len()).max_by_key(|&d| (shown[drawn[d].0].hide(schema), d))
         else {
             break;
         };

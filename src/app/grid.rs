@@ -127,11 +127,7 @@ impl Grid {
             || matches!(field.from, From::Rate(_))
             || field.unit == Unit::Bytes;
         let numbers = (from..to).filter_map(|i| self.value(i, id).as_f64());
-        let total = if sums {
-            numbers.reduce(|a, b| a + b)
-        } else {
-            numbers.reduce(f64::max)
-        };
+        let total = if sums { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
         Some(total.map_or(Value::None, Value::F64))
     }
 }

@@ -225,18 +225,14 @@ fn sort_next(state: &mut State, by: isize) {
 /// Sorts by a shown column: largest number first, text from A.
 pub fn sort_by(state: &mut State, column: usize) {
     let Some(shown) = state.view().columns.shown.get(column).cloned() else { return };
-    let numbers =
-        state.grid.parts.first().is_some_and(|f| shown.right(f.table().schema()));
+    let numbers = state.grid.parts.first().is_some_and(|f| shown.right(f.table().schema()));
     let view = state.view_mut();
     if view.sort == shown {
         view.order = view.order.reversed();
     } else {
         view.sort = shown;
-        view.order = if numbers {
-            crate::table::Order::Descending
-        } else {
-            crate::table::Order::Ascending
-        };
+        view.order =
+            if numbers { crate::table::Order::Descending } else { crate::table::Order::Ascending };
     }
     rebuild(state);
 }

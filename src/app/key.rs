@@ -116,14 +116,7 @@ mod tests {
     fn scripts_spell_every_kind_of_key() {
         assert_eq!(
             keys("/a<Enter><F2><^C><Less>").unwrap(),
-            [
-                Key::Char('/'),
-                Key::Char('a'),
-                Key::Enter,
-                Key::F(2),
-                Key::Ctrl('c'),
-                Key::Char('<')
-            ]
+            [Key::Char('/'), Key::Char('a'), Key::Enter, Key::F(2), Key::Ctrl('c'), Key::Char('<')]
         );
         assert!(keys("<Nope>").is_err());
         assert!(keys("<Enter").is_err());

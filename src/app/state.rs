@@ -221,11 +221,8 @@ impl State {
 /// A table of a moment, with the one before it.
 pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
     let now = moment.now.table(table)?;
-    let before: Option<(u64, &crate::table::Table)> = moment
-        .before
-        .as_ref()
-        .map(Arc::as_ref)
-        .and_then(|b| Some((b.mono_ns, b.table(table)?)));
+    let before: Option<(u64, &crate::table::Table)> =
+        moment.before.as_ref().map(Arc::as_ref).and_then(|b| Some((b.mono_ns, b.table(table)?)));
     Some(Frame::new(moment.now.mono_ns, now.clone(), before))
 }
 

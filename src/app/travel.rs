@@ -40,11 +40,14 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
 
 fn freeze(state: &mut State) -> Vec<Effect> {
     match state.mode {
-        Mode::Live if state.moment.is_some() => {
-            state.mode = Mode::Frozen;
-            Vec::new()
-        }
-        Mode::Live => Vec::new(),
+        // What is kept is put where the screen is, so that steps go on from here.
+        Mode::Live => match state.wall_ns() {
+            Some(at) => {
+                state.mode = Mode::Frozen;
+                vec![Effect::Seek(Seek::At(at))]
+            }
+            None => Vec::new(),
+        },
         Mode::Frozen => thaw(state),
         Mode::Replay { playing } => {
             state.mode = Mode::Replay { playing: !playing };
@@ -70,11 +73,9 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
         if state.moment.is_none() {
             return Vec::new();
         }
-        state.mode = Mode::Frozen;
-        // A step starts from what is on the screen, which the live source has no notion of.
-        if let (Seek::Step(_), Some(at)) = (to, state.wall_ns()) {
-            return vec![Effect::Seek(Seek::At(at)), Effect::Seek(to)];
-        }
+        let mut effects = freeze(state);
+        effects.push(Effect::Seek(to));
+        return effects;
     }
     vec![Effect::Seek(to)]
 }
@@ -89,12 +90,7 @@ pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
 }
 
 /// The answer to a seek.
-pub fn arrived(
-    state: &mut State,
-    moment: Option<Moment>,
-    trail: Trail,
-    span: Option<(i64, i64)>,
-) {
+pub fn arrived(state: &mut State, moment: Option<Moment>, trail: Trail, span: Option<(i64, i64)>) {
     if state.mode != Mode::Live {
         state.span = span.or(state.span);
     }

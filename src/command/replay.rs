@@ -29,7 +29,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     );
     privilege::drop_all_but(&privilege::FILES)?;
     term::install_panic_hook();
-    let path = args.session.clone().unwrap_or_else(crate::session::default_place);
+    let path = super::sessions::find(args.session.as_deref())?;
     let reader = Reader::open(&path)?;
     let zone = jiff::tz::TimeZone::system();
     let first = first_seek(args, &reader, &zone)?;

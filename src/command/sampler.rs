@@ -3,7 +3,7 @@
 //! A sample is taken at absolute times, so intervals do not drift; what the kernel queues is taken
 //! every 100 ms in between. The recorder has a thread of its own because a write may take a while.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -13,10 +13,11 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::past::Ask;
+use super::record::info;
 use crate::app::Msg;
 use crate::privilege;
-use crate::session::{self, Writer};
-use crate::source::{Live, LiveOptions, Moment};
+use crate::session::{Retention, Status, Writer, memory_writer, prune};
+use crate::source::{Live, LiveOptions, Moment, Ticker, clocks};
 use crate::table::Sample;
 
 /// Samples that may wait for the recorder before they are dropped, and said to be.
@@ -79,7 +80,7 @@ fn sample(
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
     let recorder = recorder(plan, samples, out.clone(), past.clone())?;
     let mut before: Option<Arc<Sample>> = None;
-    let mut next = Instant::now();
+    let mut ticker = Ticker::new(Instant::now(), plan.interval);
     loop {
         let now = Arc::new(live.sample()?);
         keep(&record, &now, out);
@@ -87,10 +88,7 @@ fn sample(
         if out.send(Msg::Live(moment)).is_err() {
             break;
         }
-        next += plan.interval;
-        // After a stall the next samples are not hurried to catch up.
-        next = next.max(Instant::now());
-        if !wait(&mut live, next, stopped) {
+        if !wait(&mut live, ticker.next(Instant::now()), stopped) {
             break;
         }
     }
@@ -129,9 +127,14 @@ fn recorder(
     thread::Builder::new()
         .name("recorder".to_owned())
         .spawn(move || {
-            let mut writer = open(place, interval, &out);
+            let (mut writer, on_disk) = match open(place.as_deref(), interval, &out) {
+                Ok(opened) => opened,
+                Err(e) => {
+                    let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
+                    return;
+                }
+            };
             let _ = past.send(Ask::Open(writer.reader()));
-            let on_disk = writer.on_disk();
             while let Ok(sample) = samples.recv() {
                 let done = writer.append(&sample);
                 if !on_disk {
@@ -139,8 +142,8 @@ fn recorder(
                 }
                 let status = match (done, writer.status()) {
                     (Err(e), _) => Err(format!("{e:#}")),
-                    (Ok(()), session::Status::Recording) => Ok(writer.bytes()),
-                    (Ok(()), session::Status::Stopped { reason }) => Err(reason),
+                    (Ok(()), Status::Recording) => Ok(writer.bytes()),
+                    (Ok(()), Status::Stopped { reason }) => Err(reason),
                 };
                 let _ = out.send(Msg::Recording(status));
             }
@@ -150,15 +153,20 @@ fn recorder(
 }
 
 /// The session on disk; in memory when there is none to be, or it cannot be made.
-fn open(place: Option<PathBuf>, interval: Duration, out: &UnboundedSender<Msg>) -> Writer {
-    let info = session::Info::now(interval);
+fn open(
+    place: Option<&Path>,
+    interval: Duration,
+    out: &UnboundedSender<Msg>,
+) -> Result<(Writer, bool)> {
     if let Some(place) = place {
-        match session::begin(&place, info.clone()) {
-            Ok(writer) => return writer,
+        // What cannot be removed is no reason not to record.
+        let _ = prune(place, Retention::default(), clocks().1);
+        match Writer::create(place, info(interval)) {
+            Ok(writer) => return Ok((writer, true)),
             Err(e) => {
                 let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
             }
         }
     }
-    session::memory_writer(info, MEMORY)
+    Ok((memory_writer(info(interval), MEMORY)?, false))
 }

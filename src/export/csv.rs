@@ -4,7 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Export, Sheet, TIME, time};
+use super::{Export, Sheet, TIME};
+use crate::table::clock::rfc3339;
 use crate::table::{Schema, Value};
 
 /// Writes a header of column ids and one line a row; a missing cell is empty.
@@ -34,7 +35,7 @@ impl<W: Write> Csv<W> {
 
 impl<W: Write> Export for Csv<W> {
     fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()> {
-        let at = time(sheet.wall_ns);
+        let at = rfc3339(sheet.wall_ns);
         for &row in sheet.rows {
             self.line.clear();
             self.line.push_str(&at);

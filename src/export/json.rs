@@ -4,7 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Export, Sheet, TIME, time};
+use super::{Export, Sheet, TIME};
+use crate::table::clock::rfc3339;
 use crate::table::{Schema, Value};
 
 /// Writes one object a row; keys are column ids, after `time`.
@@ -36,7 +37,7 @@ impl<W: Write> Json<W> {
 
 impl<W: Write> Export for Json<W> {
     fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()> {
-        let head = format!("{{\"{TIME}\":\"{}\"", time(sheet.wall_ns));
+        let head = format!("{{\"{TIME}\":\"{}\"", rfc3339(sheet.wall_ns));
         for &row in sheet.rows {
             self.line.clear();
             self.line.extend_from_slice(head.as_bytes());

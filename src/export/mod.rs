@@ -13,6 +13,7 @@ mod text;
 use std::io::Write;
 
 use anyhow::{Result, bail};
+use jiff::tz::TimeZone;
 
 use crate::table::{Frame, Schema};
 
@@ -119,20 +120,14 @@ impl Format {
 }
 
 /// How text is laid out; other formats do not care.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout {
     /// Columns are left out, by their hide priority, until a line fits in this many cells.
     pub width: Option<usize>,
     /// A line with the time above each sample.
     pub heads: bool,
-}
-
-/// A Unix time in ns as RFC 3339 in UTC, always with nine digits so that it sorts as text.
-pub fn time(wall_ns: i64) -> String {
-    let (seconds, ns) = (wall_ns.div_euclid(1_000_000_000), wall_ns.rem_euclid(1_000_000_000));
-    // i64 ns is 1677..2262: always inside jiff's range.
-    let stamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}.{ns:09}Z", stamp.strftime("%Y-%m-%dT%H:%M:%S"))
+    /// Where instants are local; UTC when absent.
+    pub zone: Option<TimeZone>,
 }
 
 #[cfg(test)]
@@ -198,14 +193,6 @@ mod tests {
         export.finish().unwrap();
         drop(export);
         out
-    }
-
-    #[test]
-    fn times_have_nine_digits_and_sort_as_text() {
-        assert_eq!(time(NOON), "2026-11-21T12:00:00.000000007Z");
-        assert_eq!(time(0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(time(-1), "1969-12-31T23:59:59.999999999Z");
-        assert!(time(i64::MIN).starts_with("1677-") && time(i64::MAX).starts_with("2262-"));
     }
 
     #[test]

@@ -105,7 +105,10 @@ impl Pid {
             .is_some_and(|c| frame.table().value(row, c).as_u64() == Some(u64::from(self.pid)));
         alone
             || self.owners.and_then(|c| frame.table().value(row, c).as_str()).is_some_and(|all| {
-                all.split(|c: char| !c.is_ascii_digit()).any(|n| n.parse::<u32>() == Ok(self.pid))
+                // `pid/fd comm`, several of them.
+                all.split([' ', ','])
+                    .filter_map(|word| word.split_once('/'))
+                    .any(|(pid, _)| pid.parse::<u32>() == Ok(self.pid))
             })
     }
 }
@@ -212,6 +215,27 @@ mod tests {
     fn a_table_without_owners_takes_no_pid() {
         let frame = frame();
         assert!(Selection::process(frame.table().schema(), 1).is_err());
+    }
+
+    #[test]
+    fn a_shared_socket_belongs_to_each_of_its_owners() {
+        use crate::table::{Column, Nature, TableDef};
+        type C = Column<(Option<u64>, Option<&'static str>)>;
+        const COLUMNS: &[C] = &[
+            C::u64("pid", "PID", Kind::Text, |r| r.0),
+            C::text("owners", "OWNERS", Kind::Text, |r| r.1),
+        ];
+        let rows = [
+            (Some(7), None),
+            (Some(5), Some("5/3 a, 7/3 b")),
+            (Some(5), Some("5/7 x7, 77/3 y")),
+            (None, None),
+        ];
+        let def = TableDef::new("net", Nature::State, COLUMNS);
+        let frame = Frame::new(1, def.table(&rows).unwrap(), None);
+        let pid = Some(Selection::process(def.schema(), 7).unwrap());
+        let s = Selection { fields: vec![0], sort: None, pid };
+        assert_eq!(s.rows(&frame, |_| true), [0, 1]);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Export, Layout, Sheet, time};
+use super::{Export, Layout, Sheet};
+use crate::table::clock;
 use crate::table::quantity::{self, Style};
-use crate::table::{Field, Schema, Type, Value};
+use crate::table::{Field, Schema, Type, Unit, Value};
 
 /// What stands for a missing cell.
 const MISSING: &str = "-";
@@ -20,6 +22,7 @@ pub struct Text<W> {
     fields: Vec<usize>,
     heads: Vec<Field>,
     layout: Layout,
+    zone: TimeZone,
     sheets: usize,
     /// Columns that did not fit, at most.
     hidden: usize,
@@ -29,7 +32,8 @@ impl<W: Write> Text<W> {
     /// Prepares the titles.
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>, layout: Layout) -> Text<W> {
         let heads = fields.iter().map(|&f| schema.fields()[f].clone()).collect();
-        Text { out, fields, heads, layout, sheets: 0, hidden: 0 }
+        let zone = layout.zone.clone().unwrap_or(TimeZone::UTC);
+        Text { out, fields, heads, layout, zone, sheets: 0, hidden: 0 }
     }
 }
 
@@ -37,7 +41,8 @@ impl<W: Write> Export for Text<W> {
     fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()> {
         if self.layout.heads {
             let gap = if self.sheets > 0 { "\n" } else { "" };
-            writeln!(self.out, "{gap}{}", time(sheet.wall_ns))?;
+            let at = clock::date_and_clock(sheet.wall_ns, &self.zone);
+            writeln!(self.out, "{gap}{at}")?;
         }
         self.sheets += 1;
         let cells: Vec<Vec<String>> = sheet
@@ -47,7 +52,7 @@ impl<W: Write> Export for Text<W> {
                 self.fields
                     .iter()
                     .zip(&self.heads)
-                    .map(|(&f, head)| cell(head, sheet.frame.value(row as usize, f)))
+                    .map(|(&f, head)| self.cell(head, sheet, sheet.frame.value(row as usize, f)))
                     .collect()
             })
             .collect();
@@ -75,13 +80,20 @@ impl<W: Write> Export for Text<W> {
     }
 }
 
-fn cell(field: &Field, value: Value<'_>) -> String {
-    if matches!(value, Value::Text("")) {
-        return MISSING.to_owned();
+impl<W> Text<W> {
+    fn cell(&self, field: &Field, sheet: &Sheet<'_>, value: Value<'_>) -> String {
+        if let (Unit::Instant, Some(ns)) = (field.unit, value.as_u64()) {
+            let ago = i128::from(sheet.frame.mono_ns()) - i128::from(ns);
+            return i64::try_from(i128::from(sheet.wall_ns) - ago)
+                .map_or_else(|_| MISSING.to_owned(), |wall| clock::clock_ms(wall, &self.zone));
+        }
+        if matches!(value, Value::Text("")) {
+            return MISSING.to_owned();
+        }
+        let mut text = String::new();
+        quantity::format(&mut text, value, field, Style::default());
+        text
     }
-    let mut text = String::new();
-    quantity::format(&mut text, value, field, Style::default());
-    text
 }
 
 struct Head<'a> {
@@ -169,18 +181,18 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_out_by_priority() {
-        let fit = text(&[], Layout { width: Some(44), heads: false });
+        let fit = text(&[], Layout { width: Some(44), ..Layout::default() });
         assert!(fit.starts_with("ID  TEXT"), "{fit}");
         let (note, body) = fit.trim_end().rsplit_once('\n').map(|(b, n)| (n, b)).unwrap();
         assert!(!body.contains("SHARE") && body.lines().all(|l| l.width() <= 44), "{fit}");
         assert!(note.contains("columns do not fit"), "{fit}");
-        assert!(text(&[], Layout { width: Some(0), heads: false }).starts_with("ID\n"));
+        assert!(text(&[], Layout { width: Some(0), ..Layout::default() }).starts_with("ID\n"));
     }
 
     #[test]
     fn heads_say_when() {
-        let text = text(&["id"], Layout { width: None, heads: true });
-        assert!(text.starts_with("2026-11-21T12:00:00.000000007Z\nID\n"), "{text}");
+        let text = text(&["id"], Layout { heads: true, ..Layout::default() });
+        assert!(text.starts_with("2026-11-21 12:00:00\nID\n"), "{text}");
     }
 
     #[test]

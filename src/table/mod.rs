@@ -14,6 +14,7 @@ mod schema;
 mod sort;
 mod value;
 
+pub(crate) use batch::clean_array;
 pub use batch::{Sample, Table, TableDef};
 pub use clean::{Clean, clean, is_clean};
 pub use column::{Column, Get, Kind, Type, Unit};

@@ -1,3 +1,5 @@
+//! What the filter language finds, and what it refuses with which words.
+
 use super::*;
 use crate::table::{Column, Frame, Kind, Nature, TableDef, Unit};
 

@@ -1,0 +1,349 @@
+//! Many samples of one table as one Parquet value: rows sorted by subject then time, so that a
+//! counter's steps stand side by side. The first sample is complete; a block needs nothing else.
+//!
+//! Beside the table's columns a row has its entry's number in the block and its position in the
+//! table then. Which rows stay, move and go is kept in front of the Parquet bytes, entry by entry.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use arrow_select::interleave::interleave;
+use bytes::Bytes as Shared;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+
+use super::change::{Delta, Run, apply, diff, new_rows, pick, rows_after};
+use super::format::{Bytes, MAX_RAW, MAX_ROWS, put_varint};
+use super::wire::{Step, clean_columns, put_runs, take_runs};
+use crate::table::{Nature, Schema, Table};
+
+/// Rows turned into Parquet pages at a time.
+const SLICE: usize = 4096;
+
+/// One row version: whose, in which entry, at which position, and where its cells are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    subject: u32,
+    entry: u32,
+    row: u32,
+    piece: u32,
+    index: u32,
+}
+
+/// Collects a table's entries into a block.
+pub(super) struct Builder {
+    schema: Arc<Schema>,
+    seqs: Vec<u64>,
+    runs: Vec<Vec<Run>>,
+    pieces: Vec<RecordBatch>,
+    marks: Vec<Mark>,
+    /// The table as of the last entry, and the subject of each of its rows.
+    state: Option<Table>,
+    subjects: Vec<u32>,
+    next: u32,
+    bytes: usize,
+}
+
+impl Builder {
+    pub(super) fn new(schema: Arc<Schema>) -> Builder {
+        Builder {
+            schema,
+            seqs: Vec::new(),
+            runs: Vec::new(),
+            pieces: Vec::new(),
+            marks: Vec::new(),
+            state: None,
+            subjects: Vec::new(),
+            next: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Adds the next entry.
+    pub(super) fn push(&mut self, seq: u64, step: Step) -> Result<()> {
+        if self.schema.nature() == Nature::Event {
+            let Step::Full(batch) = step else { anyhow::bail!("a change in a table of events") };
+            self.complete(seq, batch);
+            self.state = None;
+            return Ok(());
+        }
+        match (step, self.state.take()) {
+            (Step::Full(batch), None) => {
+                self.complete(seq, batch.clone());
+                self.state = Some(Table::trusted(Arc::clone(&self.schema), batch));
+            }
+            (Step::Full(batch), Some(prev)) => {
+                let now = Table::trusted(Arc::clone(&self.schema), batch);
+                match diff(&prev, &now)? {
+                    Some(delta) => self.change(seq, &delta, now.batch())?,
+                    None => self.note(seq, Vec::new()),
+                }
+                self.state = Some(now);
+            }
+            (Step::Delta(delta), Some(prev)) => {
+                let now = apply(prev.batch(), &delta)?;
+                self.change(seq, &delta, &now)?;
+                self.state = Some(Table::trusted(Arc::clone(&self.schema), now));
+            }
+            (Step::Delta(_), None) => anyhow::bail!("a change of an unknown table"),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, seq: u64, runs: Vec<Run>) {
+        self.seqs.push(seq);
+        self.runs.push(runs);
+    }
+
+    fn complete(&mut self, seq: u64, batch: RecordBatch) {
+        let rows = batch.num_rows() as u32;
+        self.subjects = (self.next..self.next + rows).collect();
+        self.next += rows;
+        self.mark((0..rows).collect(), batch);
+        self.note(seq, vec![Run { from: None, len: rows }]);
+    }
+
+    fn change(&mut self, seq: u64, delta: &Delta, now: &RecordBatch) -> Result<()> {
+        let mut rows = delta.rows.clone();
+        if !delta.runs.is_empty() {
+            let mut subjects = Vec::with_capacity(now.num_rows());
+            for r in &delta.runs {
+                match r.from {
+                    Some(from) => {
+                        let from = from as usize;
+                        subjects.extend_from_slice(&self.subjects[from..from + r.len as usize]);
+                    }
+                    None => {
+                        subjects.extend(self.next..self.next + r.len);
+                        self.next += r.len;
+                    }
+                }
+            }
+            self.subjects = subjects;
+            rows.extend(new_rows(&delta.runs));
+            rows.sort_unstable();
+        }
+        let piece = pick(now, &rows)?;
+        self.mark(rows, piece);
+        self.note(seq, delta.runs.clone());
+        Ok(())
+    }
+
+    /// Notes the rows of a piece, which belong to the entry about to be noted.
+    fn mark(&mut self, rows: Vec<u32>, piece: RecordBatch) {
+        let entry = self.seqs.len() as u32;
+        let number = self.pieces.len() as u32;
+        let events = self.schema.nature() == Nature::Event;
+        self.marks.extend(rows.into_iter().zip(0u32..).map(|(row, index)| Mark {
+            // Events have no subject that lasts: they stay in the order they happened.
+            subject: if events { 0 } else { self.subjects[row as usize] },
+            entry,
+            row,
+            piece: number,
+            index,
+        }));
+        self.bytes += piece.get_array_memory_size();
+        self.pieces.push(piece);
+    }
+
+    /// The table as the last entry left it.
+    pub(super) fn state(&self) -> Option<&Table> {
+        self.state.as_ref()
+    }
+
+    /// Memory held by the rows so far, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.marks.len() * size_of::<Mark>()
+    }
+
+    /// The block's body.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>> {
+        self.state = None;
+        self.marks.sort_unstable();
+        let mut out = Vec::new();
+        put_varint(&mut out, self.seqs.len() as u64);
+        let mut last = 0;
+        for (&seq, runs) in self.seqs.iter().zip(&self.runs) {
+            put_varint(&mut out, seq - last);
+            last = seq;
+            put_runs(&mut out, runs);
+        }
+        let schema = hidden(&self.schema);
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(&self.schema))
+            .with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
+        for marks in self.marks.chunks(SLICE) {
+            writer.write(&self.slice(marks, &schema)?)?;
+        }
+        out.extend_from_slice(&writer.into_inner()?);
+        Ok(out)
+    }
+
+    fn slice(&self, marks: &[Mark], schema: &SchemaRef) -> Result<RecordBatch> {
+        let from: Vec<(usize, usize)> =
+            marks.iter().map(|m| (m.piece as usize, m.index as usize)).collect();
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(marks.iter().map(|m| m.entry).collect::<UInt32Array>()),
+            Arc::new(marks.iter().map(|m| m.row).collect::<UInt32Array>()),
+        ];
+        for c in 0..self.schema.stored().len() {
+            let sources: Vec<&dyn Array> =
+                self.pieces.iter().map(|p| p.column(c).as_ref()).collect();
+            columns.push(interleave(&sources, &from)?);
+        }
+        Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    }
+}
+
+/// The table's columns with the two of our own in front.
+fn hidden(schema: &Schema) -> SchemaRef {
+    let own = ["\u{1}entry", "\u{1}row"].map(|n| Arc::new(Field::new(n, DataType::UInt32, false)));
+    let fields: Vec<_> = own.into_iter().chain(schema.arrow().fields().iter().cloned()).collect();
+    Arc::new(ArrowSchema::new(fields))
+}
+
+fn properties(schema: &Schema) -> WriterProperties {
+    let mut p = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(None)
+        // The whole value is compressed when it is stored: footer and small pages too.
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_created_by("lmptop".to_owned());
+    for field in hidden(schema).fields() {
+        let path = parquet::schema::types::ColumnPath::new(vec![field.name().clone()]);
+        p = match field.data_type() {
+            DataType::Utf8 => p.set_column_dictionary_enabled(path, true),
+            DataType::Float64 => p.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+            _ => p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+        };
+    }
+    p.build()
+}
+
+/// A block in memory.
+pub(super) struct Block {
+    schema: Arc<Schema>,
+    seqs: Vec<u64>,
+    runs: Vec<Vec<Run>>,
+    /// Per entry, where its changed rows begin in `changed`.
+    starts: Vec<usize>,
+    /// Position in the table, index in `batch`.
+    changed: Vec<(u32, u32)>,
+    batch: RecordBatch,
+}
+
+impl Block {
+    /// Reads what [`Builder::finish`] made.
+    pub(super) fn read(body: Vec<u8>, schema: Arc<Schema>) -> Result<Block> {
+        let mut b = Bytes(&body);
+        let n = b.count(MAX_ROWS)?;
+        let mut seqs = Vec::with_capacity(n);
+        let mut runs = Vec::with_capacity(n);
+        let mut seq = 0u64;
+        for _ in 0..n {
+            seq = seq.checked_add(b.varint()?).context("a block's entry is wrong")?;
+            seqs.push(seq);
+            runs.push(take_runs(&mut b)?);
+        }
+        let front = body.len() - b.0.len();
+        let whole = read_parquet(Shared::from(body).slice(front..), &hidden(&schema))?;
+        let number = |c: usize| -> Result<UInt32Array> {
+            let a = whole.column(c).as_any().downcast_ref::<UInt32Array>();
+            a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
+        };
+        let (entries, rows) = (number(0)?, number(1)?);
+        let mut starts = vec![0usize; n + 1];
+        for &e in entries.values() {
+            *starts.get_mut(e as usize + 1).context("a block's row has no entry")? += 1;
+        }
+        for i in 0..n {
+            starts[i + 1] += starts[i];
+        }
+        let mut next = starts.clone();
+        let mut changed = vec![(0, 0); whole.num_rows()];
+        for ((&e, &row), index) in entries.values().iter().zip(rows.values()).zip(0u32..) {
+            changed[next[e as usize]] = (row, index);
+            next[e as usize] += 1;
+        }
+        let new: usize =
+            runs.iter().flatten().filter(|r| r.from.is_none()).map(|r| r.len as usize).sum();
+        ensure!(new <= whole.num_rows(), "a block's rows are missing");
+        let columns = clean_columns(&whole.columns()[2..]);
+        let options = RecordBatchOptions::new().with_row_count(Some(whole.num_rows()));
+        let batch = RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?;
+        Ok(Block { schema, seqs, runs, starts, changed, batch })
+    }
+
+    /// Which of its entries holds sample `seq`.
+    pub(super) fn find(&self, seq: u64) -> Option<usize> {
+        self.seqs.binary_search(&seq).ok()
+    }
+
+    /// The last entry at or before `at` that needs none before it.
+    pub(super) fn complete_before(&self, at: usize) -> usize {
+        let whole = |runs: &[Run]| !runs.is_empty() && runs.iter().all(|r| r.from.is_none());
+        (0..=at).rev().find(|&i| whole(&self.runs[i])).unwrap_or(0)
+    }
+
+    /// Steps from the rows of the entry before `at` to those of `at`.
+    pub(super) fn advance(&self, rows: &mut Vec<u32>, at: usize) -> Result<()> {
+        let runs = &self.runs[at];
+        let count = rows_after(runs, rows.len())?;
+        if !runs.is_empty() {
+            let mut now = Vec::with_capacity(count);
+            for r in runs {
+                let len = r.len as usize;
+                match r.from {
+                    Some(from) => now.extend_from_slice(&rows[from as usize..from as usize + len]),
+                    None => now.resize(now.len() + len, u32::MAX),
+                }
+            }
+            *rows = now;
+        }
+        for &(row, index) in &self.changed[self.starts[at]..self.starts[at + 1]] {
+            *rows.get_mut(row as usize).context("a block changes a missing row")? = index;
+        }
+        Ok(())
+    }
+
+    /// The table made of these rows.
+    pub(super) fn table(&self, rows: &[u32]) -> Result<Table> {
+        ensure!(!rows.contains(&u32::MAX), "a block's row is missing");
+        Ok(Table::trusted(Arc::clone(&self.schema), pick(&self.batch, rows)?))
+    }
+}
+
+/// Reads Parquet bytes, bounded before anything is allocated.
+fn read_parquet(bytes: Shared, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
+    let rows = usize::try_from(builder.metadata().file_metadata().num_rows())?;
+    ensure!(
+        rows <= MAX_ROWS && rows.saturating_mul(schema.fields().len() * 8) <= MAX_RAW,
+        "a block of {rows} rows is too large"
+    );
+    ensure!(builder.schema().fields().len() == schema.fields().len(), "a block's columns differ");
+    let mut pieces = Vec::new();
+    let mut seen = 0;
+    for piece in builder.with_batch_size(rows.max(1)).build()? {
+        let piece = piece?;
+        seen += piece.num_rows();
+        ensure!(seen <= rows, "a block has more rows than it says");
+        pieces.push(RecordBatch::try_new(schema.clone(), piece.columns().to_vec())?);
+    }
+    ensure!(seen == rows, "a block has fewer rows than it says");
+    match <[RecordBatch; 1]>::try_from(pieces) {
+        Ok([one]) => Ok(one),
+        Err(many) => Ok(concat_batches(schema, &many)?),
+    }
+}

@@ -1,0 +1,156 @@
+//! A table through time: rebuilds it at one entry after another, going on from where it is.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::block::Block;
+use super::change::apply;
+use super::format::{Kind, Tree, Value};
+use super::guard::guarded;
+use super::segment::Open;
+use super::wire::Step;
+use crate::table::{Schema, Table};
+
+/// Changes followed back before a chain is called broken; the writer's limit is far lower.
+const MAX_CHAIN: usize = 4096;
+
+/// One table of one segment at a position in time.
+pub(super) struct Cursor {
+    table: u16,
+    schema: Arc<Schema>,
+    at: Option<(u64, Table)>,
+    block: Option<Walk>,
+}
+
+/// A block with the rows of one of its entries.
+struct Walk {
+    block: Arc<Block>,
+    at: Option<usize>,
+    rows: Vec<u32>,
+}
+
+impl Cursor {
+    pub(super) fn new(table: u16, schema: Arc<Schema>) -> Cursor {
+        Cursor { table, schema, at: None, block: None }
+    }
+
+    /// The table as entry `seq` left it.
+    pub(super) fn table(&mut self, open: &Open, seq: u64) -> Result<Table> {
+        if let Some((at, table)) = &self.at
+            && *at == seq
+        {
+            return Ok(table.clone());
+        }
+        let name = format!("table {}", self.schema.table());
+        let table = guarded(&name, || self.find(open, seq)).with_context(|| {
+            format!("table {} of this sample is lost to damage", self.schema.table())
+        })?;
+        self.at = Some((seq, table.clone()));
+        Ok(table)
+    }
+
+    /// Tail first: while its entries move into a block, the block is there before they go.
+    fn find(&mut self, open: &Open, seq: u64) -> Result<Table> {
+        if let Some(found) = self.held(seq)? {
+            return Ok(found);
+        }
+        let tail = self.follow(open, seq);
+        if let Ok(Some(table)) = tail {
+            return Ok(table);
+        }
+        if let Some(table) = self.in_block(open, seq)? {
+            return Ok(table);
+        }
+        match tail {
+            Err(e) => Err(e),
+            _ => bail!("the entry is missing"),
+        }
+    }
+
+    fn held(&mut self, seq: u64) -> Result<Option<Table>> {
+        match self.block.as_mut().and_then(|w| w.block.find(seq).map(|at| (w, at))) {
+            Some((walk, at)) => walk.to(at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn in_block(&mut self, open: &Open, seq: u64) -> Result<Option<Table>> {
+        let Some(first) = open.block_before(self.table, seq)? else { return Ok(None) };
+        let Some(value) = open.value(Tree::Block, self.table, first)? else { return Ok(None) };
+        if value.link < seq {
+            return Ok(None);
+        }
+        self.block = None;
+        let block = Arc::new(Block::read(value.body, Arc::clone(&self.schema))?);
+        self.block = Some(Walk { block, at: None, rows: Vec::new() });
+        self.held(seq)
+    }
+
+    /// Follows a chain of changes back to a complete table (or to where we are) and forth again.
+    fn follow(&mut self, open: &Open, seq: u64) -> Result<Option<Table>> {
+        let mut steps: Vec<Step> = Vec::new();
+        let arrow = self.schema.arrow();
+        let mut next = seq;
+        let mut batch = loop {
+            if let Some((at, table)) = &self.at
+                && *at == next
+            {
+                break table.batch().clone();
+            }
+            let Some(value) = open.value(Tree::Tail, self.table, next)? else {
+                return Ok(None);
+            };
+            match Step::read(&value, &arrow)? {
+                Step::Full(batch) => break batch,
+                Step::Delta(delta) => steps.push(Step::Delta(delta)),
+            }
+            ensure!(value.link < next && steps.len() < MAX_CHAIN, "a chain of changes is broken");
+            next = value.link;
+        };
+        for step in steps.into_iter().rev() {
+            if let Step::Delta(delta) = step {
+                batch = apply(&batch, &delta)?;
+            }
+        }
+        Ok(Some(Table::trusted(Arc::clone(&self.schema), batch)))
+    }
+}
+
+impl Walk {
+    fn to(&mut self, at: usize) -> Result<Table> {
+        let from = match self.at {
+            Some(now) if now <= at => now + 1,
+            _ => {
+                self.rows.clear();
+                self.block.complete_before(at)
+            }
+        };
+        self.at = None;
+        for entry in from..=at {
+            self.block.advance(&mut self.rows, entry)?;
+        }
+        self.at = Some(at);
+        self.block.table(&self.rows)
+    }
+}
+
+/// Every entry of a table between two, as they were written: what a block is made of.
+pub(super) fn steps(
+    open: &Open,
+    table: u16,
+    schema: &Schema,
+    entries: &[u64],
+    mut each: impl FnMut(u64, &Value, Step) -> Result<bool>,
+) -> Result<()> {
+    let arrow = schema.arrow();
+    for &seq in entries {
+        let value = open.value(Tree::Tail, table, seq)?.context("a tail entry is missing")?;
+        ensure!(matches!(value.kind, Kind::Full | Kind::Delta), "a tail entry is of another kind");
+        let step = Step::read(&value, &arrow)?;
+        if !each(seq, &value, step)? {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The recorder's second thread: turns tails into blocks, seals segments, removes what is too old.
+//! Nothing here is needed to read what was written; a job that fails leaves the tail as it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::block::Builder;
+use super::change::apply;
+use super::cursor::steps;
+use super::format::{Kind, Packer, Tree, Value, part_key};
+use super::guard::guarded;
+use super::keep::{Retention, prune};
+use super::meta::{Summary, tidy, write_json};
+use super::reader::Shared;
+use super::segment::{Open, Segment};
+use super::store::Store;
+use super::wire::Step;
+use crate::table::Schema;
+
+/// Tails of one table's entries to be made a block.
+pub(super) struct Convert {
+    pub open: Arc<Open>,
+    pub table: u16,
+    pub schema: Arc<Schema>,
+    /// Sample number and number of parts of each entry.
+    pub entries: Vec<(u64, u16)>,
+    /// Bytes the entries take in the tail.
+    pub packed: usize,
+    /// Memory the rows may take, in bytes.
+    pub most: usize,
+    pub part: usize,
+}
+
+pub(super) enum Job {
+    Convert(Convert),
+    /// Ends a segment.
+    Seal {
+        segment: Arc<Segment>,
+        open: Arc<Open>,
+        summary: Summary,
+    },
+    /// Removes what is beyond the retention, as of this Unix time in ns.
+    Prune {
+        place: PathBuf,
+        keep: Retention,
+        now_wall_ns: i64,
+        shared: Arc<Shared>,
+    },
+}
+
+/// The thread and the way to it.
+pub(super) struct Keeper {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Keeper {
+    pub(super) fn start() -> Result<Keeper> {
+        let (jobs, todo) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&waiting);
+        let thread = thread::Builder::new()
+            .name("lmptop-session".to_owned())
+            .spawn(move || work(&todo, &counter))
+            .context("cannot start the recorder's thread")?;
+        Ok(Keeper { jobs: Some(jobs), thread: Some(thread), waiting })
+    }
+
+    /// Jobs not done yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn give(&self, job: Job) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Some(jobs) = &self.jobs {
+            // It fails only when the thread is gone; then the tail stays as it is.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// Waits until every job is done.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(todo: &Receiver<Job>, waiting: &AtomicUsize) {
+    while let Ok(job) = todo.recv() {
+        // A failed conversion leaves the tail, a failed seal is read by carving: nothing is lost.
+        let _ = guarded("a segment", || match job {
+            Job::Convert(c) => convert(&c),
+            Job::Seal { segment, open, summary } => seal(&segment, open, &summary),
+            Job::Prune { place, keep, now_wall_ns, shared } => {
+                prune_shared(&place, keep, now_wall_ns, &shared)
+            }
+        });
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn convert(c: &Convert) -> Result<()> {
+    let seqs: Vec<u64> = c.entries.iter().map(|e| e.0).collect();
+    let mut bodies: Vec<Value> = Vec::new();
+    let mut builder = Builder::new(Arc::clone(&c.schema));
+    let (mut first, mut last) = (None::<u64>, 0);
+    let done = |builder: Builder, first: Option<u64>, last: u64| -> Result<Option<Value>> {
+        let Some(seq) = first else { return Ok(None) };
+        let body = builder.finish()?;
+        Ok(Some(Value { kind: Kind::Block, table: c.table, seq, link: last, body }))
+    };
+    steps(&c.open, c.table, &c.schema, &seqs, |seq, _, mut step| {
+        if builder.held() > c.most && first.is_some() {
+            let mut next = Builder::new(Arc::clone(&c.schema));
+            std::mem::swap(&mut next, &mut builder);
+            if let (Step::Delta(delta), Some(state)) = (&step, next.state()) {
+                step = Step::Full(apply(state.batch(), delta)?);
+            }
+            bodies.extend(done(next, first.take(), last)?);
+        }
+        first.get_or_insert(seq);
+        last = seq;
+        builder.push(seq, step)?;
+        Ok(true)
+    })?;
+    bodies.extend(done(builder, first, last)?);
+    let mut packer = Packer::new(3, c.part)?;
+    let mut pairs = Vec::new();
+    for body in &bodies {
+        pairs.extend(packer.pack(body)?);
+    }
+    if pairs.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() >= c.packed {
+        return Ok(());
+    }
+    // The block is in the log before the tail's entries leave it: a crash in between only keeps both.
+    c.open.store.put(Tree::Block, pairs)?;
+    let keys = c
+        .entries
+        .iter()
+        .flat_map(|&(seq, parts)| (0..parts).map(move |part| part_key(c.table, seq, part)));
+    c.open.store.remove(Tree::Tail, keys.collect())
+}
+
+/// Flushes, tells what it holds, and opens the database once more: only then does sled write the
+/// snapshot that makes the next opening fast.
+fn seal(segment: &Segment, open: Arc<Open>, summary: &Summary) -> Result<()> {
+    segment.set_summary(summary.clone());
+    let Some((dir, session)) = segment.dir().and_then(|d| Some((d, d.parent()?))) else {
+        return Ok(());
+    };
+    open.store.flush()?;
+    let mut slot = segment.slot();
+    let held = slot.take();
+    drop(held);
+    let alone = alone(open);
+    match alone {
+        Ok(open) => {
+            drop(open);
+            let again = Store::sled(dir)?;
+            again.flush()?;
+            drop(again);
+        }
+        // A reader is in the middle of it: it stays open, and is only slower to open next time.
+        Err(open) => *slot = Some(open),
+    }
+    tidy(dir);
+    write_json(&Summary::path(session, segment.number), summary)?;
+    segment.unpin();
+    Ok(())
+}
+
+/// Waits a moment for readers to let go.
+fn alone(mut open: Arc<Open>) -> Result<Open, Arc<Open>> {
+    for _ in 0..200 {
+        match Arc::try_unwrap(open) {
+            Ok(open) => return Ok(open),
+            Err(shared) => open = shared,
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Err(open)
+}
+
+fn prune_shared(place: &Path, keep: Retention, now_wall_ns: i64, shared: &Shared) -> Result<()> {
+    let gone = prune(place, keep, now_wall_ns)?;
+    let mut segments = shared.segments.write().unwrap_or_else(PoisonError::into_inner);
+    segments.retain(|s| s.dir().is_none_or(|d| !gone.iter().any(|g| g == d)));
+    Ok(())
+}

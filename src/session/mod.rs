@@ -1,0 +1,33 @@
+//! A session on disk: what was seen, kept so that it can be looked at again in the same screen.
+//!
+//! A session is a directory: `meta` (who, where, which columns), `last` (how far it got; locked
+//! while it is recorded) and one sled database a segment. Inside a segment a sample is an
+//! [`format::Tree::Index`] entry that names, per table, the entry which holds its rows; rows are
+//! kept as changes in [`format::Tree::Tail`] and gathered into Parquet values in
+//! [`format::Tree::Block`]. Every value carries its own key and CRC, so that a segment whose
+//! database no longer opens (or may not be written) is still read: see [`carve`].
+
+mod block;
+mod carve;
+mod change;
+mod cursor;
+mod format;
+mod guard;
+mod keep;
+mod keeper;
+mod limits;
+mod list;
+mod meta;
+mod reader;
+mod segment;
+mod store;
+mod wire;
+mod writer;
+
+pub use guard::caught;
+pub use keep::{Retention, prune};
+pub use limits::Limits;
+pub use list::{Listing, default_place, list};
+pub use meta::{FORMAT, Info};
+pub use reader::{Position, Reader};
+pub use writer::{Status, Writer, memory_writer};

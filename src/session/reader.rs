@@ -1,0 +1,477 @@
+//! Looks into a session, finished or being written by this very process.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::cursor::Cursor;
+use super::list::list;
+use super::meta::{Info, Last, Meta, Summary, recorded_now, segments};
+use super::segment::{Open, Segment, Stamp};
+use crate::table::{Sample, Schema, Table};
+
+/// Sealed segments kept open at a time.
+const KEPT_OPEN: usize = 2;
+/// Sentences kept about damage; more would say nothing new.
+const MAX_NOTES: usize = 64;
+
+/// What a session's writer and its readers share.
+pub(super) struct Shared {
+    pub info: Info,
+    pub dir: Option<PathBuf>,
+    pub segments: RwLock<Vec<Arc<Segment>>>,
+    pub schemas: RwLock<Vec<Arc<Schema>>>,
+    pub clean: AtomicBool,
+    notes: Mutex<Vec<String>>,
+    recent: Mutex<VecDeque<Arc<Segment>>>,
+}
+
+impl Shared {
+    pub(super) fn new(info: Info, dir: Option<PathBuf>) -> Shared {
+        Shared {
+            info,
+            dir,
+            segments: RwLock::default(),
+            schemas: RwLock::default(),
+            clean: AtomicBool::new(false),
+            notes: Mutex::default(),
+            recent: Mutex::default(),
+        }
+    }
+
+    pub(super) fn note(&self, new: impl IntoIterator<Item = String>) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        for note in new {
+            if notes.len() < MAX_NOTES && !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+
+    fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn schema(&self, table: u16) -> Option<Arc<Schema>> {
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        schemas.get(usize::from(table)).cloned()
+    }
+
+    fn open(&self, segment: &Arc<Segment>) -> Result<Arc<Open>> {
+        let mut notes = Vec::new();
+        let open = segment.open(&mut notes);
+        self.note(notes);
+        let open = open.with_context(|| {
+            format!("segment {} of session {} cannot be read", segment.number, self.info.id)
+        })?;
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.back().is_none_or(|s| s.number != segment.number) {
+            recent.retain(|s| s.number != segment.number);
+            recent.push_back(Arc::clone(segment));
+            while recent.len() > KEPT_OPEN {
+                if let Some(old) = recent.pop_front() {
+                    old.close();
+                }
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// A place in time: one sample of a session. Ordered by when samples were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    segment: u32,
+    index: usize,
+}
+
+/// Reads a session. Cheap to clone; clones share what is open.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    cursors: Arc<Mutex<Cursors>>,
+}
+
+/// Where each table was read last, in one segment.
+#[derive(Default)]
+struct Cursors {
+    segment: u32,
+    tables: HashMap<u16, Cursor>,
+}
+
+impl Reader {
+    pub(super) fn shared(shared: Arc<Shared>) -> Reader {
+        Reader { shared, cursors: Arc::default() }
+    }
+
+    /// Opens a session, or the newest one of a place. Needs no right to write.
+    ///
+    /// # Errors
+    /// When there is none, it is being recorded by another process, is of a newer format, or may
+    /// not be read. Damage inside is no error: see [`Reader::notes`].
+    pub fn open(path: &Path) -> Result<Reader> {
+        let dir = find_session(path)?;
+        let (info, schemas) = Meta::read(&dir)?;
+        let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
+        ensure!(
+            !recorded_now(&dir),
+            "session {} is being recorded by another lmptop: look at it there (Space freezes, t and T step), or end that recording first",
+            crate::table::clean(&name)
+        );
+        let last = Last::read(&dir);
+        let shared = Arc::new(Shared::new(info, Some(dir.clone())));
+        *shared.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
+        let mut notes = Vec::new();
+        let found: Vec<Arc<Segment>> = segments(&dir)?
+            .into_iter()
+            .map(|n| Arc::new(Segment::found(&dir, n, &mut notes)))
+            .collect();
+        shared.note(notes);
+        shared.clean.store(last.is_some_and(|l| l.clean), Ordering::Relaxed);
+        *shared.segments.write().unwrap_or_else(PoisonError::into_inner) = found;
+        let reader = Reader::shared(shared);
+        reader.look_over(last)?;
+        Ok(reader)
+    }
+
+    /// Opens what no summary tells about, and says what is not there.
+    fn look_over(&self, last: Option<Last>) -> Result<()> {
+        let all = self.shared.segments();
+        let (mut next, mut opened, mut failed) = (None::<u64>, 0, None);
+        for segment in &all {
+            if segment.summary().is_none() {
+                match self.shared.open(segment) {
+                    Ok(_) => opened += 1,
+                    Err(e) => failed = Some(e),
+                }
+            } else {
+                opened += 1;
+            }
+            let Some(s) = segment.summary().filter(|s| s.samples > 0) else { continue };
+            if let Some(lost) = next.and_then(|n| s.first.checked_sub(n)).filter(|&l| l > 0) {
+                self.shared
+                    .note([format!("{lost} samples before segment {} are lost", segment.number)]);
+            }
+            next = Some(s.first + s.samples);
+        }
+        if let Some(e) = failed {
+            ensure!(opened > 0, "{e:#}");
+            self.shared.note([format!("{e:#}")]);
+        }
+        match last {
+            None => self.shared.note([
+                "how far the recording got is not known: its `last` file is damaged or missing"
+                    .to_owned(),
+            ]),
+            Some(l) => {
+                if !l.clean {
+                    self.shared.note([
+                        "the recording was cut off: up to one second at its end is missing"
+                            .to_owned(),
+                    ]);
+                }
+                let lost = l.next.saturating_sub(next.unwrap_or(0));
+                if lost > 0 {
+                    self.shared.note([format!("the last {lost} samples are lost")]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who recorded what.
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// The session's directory; `None` when it is kept in memory only.
+    pub fn path(&self) -> Option<&Path> {
+        self.shared.dir.as_deref()
+    }
+
+    /// Whether the recording ended as it should.
+    pub fn clean(&self) -> bool {
+        self.shared.clean.load(Ordering::Relaxed)
+    }
+
+    /// What was lost or salvaged so far, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Least and greatest Unix time in ns of its samples.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let bounds = |segment: &Arc<Segment>| match segment.summary() {
+            Some(s) => (s.samples > 0).then_some((s.min_wall_ns, s.max_wall_ns)),
+            None => self.shared.open(segment).ok()?.with(|stamps| {
+                let walls = || stamps.iter().map(|s| s.wall_ns);
+                Some((walls().min()?, walls().max()?))
+            }),
+        };
+        self.shared.segments().iter().filter_map(bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// The tables, in the order they first appeared. One whose columns changed appears again.
+    pub fn schemas(&self) -> Vec<Arc<Schema>> {
+        self.shared.schemas.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The position of the newest sample at or before `wall_ns`: the one with the greatest time,
+    /// also when the clock was set back in between.
+    ///
+    /// # Errors
+    /// When a segment that may hold it cannot be read.
+    pub fn find(&self, wall_ns: i64) -> Result<Option<Position>> {
+        let mut best: Option<(i64, Arc<Segment>)> = None;
+        for segment in self.shared.segments() {
+            let time = match segment.summary() {
+                Some(s) if s.samples == 0 || s.min_wall_ns > wall_ns => None,
+                Some(s) if s.max_wall_ns <= wall_ns => Some(s.max_wall_ns),
+                _ => newest(self.shared.open(&segment)?.as_ref(), wall_ns).map(|(_, t)| t),
+            };
+            if let Some(t) = time.filter(|t| best.as_ref().is_none_or(|(b, _)| t >= b)) {
+                best = Some((t, segment));
+            }
+        }
+        let Some((_, segment)) = best else { return Ok(None) };
+        let found = newest(self.shared.open(&segment)?.as_ref(), wall_ns);
+        Ok(found.map(|(index, _)| Position { segment: segment.number, index }))
+    }
+
+    /// The first position.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn first(&self) -> Result<Option<Position>> {
+        for segment in self.shared.segments() {
+            if self.shared.open(&segment)?.with(|s| !s.is_empty()) {
+                return Ok(Some(Position { segment: segment.number, index: 0 }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest position.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn last(&self) -> Result<Option<Position>> {
+        for segment in self.shared.segments().iter().rev() {
+            let len = self.shared.open(segment)?.with(<[Stamp]>::len);
+            if let Some(index) = len.checked_sub(1) {
+                return Ok(Some(Position { segment: segment.number, index }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `n` samples on (negative: back), stopping at the first and the newest sample.
+    ///
+    /// # Errors
+    /// When a segment on the way cannot be read.
+    pub fn shift(&self, from: Position, n: i64) -> Result<Position> {
+        let all = self.shared.segments();
+        // What retention took away meanwhile lies before everything that is left.
+        let mut s = all.partition_point(|x| x.number < from.segment);
+        ensure!(s < all.len(), "the session is empty");
+        let index = if all[s].number == from.segment { from.index } else { 0 };
+        let mut index = i64::try_from(index)?.saturating_add(n);
+        let mut stop = Position { segment: all[s].number, index: 0 };
+        loop {
+            let len = self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+            if len > 0 {
+                let edge = if index < 0 { 0 } else { index.min(len - 1) };
+                stop = Position { segment: all[s].number, index: edge as usize };
+            }
+            if index < 0 && s > 0 {
+                s -= 1;
+                index += self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+            } else if index >= len && s + 1 < all.len() {
+                s += 1;
+                index -= len;
+            } else {
+                return Ok(stop);
+            }
+        }
+    }
+
+    /// The sample at a position. A table that is lost to damage is left out and noted.
+    ///
+    /// # Errors
+    /// When nothing of it can be read.
+    pub fn sample(&self, at: Position) -> Result<Sample> {
+        let segments = self.shared.segments();
+        let segment = segments.iter().find(|s| s.number == at.segment);
+        let segment = segment.context("this part of the recording has been removed")?;
+        let open = self.shared.open(segment)?;
+        let stamp = open.with(|s| s.get(at.index).copied()).context("there is no such sample")?;
+        let entry = open.entry(stamp.seq)?;
+        let mut tables = Vec::with_capacity(entry.tables.len());
+        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursors.segment != at.segment {
+            *cursors = Cursors { segment: at.segment, tables: HashMap::new() };
+        }
+        let mut lost = None;
+        for (number, held) in entry.tables {
+            match self.table(&mut cursors.tables, &open, number, held) {
+                Ok(table) => tables.push(table),
+                Err(e) => {
+                    self.lost(stamp.wall_ns, &e);
+                    lost = Some(e);
+                }
+            }
+        }
+        match lost {
+            Some(e) if tables.is_empty() => Err(e),
+            _ => Ok(Sample { mono_ns: stamp.mono_ns, wall_ns: stamp.wall_ns, tables }),
+        }
+    }
+
+    fn table(
+        &self,
+        cursors: &mut HashMap<u16, Cursor>,
+        open: &Open,
+        number: u16,
+        held: Option<u64>,
+    ) -> Result<Table> {
+        let schema = self.shared.schema(number);
+        let schema = schema.ok_or_else(|| anyhow!("a table is not described in `meta`"))?;
+        match held {
+            None => Ok(Table::empty(schema)),
+            Some(entry) => cursors
+                .entry(number)
+                .or_insert_with(|| Cursor::new(number, schema))
+                .table(open, entry),
+        }
+    }
+
+    fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
+        let at = jiff::Timestamp::from_nanosecond(i128::from(wall_ns))
+            .map_or_else(|_| wall_ns.to_string(), |t| t.to_string());
+        self.shared.note([format!("at {at}: {e:#}")]);
+    }
+
+    /// The newest sample at or before `wall_ns`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn at(&self, wall_ns: i64) -> Result<Option<Sample>> {
+        self.find(wall_ns)?.map(|p| self.sample(p)).transpose()
+    }
+
+    /// The sample `n` on (negative: back) from the newest at or before `from_wall_ns`, stopping at
+    /// the ends; `None` when there is no sample at all.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn step(&self, from_wall_ns: i64, n: i64) -> Result<Option<Sample>> {
+        let (from, n) = match self.find(from_wall_ns)? {
+            Some(p) => (p, n),
+            None => match self.first()? {
+                // Before the first sample: the first step on leads to it.
+                Some(p) => (p, n.saturating_sub(1).max(0)),
+                None => return Ok(None),
+            },
+        };
+        self.sample(self.shift(from, n)?).map(Some)
+    }
+
+    /// Calls with a table of every sample from one Unix time in ns to another, both included, in
+    /// the order they were taken, until `each` returns false. Samples without it are skipped.
+    ///
+    /// # Errors
+    /// When a segment cannot be read, or from `each`. A sample lost to damage is noted.
+    pub fn range(
+        &self,
+        table: &str,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(i64, u64, Table) -> Result<bool>,
+    ) -> Result<()> {
+        self.each_stamp(from, to, &mut |open, cursors, stamp| {
+            let entry = match open.entry(stamp.seq) {
+                Ok(entry) => entry,
+                Err(e) => {
+                    self.lost(stamp.wall_ns, &e);
+                    return Ok(true);
+                }
+            };
+            for (number, held) in entry.tables {
+                if self.shared.schema(number).is_none_or(|s| s.table() != table) {
+                    continue;
+                }
+                match self.table(cursors, open, number, held) {
+                    Ok(t) => {
+                        if !each(stamp.wall_ns, stamp.mono_ns, t)? {
+                            return Ok(false);
+                        }
+                    }
+                    Err(e) => self.lost(stamp.wall_ns, &e),
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// Wall and monotonic time in ns of every sample between two Unix times, both included, in the
+    /// order they were taken.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn times(&self, from: i64, to: i64) -> Result<Vec<(i64, u64)>> {
+        let mut out = Vec::new();
+        self.each_stamp(from, to, &mut |_, _, stamp| {
+            out.push((stamp.wall_ns, stamp.mono_ns));
+            Ok(true)
+        })?;
+        Ok(out)
+    }
+
+    fn each_stamp(
+        &self,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(&Open, &mut HashMap<u16, Cursor>, Stamp) -> Result<bool>,
+    ) -> Result<()> {
+        for segment in self.shared.segments() {
+            let outside = |s: Summary| s.samples == 0 || s.max_wall_ns < from || s.min_wall_ns > to;
+            if segment.summary().is_some_and(outside) {
+                continue;
+            }
+            let open = self.shared.open(&segment)?;
+            let within = |s: &&Stamp| (from..=to).contains(&s.wall_ns);
+            let stamps: Vec<Stamp> = open.with(|s| s.iter().filter(within).copied().collect());
+            let mut cursors = HashMap::new();
+            for stamp in stamps {
+                if !each(&open, &mut cursors, stamp)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Index and time of the sample with the greatest time up to `wall_ns`; the later of equals.
+fn newest(open: &Open, wall_ns: i64) -> Option<(usize, i64)> {
+    open.with(|stamps| {
+        let known = stamps.iter().enumerate().filter(|(_, s)| s.wall_ns <= wall_ns);
+        known.map(|(i, s)| (i, s.wall_ns)).max_by_key(|(_, t)| *t)
+    })
+}
+
+fn find_session(path: &Path) -> Result<PathBuf> {
+    if path.join("meta").symlink_metadata().is_ok() {
+        return Ok(path.to_path_buf());
+    }
+    if let Err(e) = std::fs::read_dir(path) {
+        bail!("cannot read {}: {e}; `lmptop sessions` lists what is recorded", path.display());
+    }
+    let newest = list(path)?.into_iter().rev().find(|l| l.error.is_none());
+    newest.map(|l| l.path).with_context(|| {
+        format!("{} is no session and holds none; `lmptop record` makes one", path.display())
+    })
+}

@@ -1,0 +1,621 @@
+//! Records samples: only what changed, flushed each second, never more memory than two samples.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::change::{Delta, diff, new_rows};
+use super::format::{Entry, Kind, Packer, Tree, Value};
+use super::keeper::{Convert, Job, Keeper};
+use super::limits::Limits;
+use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segment_dir, tidy};
+use super::reader::{Reader, Shared};
+use super::segment::{Open, Segment, Stamp};
+use super::store::Store;
+use super::wire::{put_batch, put_delta};
+use crate::table::{Nature, Sample, Schema, Table};
+
+/// Conversions that may wait; beyond that tails stay tails.
+const MAX_WAITING: usize = 8;
+/// Never flushed more often than this: samples may come faster.
+const MIN_FLUSH: Duration = Duration::from_millis(200);
+/// How long recording waits after an error that was not a lack of room.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Whether samples are being kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Yes.
+    Recording,
+    /// No; it is tried again by itself.
+    Stopped {
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+/// Writes one session.
+pub struct Writer {
+    shared: Arc<Shared>,
+    place: Option<PathBuf>,
+    dir: PathBuf,
+    last: Option<File>,
+    limits: Limits,
+    live: Option<Live>,
+    keeper: Option<Keeper>,
+    packer: Packer,
+    status: Status,
+    /// Number of the next sample.
+    next: u64,
+    /// Number of the next segment.
+    segment: u32,
+    /// Bytes on disk of what is finished.
+    sealed: u64,
+    last_wall_ns: i64,
+    flushed: Option<Instant>,
+    retry: Option<Instant>,
+    finished: bool,
+}
+
+/// The segment being written.
+struct Live {
+    segment: Arc<Segment>,
+    open: Arc<Open>,
+    summary: Summary,
+    start_mono_ns: u64,
+    bytes: u64,
+    tables: HashMap<u16, State>,
+}
+
+/// What is known of a table while its segment is written.
+#[derive(Default)]
+struct State {
+    prev: Option<Table>,
+    /// The entry that holds `prev`.
+    held: u64,
+    /// The next entry must be complete.
+    restart: bool,
+    /// Changes since the last complete entry, and their bytes beside its bytes.
+    chain: u32,
+    chain_bytes: usize,
+    full_bytes: usize,
+    /// Entries not in a block, when the first was written, their memory as rows and their bytes.
+    entries: Vec<(u64, u16)>,
+    since_mono_ns: u64,
+    rows_bytes: usize,
+    packed: usize,
+}
+
+impl Writer {
+    /// Starts a session in `place`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When the directory or its database cannot be made.
+    pub fn create(place: &Path, info: Info) -> Result<Writer> {
+        Writer::create_with(place, info, Limits::default())
+    }
+
+    /// Starts a session with other thresholds.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub fn create_with(place: &Path, mut info: Info, limits: Limits) -> Result<Writer> {
+        let fail = || {
+            format!(
+                "cannot record into {}: name another place with --session, or use --no-record",
+                place.display()
+            )
+        };
+        if !place.is_dir() {
+            if let Some(parent) = place.parent().filter(|p| !p.as_os_str().is_empty()) {
+                std::fs::create_dir_all(parent).with_context(fail)?;
+            }
+            private_dir(place).with_context(fail)?;
+        }
+        let (id, dir) = new_dir(place, info.start_wall_ns).with_context(fail)?;
+        info.id = id;
+        info.version = FORMAT;
+        Meta::write(&dir, &info, &[]).with_context(fail)?;
+        let last = lock_new(&dir)?;
+        Last::default().write(&last)?;
+        let start = info.start_wall_ns;
+        let mut writer = Writer::with(info, Some(place.to_path_buf()), dir, Some(last), limits)?;
+        writer.prune(start);
+        writer.begin(0).with_context(fail)?;
+        Ok(writer)
+    }
+
+    fn with(
+        info: Info,
+        place: Option<PathBuf>,
+        dir: PathBuf,
+        last: Option<File>,
+        limits: Limits,
+    ) -> Result<Writer> {
+        let on_disk = place.is_some().then(|| dir.clone());
+        let packer = Packer::new(1, limits.part_bytes)?;
+        Ok(Writer {
+            last_wall_ns: info.start_wall_ns,
+            shared: Arc::new(Shared::new(info, on_disk)),
+            place,
+            dir,
+            last,
+            limits,
+            live: None,
+            keeper: Some(Keeper::start()?),
+            packer,
+            status: Status::Recording,
+            next: 0,
+            segment: 0,
+            sealed: 0,
+            flushed: None,
+            retry: None,
+            finished: false,
+        })
+    }
+
+    /// Adds a sample. What the disk refuses stops the recording (see [`Writer::status`]) but is no
+    /// error: the live view goes on.
+    ///
+    /// # Errors
+    /// When the sample itself cannot be kept: two tables of one name, or a column type unknown here.
+    pub fn append(&mut self, s: &Sample) -> Result<()> {
+        for (i, t) in s.tables.iter().enumerate() {
+            let again = s.tables[..i].iter().any(|u| u.name() == t.name());
+            ensure!(!again, "a sample has two tables called {}", t.name());
+        }
+        if self.live.is_none() && !self.again(s.mono_ns) {
+            return Ok(());
+        }
+        if self.full(s.mono_ns) {
+            self.end_segment(String::new());
+            if let Err(e) = self.begin(s.mono_ns) {
+                self.stop(&format!("{e:#}"));
+                return Ok(());
+            }
+            self.prune(s.wall_ns);
+            self.drop_oldest();
+        }
+        if let Err(e) = self.write(s) {
+            if e.is::<Unfit>() {
+                // Some tables may count on entries that were never stored: all start anew.
+                if let Some(live) = &mut self.live {
+                    live.tables.clear();
+                }
+                return Err(e);
+            }
+            self.stop(&format!("{e:#}"));
+            return Ok(());
+        }
+        self.last_wall_ns = s.wall_ns;
+        if let Err(e) = self.flush(false) {
+            self.stop(&format!("{e:#}"));
+        }
+        Ok(())
+    }
+
+    /// A reader of what is recorded so far; it sees new samples as they come.
+    pub fn reader(&self) -> Reader {
+        Reader::shared(Arc::clone(&self.shared))
+    }
+
+    /// The session's directory; empty for one in memory.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes on disk (of one in memory: in memory), as of the last flush.
+    pub fn bytes(&self) -> u64 {
+        self.sealed + self.live.as_ref().map_or(0, |l| l.bytes)
+    }
+
+    /// Whether samples are being kept.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// The thresholds, to be changed while recording.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// Ends the recording as it should: everything in blocks, sealed, marked clean.
+    ///
+    /// # Errors
+    /// When the end cannot be written; the recording then counts as cut off.
+    pub fn finish(mut self) -> Result<()> {
+        if self.live.is_some() {
+            self.flush(true)?;
+        }
+        self.end_segment(String::new());
+        self.keeper = None;
+        self.mark(true)?;
+        self.finished = true;
+        self.shared.clean.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn mark(&self, clean: bool) -> Result<()> {
+        match &self.last {
+            Some(file) => Last { next: self.next, wall_ns: self.last_wall_ns, clean }.write(file),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the next segment.
+    fn begin(&mut self, mono_ns: u64) -> Result<()> {
+        let number = self.segment;
+        let (store, dir) = if self.place.is_some() {
+            self.room()?;
+            let dir = segment_dir(&self.dir, number);
+            private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            (Store::sled(&dir)?, Some(dir))
+        } else {
+            (Store::memory(), None)
+        };
+        self.segment += 1;
+        let bytes = dir.as_deref().map_or(0, tidy);
+        let open = Arc::new(Open::new(store, dir.clone()));
+        let segment = Arc::new(Segment::live(number, dir, Arc::clone(&open)));
+        let mut all = self.shared.segments.write().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&segment));
+        drop(all);
+        let tables = HashMap::new();
+        let summary = Summary::default();
+        self.live = Some(Live { segment, open, summary, start_mono_ns: mono_ns, bytes, tables });
+        self.status = Status::Recording;
+        Ok(())
+    }
+
+    /// Hands the segment over to be converted and sealed.
+    fn end_segment(&mut self, cut: String) {
+        let Some(mut live) = self.live.take() else { return };
+        self.sealed += live.bytes;
+        let numbers: Vec<u16> = live.tables.keys().copied().collect();
+        if cut.is_empty() {
+            for n in numbers {
+                self.convert(&mut live, n);
+            }
+        }
+        live.summary.cut = cut;
+        if let Some(keeper) = &self.keeper {
+            let Live { segment, open, summary, .. } = live;
+            keeper.give(Job::Seal { segment, open, summary });
+        }
+    }
+
+    fn convert(&self, live: &mut Live, number: u16) {
+        let (Some(keeper), Some(state), Some(schema)) =
+            (&self.keeper, live.tables.get_mut(&number), self.schema(number))
+        else {
+            return;
+        };
+        state.restart = true;
+        (state.rows_bytes, state.chain) = (0, 0);
+        let entries = std::mem::take(&mut state.entries);
+        let packed = std::mem::take(&mut state.packed);
+        if !entries.is_empty() {
+            keeper.give(Job::Convert(Convert {
+                open: Arc::clone(&live.open),
+                table: number,
+                schema,
+                entries,
+                packed,
+                most: 2 * self.limits.block_bytes,
+                part: self.limits.part_bytes,
+            }));
+        }
+    }
+
+    fn schema(&self, number: u16) -> Option<Arc<Schema>> {
+        let all = self.shared.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(usize::from(number)).cloned()
+    }
+
+    /// The number of a table with exactly these columns; a new one is described in `meta` first.
+    fn number(&self, schema: &Arc<Schema>) -> Result<u16> {
+        let mut all = self.shared.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        let known = |s: &Arc<Schema>| Arc::ptr_eq(s, schema) || s == schema;
+        let number = match all.iter().position(known) {
+            Some(at) => at,
+            None => {
+                let mut more = all.clone();
+                more.push(Arc::clone(schema));
+                if self.place.is_some() {
+                    Meta::write(&self.dir, &self.shared.info, &more)?;
+                }
+                *all = more;
+                all.len() - 1
+            }
+        };
+        u16::try_from(number).context("more than 65,536 different tables")
+    }
+
+    fn full(&self, mono_ns: u64) -> bool {
+        self.live.as_ref().is_some_and(|l| {
+            l.summary.samples > 0
+                && (l.bytes >= self.limits.segment_bytes
+                    || mono_ns.saturating_sub(l.start_mono_ns) >= self.limits.segment_ns)
+        })
+    }
+
+    fn write(&mut self, s: &Sample) -> Result<()> {
+        let numbers =
+            s.tables.iter().map(|t| self.number(t.schema())).collect::<Result<Vec<_>>>()?;
+        let Some(mut live) = self.live.take() else { return Ok(()) };
+        let outcome = self.write_into(&mut live, s, &numbers);
+        self.live = Some(live);
+        outcome
+    }
+
+    fn write_into(&mut self, live: &mut Live, s: &Sample, numbers: &[u16]) -> Result<()> {
+        let seq = self.next;
+        if live.summary.samples == 0 {
+            live.start_mono_ns = s.mono_ns;
+        }
+        let mut tables = Vec::with_capacity(numbers.len());
+        let mut pairs = Vec::new();
+        for (table, &number) in s.tables.iter().zip(numbers) {
+            let state = live.tables.entry(number).or_default();
+            let value = state.step(table, number, seq, self.limits.key_every)?;
+            if let Some(value) = value {
+                let stored = self.packer.pack(&value)?;
+                state.stored(&value, &stored, s.mono_ns);
+                pairs.extend(stored);
+            }
+            tables.push((number, (!table.is_empty()).then_some(state.held)));
+        }
+        // Rows before the index that names them: a crash in between leaves rows nobody asks for.
+        if !pairs.is_empty() {
+            live.open.store.put(Tree::Tail, pairs)?;
+        }
+        let entry = Entry { mono_ns: s.mono_ns, wall_ns: s.wall_ns, tables };
+        live.open.store.put(Tree::Index, vec![entry.pack(seq)])?;
+        live.open.push(Stamp { seq, mono_ns: s.mono_ns, wall_ns: s.wall_ns });
+        live.summary.add(seq, s.wall_ns);
+        self.next += 1;
+        if self.place.is_none() {
+            live.bytes = live.open.store.held();
+        }
+        for &number in numbers {
+            self.close_tail(live, number, s.mono_ns);
+        }
+        Ok(())
+    }
+
+    /// Makes a block of a tail that is long, or old, enough.
+    fn close_tail(&self, live: &mut Live, number: u16, mono_ns: u64) {
+        let Some(state) = live.tables.get_mut(&number).filter(|t| !t.entries.is_empty()) else {
+            return;
+        };
+        let old = mono_ns.saturating_sub(state.since_mono_ns) >= self.limits.block_ns;
+        let long = state.rows_bytes >= self.limits.block_bytes;
+        if !old && !long {
+            return;
+        }
+        let worth = old || state.entries.len() >= self.limits.block_samples;
+        if worth && self.keeper.as_ref().is_some_and(|k| k.waiting() < MAX_WAITING) {
+            self.convert(live, number);
+        } else {
+            state.entries.clear();
+            state.restart = true;
+            (state.rows_bytes, state.packed) = (0, 0);
+        }
+    }
+
+    /// Flushes when it is time, and looks at the room that is left.
+    fn flush(&mut self, now: bool) -> Result<()> {
+        let interval = Duration::from_millis(self.shared.info.interval_ms);
+        let wait = self.limits.flush.saturating_sub(interval).max(MIN_FLUSH.min(self.limits.flush));
+        if !now && self.flushed.is_some_and(|f| f.elapsed() < wait) {
+            return Ok(());
+        }
+        self.flushed = Some(Instant::now());
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.open.store.flush()?;
+        if let Some(dir) = live.segment.dir() {
+            live.bytes = tidy(dir);
+            self.mark(false)?;
+            self.room()?;
+        }
+        Ok(())
+    }
+
+    /// Stops recording, keeping what there is.
+    fn stop(&mut self, reason: &str) {
+        let reason = crate::table::clean(reason).into_owned();
+        self.end_segment(reason.clone());
+        self.status = Status::Stopped { reason };
+        self.retry = Some(Instant::now());
+    }
+
+    /// Whether recording goes on after it was stopped.
+    fn again(&mut self, mono_ns: u64) -> bool {
+        let roomy = self.room().is_ok();
+        let waited = self.retry.is_none_or(|r| r.elapsed() >= RETRY);
+        let full = matches!(&self.status, Status::Stopped { reason } if reason.starts_with(FULL));
+        if !roomy || !(full || waited) {
+            return false;
+        }
+        self.retry = Some(Instant::now());
+        self.begin(mono_ns).is_ok()
+    }
+
+    /// Fails when the file system is nearly full.
+    fn room(&self) -> Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let (free, size) = free_bytes(place)?;
+        let share = size / 100 * self.limits.floor_percent;
+        let floor = self.limits.floor_bytes.min(share);
+        if free < floor {
+            bail!(
+                "{FULL}: {} MB are left in {}, {} MB stay free",
+                free >> 20,
+                place.display(),
+                floor >> 20
+            );
+        }
+        Ok(())
+    }
+
+    fn prune(&self, now_wall_ns: i64) {
+        if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
+            let (place, shared) = (place.clone(), Arc::clone(&self.shared));
+            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns, shared });
+        }
+    }
+
+    /// In memory the oldest segments make room for new ones.
+    fn drop_oldest(&mut self) {
+        if self.place.is_some() {
+            return;
+        }
+        let mut all = self.shared.segments.write().unwrap_or_else(PoisonError::into_inner);
+        while all.len() > MEMORY_SEGMENTS {
+            all.remove(0);
+        }
+        drop(all);
+        let segments = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let before_live = segments.len().saturating_sub(1);
+        self.sealed = segments[..before_live].iter().map(|s| s.held()).sum();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Dropped on the way out of an error: what is there is kept, and counts as cut off.
+            if let Some(live) = &self.live {
+                let _ = live.open.store.flush();
+            }
+            let _ = self.mark(false);
+        }
+    }
+}
+
+impl State {
+    /// The value to store for a table; `None` when it is as before or empty.
+    fn step(
+        &mut self,
+        table: &Table,
+        number: u16,
+        seq: u64,
+        key_every: u32,
+    ) -> Result<Option<Value>> {
+        if table.is_empty() {
+            self.prev = None;
+            return Ok(None);
+        }
+        let link = self.held;
+        let delta = match &self.prev {
+            Some(prev) if table.schema().nature() == Nature::State => {
+                match diff(prev, table).context(Unfit)? {
+                    None => return Ok(None),
+                    delta => delta,
+                }
+            }
+            _ => None,
+        };
+        let short = !self.restart
+            && (1..key_every).contains(&self.chain)
+            && self.chain_bytes <= self.full_bytes;
+        let (kind, body, memory) = match delta {
+            Some(delta) if short => {
+                (Kind::Delta, put_delta(&delta, &table.schema().arrow())?, rows_of(&delta))
+            }
+            _ => {
+                let mut body = Vec::new();
+                put_batch(&mut body, table.batch()).context(Unfit)?;
+                (Kind::Full, body, table.len())
+            }
+        };
+        self.rows_bytes += memory * (table.schema().stored().len() + 4) * 8;
+        let state = table.schema().nature() == Nature::State;
+        self.prev = state.then(|| table.clone());
+        self.held = seq;
+        Ok(Some(Value { kind, table: number, seq, link, body }))
+    }
+
+    fn stored(&mut self, v: &Value, pairs: &[(Vec<u8>, Vec<u8>)], mono_ns: u64) {
+        let bytes: usize = pairs.iter().map(|(k, v)| k.len() + v.len()).sum();
+        if v.kind == Kind::Full {
+            (self.restart, self.chain, self.chain_bytes, self.full_bytes) = (false, 1, 0, bytes);
+        } else {
+            self.chain += 1;
+            self.chain_bytes += bytes;
+        }
+        if self.entries.is_empty() {
+            self.since_mono_ns = mono_ns;
+        }
+        self.entries.push((v.seq, pairs.len() as u16));
+        self.packed += bytes;
+    }
+}
+
+fn rows_of(delta: &Delta) -> usize {
+    delta.rows.len() + new_rows(&delta.runs).len()
+}
+
+/// A sample that no recording can hold.
+#[derive(Debug, thiserror::Error)]
+#[error("the sample cannot be recorded")]
+struct Unfit;
+
+/// How a reason begins that goes away when room returns.
+const FULL: &str = "the disk is full";
+
+/// Segments a recording in memory consists of; the oldest goes when there is one more.
+const MEMORY_SEGMENTS: usize = 8;
+
+/// A session in memory only (`--no-record`): the same encoding, at most about `max_bytes`, of which
+/// the oldest eighth goes when it is full. Freezing and stepping back work on it.
+///
+/// # Errors
+/// When its thread cannot be started.
+pub fn memory_writer(mut info: Info, max_bytes: usize) -> Result<Writer> {
+    info.version = FORMAT;
+    let limits = Limits {
+        segment_ns: u64::MAX,
+        segment_bytes: (max_bytes / MEMORY_SEGMENTS) as u64,
+        ..Limits::default()
+    };
+    let mut writer = Writer::with(info, None, PathBuf::new(), None, limits)?;
+    writer.begin(0)?;
+    Ok(writer)
+}
+
+/// Free bytes for this user, and the size, of the file system of `path`.
+fn free_bytes(path: &Path) -> Result<(u64, u64)> {
+    use std::os::unix::ffi::OsStrExt;
+    let c = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: all-zero is a valid statvfs; it is only written to by the call.
+    let mut s: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `c` is NUL-terminated and `s` is writable; both live through the call.
+    if unsafe { libc::statvfs(c.as_ptr(), &raw mut s) } != 0 {
+        let e = std::io::Error::last_os_error();
+        return Err(e).with_context(|| format!("cannot tell the free room of {}", path.display()));
+    }
+    Ok((s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize))
+}
+
+/// Makes the directory of a new session, named after its start.
+fn new_dir(place: &Path, start_wall_ns: i64) -> Result<(String, PathBuf)> {
+    let start = jiff::Timestamp::from_nanosecond(i128::from(start_wall_ns))
+        .context("the start time is out of range")?;
+    let base = start.strftime("%Y%m%dT%H%M%SZ").to_string();
+    for n in 1..=999 {
+        let id = if n == 1 { base.clone() } else { format!("{base}-{n}") };
+        let dir = place.join(&id);
+        match private_dir(&dir) {
+            Ok(()) => return Ok((id, dir)),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).with_context(|| format!("cannot create {}", dir.display())),
+        }
+    }
+    bail!("too many sessions begin at {base}")
+}

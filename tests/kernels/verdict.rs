@@ -1,0 +1,317 @@
+//! Compares what lmptop printed in the guest with what the guest's kernel and load said.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use serde_json::Value;
+
+use crate::load::{DEAF, WAITING};
+
+/// Faults told one by one; the rest is counted.
+const TOLD: usize = 30;
+
+/// The number of facts that held, or what did not.
+pub fn judge(answers: &[Value]) -> Result<usize, String> {
+    let mut court = Court::default();
+    let by_name: BTreeMap<&str, &Value> =
+        answers.iter().filter_map(|a| Some((a["what"].as_str()?, &a["value"]))).collect();
+    let case = Case { answers: by_name };
+    if court.holds(case.answers.contains_key("end"), "the guest ran to its end") {
+        net(&case, &mut court);
+        lists(&case, &mut court);
+        flow(&case, &mut court);
+        doctor(&case, &mut court);
+        host(&case, &mut court);
+        nobody(&case, &mut court);
+    }
+    court.sentence()
+}
+
+struct Case<'a> {
+    answers: BTreeMap<&'a str, &'a Value>,
+}
+
+impl Case<'_> {
+    fn answer(&self, what: &str) -> &Value {
+        self.answers.get(what).copied().unwrap_or(&Value::Null)
+    }
+
+    /// The rows that a run of lmptop printed; an unsuccessful run is a fault.
+    fn rows(&self, what: &str, court: &mut Court) -> Vec<Value> {
+        let run = self.answer(what);
+        court.holds(
+            run["status"] == 0,
+            format!("{what}: status {}, {}", run["status"], run["stderr"]),
+        );
+        println!("  {what}: {} ms", run["ms"]);
+        let lines = run["stdout"].as_str().unwrap_or_default().lines();
+        let rows = lines.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+        let rows = rows.unwrap_or_else(|e| {
+            court.holds(false, format!("{what}: a line is no JSON: {e}"));
+            Vec::new()
+        });
+        court.holds(!rows.is_empty(), format!("{what}: no rows"));
+        rows
+    }
+
+    /// The sockets of one role, or of all, that did not change while lmptop looked.
+    fn sockets(&self, when: &str, roles: &[&str]) -> Vec<&Value> {
+        let all = self.answer(when);
+        roles.iter().flat_map(|r| all[*r].as_array().into_iter().flatten()).collect()
+    }
+}
+
+#[derive(Default)]
+struct Court {
+    held: usize,
+    faults: Vec<String>,
+}
+
+impl Court {
+    fn holds(&mut self, fact: bool, otherwise: impl Display) -> bool {
+        if fact {
+            self.held += 1;
+        } else {
+            self.faults.push(otherwise.to_string());
+        }
+        fact
+    }
+
+    fn equal(&mut self, what: impl Display, got: &Value, wanted: &Value) {
+        self.holds(got == wanted, format_args!("{what}: {got} instead of {wanted}"));
+    }
+
+    fn sentence(self) -> Result<usize, String> {
+        if self.faults.is_empty() {
+            return Ok(self.held);
+        }
+        let told = self.faults.iter().take(TOLD).map(|f| format!("\n  {f}")).collect::<String>();
+        Err(format!(
+            "{} of {} facts do not hold:{told}",
+            self.faults.len(),
+            self.held + self.faults.len()
+        ))
+    }
+}
+
+/// Every socket of the load, each once, each field as `TCP_INFO` and its kin have it.
+fn net(case: &Case, court: &mut Court) {
+    let rows = case.rows("net", court);
+    let mut by_inode: BTreeMap<u64, Vec<&Value>> = BTreeMap::new();
+    for row in &rows {
+        by_inode.entry(row["ino"].as_u64().unwrap_or(0)).or_default().push(row);
+    }
+    let roles = ["server", "client", "island"];
+    let (before, after) = (case.sockets("before", &roles), case.sockets("after", &roles));
+    let mut compared = 0;
+    for truth in &before {
+        let name =
+            format!("{} {}:{} pid {}", truth["kind"], truth["saddr"], truth["sport"], truth["pid"]);
+        let found =
+            by_inode.get(&truth["ino"].as_u64().unwrap_or(0)).map_or(&[][..], Vec::as_slice);
+        if !court.holds(found.len() == 1, format!("{name}: {} rows", found.len())) {
+            continue;
+        }
+        let later = after.iter().find(|a| a["ino"] == truth["ino"] && a["pid"] == truth["pid"]);
+        for (id, value) in truth.as_object().into_iter().flatten() {
+            let still = later.is_some_and(|l| l[id] == *value);
+            if still && !value.is_null() && !["kind", "fd"].contains(&id.as_str()) {
+                court.equal(format_args!("{name}: {id}"), &found[0][id], value);
+                compared += 1;
+            }
+        }
+    }
+    println!("  net: {} rows, {} sockets, {compared} fields compared", rows.len(), before.len());
+    court.holds(compared > 2000, format!("net: only {compared} fields could be compared"));
+    for (role, word) in [("client", "client"), ("server", "server")] {
+        for truth in case.sockets("before", &[role]).iter().filter(|t| t["kind"] == "tcp") {
+            if let Some(found) = by_inode.get(&truth["ino"].as_u64().unwrap_or(0)) {
+                court.equal(
+                    format_args!("role of port {}", truth["sport"]),
+                    &found[0]["role"],
+                    &word.into(),
+                );
+            }
+        }
+    }
+    namespaces(case, &by_inode, court);
+}
+
+/// The island's sockets are in another network namespace than all others.
+fn namespaces(case: &Case, by_inode: &BTreeMap<u64, Vec<&Value>>, court: &mut Court) {
+    let netns = |roles: &[&str]| {
+        let inodes = case.sockets("before", roles).into_iter().filter_map(|t| t["ino"].as_u64());
+        let rows = inodes.filter_map(|i| by_inode.get(&i)).flatten();
+        let mut all: Vec<u64> = rows.filter_map(|r| r["netns"].as_u64()).collect();
+        all.dedup();
+        all
+    };
+    let (main, island) = (netns(&["server", "client"]), netns(&["island"]));
+    let told = format!("netns: {main:?} and {island:?}");
+    court.holds(main.len() == 1 && island.len() == 1 && main != island, told);
+}
+
+/// Every line of the kernel's own lists has its row, with queues, drops and the backlog.
+fn lists(case: &Case, court: &mut Court) {
+    let rows = case.rows("net", court);
+    let island: Vec<&Value> = case.sockets("before", &["island"]);
+    let rows: Vec<&Value> =
+        rows.iter().filter(|r| !island.iter().any(|i| i["ino"] == r["ino"])).collect();
+    for (list, proto) in [("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp")] {
+        let text = case.answer(&format!("/proc/net/{list}")).as_str().unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let Some(entry) = Entry::read(&words) else {
+                court.holds(false, format!("/proc/net/{list}: {line}"));
+                continue;
+            };
+            let of_it = |r: &&&Value| {
+                r["proto"] == proto && r["sport"] == entry.sport && r["dport"] == entry.dport
+            };
+            let found: Vec<&&Value> = rows.iter().filter(of_it).collect();
+            let name = format!("{list} {}-{}", entry.sport, entry.dport);
+            if !court.holds(found.len() == 1, format!("{name}: {} rows", found.len())) {
+                continue;
+            }
+            let row = found[0];
+            court.equal(format_args!("{name}: state"), &row["state"], &entry.state(proto).into());
+            let queue = if entry.state == 10 { "backlog" } else { "recvq" };
+            court.equal(format_args!("{name}: {queue}"), &row[queue], &entry.recvq.into());
+            court.equal(format_args!("{name}: sendq"), &row["sendq"], &entry.sendq.into());
+            if let Some(drops) = words.get(12).filter(|_| proto == "udp") {
+                court.equal(
+                    format_args!("{name}: drops"),
+                    &row["drops"],
+                    &drops.parse().unwrap_or(0).into(),
+                );
+            }
+        }
+    }
+    let deaf: u64 = DEAF.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or(0);
+    let listener = rows.iter().find(|r| r["sport"] == deaf && r["state"] == "LISTEN");
+    let backlog = listener.map_or(&Value::Null, |l| &l["backlog"]);
+    court.equal("backlog of the listener that accepts nobody", backlog, &WAITING.into());
+}
+
+/// A line of /proc/net/tcp or udp.
+struct Entry {
+    sport: u64,
+    dport: u64,
+    state: u8,
+    sendq: u64,
+    recvq: u64,
+}
+
+impl Entry {
+    fn read(words: &[&str]) -> Option<Entry> {
+        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+        let port = |side: &str| hex(side.rsplit_once(':')?.1);
+        let (sendq, recvq) = words.get(4)?.split_once(':')?;
+        Some(Entry {
+            sport: port(words.get(1)?)?,
+            dport: port(words.get(2)?)?,
+            state: hex(words.get(3)?)?.try_into().ok()?,
+            sendq: hex(sendq)?,
+            recvq: hex(recvq)?,
+        })
+    }
+
+    /// The word ss has for it.
+    fn state(&self, proto: &str) -> &'static str {
+        match (self.state, proto) {
+            (1, _) => "ESTAB",
+            (7, "udp") => "UNCONN",
+            (10, _) => "LISTEN",
+            (6, _) => "TIME-WAIT",
+            _ => "another",
+        }
+    }
+}
+
+/// Each short connection has a row for each of its ends, with its exact bytes and owner.
+fn flow(case: &Case, court: &mut Court) {
+    let flow = case.answer("flow");
+    let texts = flow["rows"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let rows: Vec<Value> = texts.filter_map(|t| serde_json::from_str(t).ok()).collect();
+    let truths = flow["truth"].as_array().map_or(&[][..], Vec::as_slice);
+    println!("  flow: {} rows of {} connections, {} ms", rows.len(), truths.len(), flow["ms"]);
+    let pid = |role: &str| {
+        case.sockets("before", &[role]).first().map_or(Value::Null, |s| s["pid"].clone())
+    };
+    for truth in truths {
+        let (client, server) = (&truth["sport"], &truth["dport"]);
+        let sides = [
+            ("client", client, server, &truth["sends"], &truth["gets"]),
+            ("server", server, client, &truth["gets"], &truth["sends"]),
+        ];
+        for (role, sport, dport, sent, received) in sides {
+            let name = format!("flow {sport}-{dport} ended by {}", truth["end"]);
+            let ours = |r: &&Value| r["sport"] == *sport && r["dport"] == *dport;
+            let found: Vec<&Value> = rows.iter().filter(ours).collect();
+            if !court.holds(found.len() == 1, format!("{name}: {} rows", found.len())) {
+                continue;
+            }
+            let expected = [
+                ("bytes_sent", sent),
+                ("bytes_received", received),
+                ("bytes_acked", sent),
+                ("pid", &pid(role)),
+            ];
+            for (id, value) in expected {
+                court.equal(format_args!("{name}: {id}"), &found[0][id], value);
+            }
+            court.equal(format_args!("{name}: role"), &found[0]["role"], &role.into());
+        }
+    }
+    court.holds(!truths.is_empty(), format!("flow: no truth; {}", flow["stderr"]));
+}
+
+/// Root on a kernel with BTF: every signal has a way, and nothing was lost.
+fn doctor(case: &Case, court: &mut Court) {
+    for row in case.rows("doctor", court).iter().filter(|r| r["probe"] != "machine") {
+        let name = format!("doctor {} {}", row["probe"], row["signal"]);
+        println!("  {name}: {} by {} {}", row["state"], row["way"], row["refused"]);
+        court.holds(row["way"].is_string(), format!("{name}: no way; {}", row["refused"]));
+    }
+    for row in case.rows("probe", court) {
+        let name = format!("probe {} {}", row["probe"], row["signal"]);
+        court.equal(format_args!("{name}: lost"), &row["lost"], &0.into());
+    }
+}
+
+fn host(case: &Case, court: &mut Court) {
+    let rows = case.rows("host", court);
+    court.holds(rows.len() == 1, format!("host: {} rows", rows.len()));
+}
+
+/// A user without rights sees every socket of its namespace, and is told what is missing.
+fn nobody(case: &Case, court: &mut Court) {
+    for what in ["nobody bare", "nobody net"] {
+        let rows = case.rows(what, court);
+        for truth in case.sockets("before", &["server", "client"]) {
+            let ours = |r: &&Value| {
+                ["saddr", "sport"].iter().all(|id| r[*id] == truth[*id])
+                    && (truth["dport"].is_null() || r["dport"] == truth["dport"])
+            };
+            let found = rows.iter().filter(ours).count();
+            let name = format!("{what}: {} {}:{}", truth["kind"], truth["saddr"], truth["sport"]);
+            court.holds(found == 1, format!("{name}: {found} rows"));
+        }
+    }
+    let rows = case.rows("nobody doctor", court);
+    let probes = rows.iter().filter(|r| r["probe"] != "machine");
+    let lacking: Vec<&Value> = probes.filter(|r| r["state"] != "ok").collect();
+    court.holds(!lacking.is_empty(), "nobody doctor: says that nothing is missing");
+    for row in lacking {
+        let name = format!("nobody doctor {} {}", row["probe"], row["signal"]);
+        println!(
+            "  {name}: {} by {}; missing {}; {}; {}",
+            row["state"], row["way"], row["missing"], row["fix"], row["refused"]
+        );
+        let said = |id: &str| row[id].as_str().is_some_and(|text| !text.is_empty());
+        court.holds(said("missing"), format!("{name}: not said what is missing"));
+        court.holds(said("fix"), format!("{name}: not said how to get it"));
+        let why = row["refused"].as_array().is_some_and(|r| !r.is_empty());
+        court.holds(why, format!("{name}: not said why"));
+    }
+}
