@@ -10,10 +10,12 @@ fn first() {
         n.sample(At { mono_ns: 0, wall_ns: 0, since: None }, &mut out).unwrap();
         println!("{:?} rows {}", t.elapsed(), out[0].len());
         if out[0].len() < 20 {
-        for r in 0..out[0].len() {
-            for f in out[0].schema().stored() { print!("{}={:?} ", f.id, out[0].get(r, &f.id)); }
-            println!();
-        }
+            for r in 0..out[0].len() {
+                for f in out[0].schema().stored() {
+                    print!("{}={:?} ", f.id, out[0].get(r, &f.id));
+                }
+                println!();
+            }
         }
     }
 }

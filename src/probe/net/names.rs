@@ -63,13 +63,8 @@ pub(super) fn address(family: u32, words: &[u32; 4]) -> Clean {
 
 /// The options both ends agreed to, in ss's words and order.
 pub(super) fn options(ts: bool, sack: bool, ecn: bool, ecnseen: bool, fastopen: bool) -> Clean {
-    let words = [
-        (ts, "ts"),
-        (sack, "sack"),
-        (ecn, "ecn"),
-        (ecnseen, "ecnseen"),
-        (fastopen, "fastopen"),
-    ];
+    let words =
+        [(ts, "ts"), (sack, "sack"), (ecn, "ecn"), (ecnseen, "ecnseen"), (fastopen, "fastopen")];
     let said: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
     Clean::from(said.join(" ").as_str())
 }

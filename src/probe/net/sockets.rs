@@ -141,12 +141,7 @@ impl Sockets {
         }
     }
 
-    fn insert(
-        &mut self,
-        sock: &types::sock_part,
-        tcp: Option<&types::tcp_part>,
-        owner: Owner,
-    ) {
+    fn insert(&mut self, sock: &types::sock_part, tcp: Option<&types::tcp_part>, owner: Owner) {
         let i = self.rows.len() as u32;
         self.index.insert(sock.cookie, i);
         self.slots.push(Slot { cookie: sock.cookie, sweep: self.sweep, owner });
@@ -289,11 +284,7 @@ fn opts(t: &types::tcp_part) -> Clean {
 }
 
 /// Takes what the kernel says now; whether anything differs from before.
-fn refresh(
-    row: &mut NetRow,
-    sock: &types::sock_part,
-    tcp: Option<&types::tcp_part>,
-) -> bool {
+fn refresh(row: &mut NetRow, sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> bool {
     // The owner is settled by the slot; what remains is compared as the kernel wrote it.
     let now = types::sock_part { pid: row.sock.pid, fd: row.sock.fd, comm: row.sock.comm, ..*sock };
     let was = bytes(&row.sock) == bytes(&now);
