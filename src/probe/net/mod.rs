@@ -13,10 +13,12 @@ mod sweep;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use caps::Capability;
 
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
+use self::diag::Diag;
 use self::sockets::{Origin, Sockets};
 use self::strays::Strays;
 use self::sweep::Sweep;
@@ -35,6 +37,8 @@ mod kernel {
 pub struct Options {
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
+    /// Use sock_diag and /proc even where BPF is there.
+    pub without_bpf: bool,
 }
 
 /// The probe.
@@ -44,6 +48,9 @@ pub struct Net {
     event: TableDef<EventRow>,
     sockets: Sockets,
     sweep: Result<Sweep, String>,
+    /// The way without BPF, opened where the sweep is refused, and how its last refresh went.
+    diag: Option<Result<Diag, String>>,
+    stats: diag::Stats,
     strays: Strays,
     whole: bool,
     clock: Clock,
@@ -61,13 +68,20 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
-    pub fn open(_options: Options) -> Net {
+    pub fn open(options: Options) -> Net {
+        let sweep = if options.without_bpf {
+            Err("not used: told to do without BPF".to_owned())
+        } else {
+            Sweep::open().map_err(|e| format!("{e:#}"))
+        };
         Net {
+            diag: sweep.is_err().then(Diag::open),
+            stats: diag::Stats::default(),
             net: TableDef::new("net", Nature::State, NET),
             flow: TableDef::new("flow", Nature::Event, FLOW),
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
-            sweep: Sweep::open().map_err(|e| format!("{e:#}")),
+            sweep,
             strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
@@ -77,7 +91,7 @@ impl Net {
 
     fn sockets(&mut self) -> Result<Table> {
         let Ok(sweep) = self.sweep.as_mut() else {
-            return Ok(Table::empty(self.net.schema().clone()));
+            return self.sockets_without_bpf();
         };
         let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
         sweep.begin(whole);
@@ -89,6 +103,25 @@ impl Net {
         }
         let ticks = self.clock.ticks(sweep.clocks());
         self.whole = sockets.end(ticks, |_| Origin::default());
+        self.table()
+    }
+
+    fn sockets_without_bpf(&mut self) -> Result<Table> {
+        let diag = match &mut self.diag {
+            Some(Ok(diag)) => diag,
+            Some(Err(why)) => bail!("neither BPF nor sock_diag tells of sockets: {why}"),
+            None => return Ok(Table::empty(self.net.schema().clone())),
+        };
+        self.sockets.begin();
+        let sockets = &mut self.sockets;
+        self.stats = diag.read(|record| sockets.take(&record))?;
+        let ticks = self.clock.ticks(diag.clocks());
+        sockets.end(ticks, |_| Origin::default());
+        self.table()
+    }
+
+    /// The rows as a table; the one before if nothing differs.
+    fn table(&mut self) -> Result<Table> {
         if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
             && changed.is_empty()
         {
@@ -111,11 +144,35 @@ impl Probe for Net {
 
     fn sample(&mut self, _at: At, out: &mut Vec<Table>) -> Result<()> {
         out.push(self.sockets()?);
+        if let Some(Ok(diag)) = &mut self.diag {
+            out.push(self.flow.table(&diag.ended())?);
+        }
         Ok(())
     }
 
     fn status(&self) -> Vec<Signal> {
-        Vec::new()
+        let (Some(diag), Err(why)) = (&self.diag, &self.sweep) else { return Vec::new() };
+        let mut signals = match diag {
+            Ok(diag) => diag.signals(&self.stats),
+            Err(words) => vec![Signal {
+                name: "sockets",
+                refused: vec![("sock_diag", words.clone())],
+                missing: "all sockets".to_owned(),
+                ..Signal::default()
+            }],
+        };
+        for s in signals.iter_mut().filter(|s| s.name == "sockets") {
+            s.refused.insert(0, ("iter/task_file", why.clone()));
+            let may = caps::has_cap(None, caps::CapSet::Effective, Capability::CAP_BPF);
+            if s.fix.is_empty() && !may.unwrap_or(false) {
+                s.fix = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE".to_owned();
+            }
+        }
+        signals
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        if matches!(self.diag, Some(Ok(_))) { diag::NEEDS.to_vec() } else { Vec::new() }
     }
 }
 impl Net {

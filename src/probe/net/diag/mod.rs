@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use anyhow::{Result, bail};
+use caps::Capability;
 
 use self::gone::Gone;
 use self::record::{Instant, Pair, pair};
@@ -27,6 +28,10 @@ use super::names::{UDP, state};
 use super::proc_fd::Holders;
 use super::sweep::Record;
 use crate::probe::Signal;
+
+/// What a refresh needs to find holders that are not ours and namespaces that are new.
+pub const NEEDS: [Capability; 3] =
+    [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_ADMIN];
 
 /// Most time a refresh gives to finding holders, after the first.
 const HOLDERS_BUDGET: Duration = Duration::from_millis(15);
@@ -49,14 +54,10 @@ pub struct Diag {
 /// What a refresh found, and what it could not.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Sockets given.
-    pub sockets: usize,
     /// Sockets with a file.
     pub held: usize,
     /// Of these, sockets whose holder could not be found.
     pub hidden: usize,
-    /// Network namespaces asked.
-    pub namespaces: usize,
     /// Network namespaces seen that could not be entered.
     pub closed: usize,
     /// Processes whose descriptors could not be read.
@@ -101,7 +102,7 @@ impl Diag {
         self.now_ns = monotonic_ns();
         self.holders.list_processes();
         self.find_namespaces();
-        let mut stats = Stats { namespaces: 1 + self.others.len(), ..Stats::default() };
+        let mut stats = Stats::default();
         let unsure = self.dump(&mut stats)?;
         let inodes = self.pairs.iter().map(|(sock, _)| sock.ino);
         self.holders.refresh(inodes, HOLDERS_BUDGET);
@@ -127,7 +128,6 @@ impl Diag {
             }
         }
         self.ended = self.gone.end(self.now_ns, |netns| !unsure.contains(&netns));
-        stats.sockets = self.pairs.len();
         stats.closed = self.closed.len();
         stats.denied = self.holders.denied();
         Ok(stats)
@@ -206,9 +206,15 @@ impl Diag {
         if stats.closed > 0 {
             missing.push(&closed);
         }
+        if stats.interrupted {
+            missing.push("some sockets that came or went while they were read");
+        }
         let hidden = match (stats.hidden, stats.held) {
             (0, _) => String::new(),
-            (n, all) => format!("owners of {n} of {all} sockets are hidden"),
+            (n, all) => format!(
+                "owners of {n} of {all} sockets are hidden: {} processes cannot be read",
+                stats.denied
+            ),
         };
         let root = "run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN".to_owned();
         vec![

@@ -436,10 +436,9 @@ fn root_sees_other_network_namespaces_and_lets_go_of_them() {
         Err(e) => return eprintln!("skipped: no namespace can be made here: {e}"),
     };
     let mut rows = Rows::open();
-    let (table, stats) = rows.now();
+    let (table, _) = rows.now();
     let held = held_by(&table, child.id());
     let netns = fs::metadata(format!("/proc/{}/ns/net", child.id())).unwrap().ino();
-    assert!(stats.namespaces >= 2);
     assert_eq!(held.len(), 1, "its listener");
     assert_eq!(table.get(held[0], "netns"), Value::U64(netns));
     assert_eq!(table.get(held[0], "backlog_max"), Value::U64(7));
