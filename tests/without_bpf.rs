@@ -41,7 +41,7 @@ fn rows_owners_and_ends_are_there_and_what_is_missing_is_said() {
 
     let status = net.status();
     let sockets = status.iter().find(|s| s.name == "sockets").unwrap();
-    assert_eq!((sockets.way, sockets.state()), (Some("sock_diag"), "degraded"));
+    assert_eq!((sockets.way, sockets.full), (Some("sock_diag"), false));
     assert_eq!(sockets.refused[0].0, "iter/task_file");
     assert!(sockets.missing.contains("shorter than a refresh"));
     assert!(!net.needs().is_empty());

@@ -399,11 +399,13 @@ fn sockets_of_others_have_no_owner_for_nobody_and_that_is_counted() {
         .filter(|&r| table.get(r, "pid").is_none() && !table.get(r, "ino").is_none())
         .count();
     assert_eq!(stats.hidden, unknown);
-    let signals = rows.diag.signals(&stats);
+    let mut signals = vec![Signal { name: "sockets", ..Signal::default() }];
+    rows.diag.tell(&stats, &mut signals);
+    assert_eq!(signals[0].way, Some("sock_diag"));
     let owners = signals.iter().find(|s| s.name == "owners").unwrap();
     if unknown > 0 {
         assert!(owners.missing.contains(&format!("{unknown} of {}", stats.held)), "{owners:?}");
-        assert!(owners.fix.contains("root"));
+        assert!(owners.fix.contains("root"), "and how to see them");
     }
 }
 
