@@ -1,29 +1,39 @@
 use lmptop::probe::{At, Probe, net};
-fn cpu() -> (f64, f64) {
-    let mut u: libc::rusage = unsafe { std::mem::zeroed() };
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut u) };
-    let f = |t: libc::timeval| t.tv_sec as f64 * 1e3 + t.tv_usec as f64 / 1e3;
-    (f(u.ru_utime), f(u.ru_stime))
-}
+use std::io::{Read, Write};
 #[test]
 fn first() {
     let t = std::time::Instant::now();
     let mut n = net::Net::open(net::Options::default());
     println!("open {:?}", t.elapsed());
-    for _ in 0..20 {
-        let t = std::time::Instant::now();
-        let a = cpu();
-        let mut out = Vec::new();
-        n.sample(At { mono_ns: 0, wall_ns: 0, since: None }, &mut out).unwrap();
-        let b = cpu();
-        println!(
-            "{:?} user {:.2} sys {:.2} rows {} {}",
-            t.elapsed(),
-            b.0 - a.0,
-            b.1 - a.1,
-            out[0].len(),
-            n.debug()
-        );
-        std::thread::sleep(std::time::Duration::from_millis(100));
+    let mut out = Vec::new();
+    n.sample(At { mono_ns: 0, wall_ns: 0, since: None }, &mut out).unwrap();
+    let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let a = l.local_addr().unwrap();
+    let mut c = std::net::TcpStream::connect(a).unwrap();
+    let mut s = l.accept().unwrap().0;
+    c.write_all(&[0; 70000]).unwrap();
+    let mut b = vec![0; 70000];
+    s.read_exact(&mut b).unwrap();
+    s.write_all(b"abc").unwrap();
+    c.read_exact(&mut b[..3]).unwrap();
+    drop(c);
+    drop(s);
+    drop(l);
+    std::net::TcpStream::connect(a).unwrap_err();
+    let u = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    u.send_to(b"x", a).unwrap();
+    let mut out = Vec::new();
+    n.sample(At { mono_ns: 0, wall_ns: 0, since: None }, &mut out).unwrap();
+    for t in &out[1..] {
+        println!("== {}", t.name());
+        for r in 0..t.len().min(40) {
+            for f in t.schema().stored() {
+                if !t.get(r, &f.id).as_f64().is_none() || format!("{:?}", t.get(r, &f.id)) != "None"
+                {
+                    print!("{}={:?} ", f.id, t.get(r, &f.id));
+                }
+            }
+            println!();
+        }
     }
 }

@@ -71,7 +71,11 @@ pub struct Options {
 /// Every probe, in the order of its tables on screen.
 pub fn all() -> &'static [Room] {
     &[
-        Room { name: "net", schemas: net::schemas, open: |_| Ok(Box::new(net::Net::open(net::Options::default()))) },
+        Room {
+            name: "net",
+            schemas: net::schemas,
+            open: |_| Ok(Box::new(net::Net::open(net::Options::default()))),
+        },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

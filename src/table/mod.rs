@@ -10,6 +10,7 @@ mod column;
 mod filter;
 mod frame;
 pub mod quantity;
+mod renew;
 mod schema;
 mod sort;
 mod value;

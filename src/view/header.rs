@@ -45,7 +45,8 @@ fn left_side(state: &State, look: &Theme) -> Vec<Bit> {
     match state.mode {
         Mode::Live => out.push(("LIVE  ".to_owned(), Role::Good)),
         Mode::Frozen => {
-            let behind = state.newest.as_ref().zip(state.wall_ns()).map(|(n, at)| n.now.wall_ns - at);
+            let behind =
+                state.newest.as_ref().zip(state.wall_ns()).map(|(n, at)| n.now.wall_ns - at);
             let ago = behind.filter(|b| *b > 0).map_or_else(String::new, |b| {
                 format!(" {}s behind", (b + 500_000_000) / 1_000_000_000)
             });

@@ -68,14 +68,7 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
 }
 
 /// Puts `right` beside `left`, broken at blanks under its own column.
-fn wrap(
-    out: &mut Vec<HelpLine>,
-    left: &str,
-    right: &str,
-    role: Role,
-    indent: usize,
-    width: usize,
-) {
+fn wrap(out: &mut Vec<HelpLine>, left: &str, right: &str, role: Role, indent: usize, width: usize) {
     let room = width.saturating_sub(indent).max(10);
     let pad = indent.saturating_sub(cells(left) + 1).max(1);
     let mut head = format!(" {left}{}", " ".repeat(pad));

@@ -39,11 +39,8 @@ fn tabs(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let right_cells = u16::try_from(super::paint::cells(&right)).unwrap_or(0);
     let mut pen = Pen::new(buf, look, 0, layout.tabs, width);
     for (i, pane) in PANES.iter().enumerate() {
-        let (key, title) = if i == state.pane {
-            (Role::Select, Role::Select)
-        } else {
-            (Role::Key, Role::Dim)
-        };
+        let (key, title) =
+            if i == state.pane { (Role::Select, Role::Select) } else { (Role::Key, Role::Dim) };
         // On a narrow screen the other tabs shrink to their digit.
         let wide = width >= 60 || i == state.pane;
         pen.put(" ", title).put(&(i + 1).to_string(), key);

@@ -2,27 +2,38 @@
 //!
 //! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
 
+mod cgroup;
 mod clock;
 pub mod columns;
 mod diag;
+mod events;
+mod kallsyms;
 mod names;
 mod proc_fd;
+mod reasons;
 mod sockets;
+mod status;
 mod strays;
 mod sweep;
+mod track;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use caps::Capability;
 
-use self::clock::Clock;
+use self::cgroup::Cgroups;
+use self::clock::{Clock, Ticks};
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
 use self::diag::Diag;
-use self::sockets::{Origin, Sockets};
+use self::events::Events;
+use self::sockets::{Outside, Sockets};
 use self::strays::Strays;
 use self::sweep::Sweep;
+use self::track::Track;
 use super::{At, Probe, Signal};
+use crate::bpf;
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -30,6 +41,13 @@ use crate::table::{Nature, Schema, Table, TableDef};
 mod kernel {
     //! The skeleton of `bpf/net.bpf.c`: its rows are the kernel's own types.
     include!(concat!(env!("OUT_DIR"), "/net.skel.rs"));
+}
+
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
+mod kernel_event {
+    //! The skeleton of `bpf/net_event.bpf.c`.
+    include!(concat!(env!("OUT_DIR"), "/net_event.skel.rs"));
 }
 
 /// How to open the probe.
@@ -51,10 +69,15 @@ pub struct Net {
     /// The way without BPF, opened where the sweep is refused, and how its last refresh went.
     diag: Option<Result<Diag, String>>,
     stats: diag::Stats,
+    events: Result<Events, String>,
+    track: Track,
     strays: Strays,
     whole: bool,
     clock: Clock,
+    cgroups: Cgroups,
     last: Option<Table>,
+    /// While it lives the kernel counts the cost of its programs.
+    _counting: Option<OwnedFd>,
 }
 
 /// The tables of this probe, without opening it.
@@ -69,11 +92,11 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: Options) -> Net {
-        let sweep = if options.without_bpf {
-            Err("not used: told to do without BPF".to_owned())
-        } else {
-            Sweep::open().map_err(|e| format!("{e:#}"))
+        let allowed = || match options.without_bpf {
+            true => Err("not used, as was asked".to_owned()),
+            false => Ok(()),
         };
+        let sweep = allowed().and_then(|()| Sweep::open().map_err(|e| format!("{e:#}")));
         Net {
             diag: sweep.is_err().then(Diag::open),
             stats: diag::Stats::default(),
@@ -82,10 +105,22 @@ impl Net {
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
             sweep,
+            events: allowed().and_then(|()| Events::open().map_err(|e| format!("{e:#}"))),
+            track: Track::new(),
             strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
+            cgroups: Cgroups::new(),
             last: None,
+            _counting: options.count_cost.then(bpf::count_cost).and_then(Result::ok),
+        }
+    }
+
+    /// Takes what has happened out of the kernel's ring, which holds some 100 ms of heavy load.
+    fn consume(&mut self) {
+        if let Ok(events) = self.events.as_mut() {
+            let (track, sockets) = (&mut self.track, &self.sockets);
+            events.consume(|event| track.take(&event, sockets));
         }
     }
 
@@ -93,16 +128,19 @@ impl Net {
         let Ok(sweep) = self.sweep.as_mut() else {
             return self.sockets_without_bpf();
         };
-        let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
+        let whole = std::mem::replace(&mut self.whole, true);
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
-        sweep.read("sweep", |record| sockets.take(&record))?;
+        if let Err(e) = sweep.read("sweep", |record| sockets.take(&record)) {
+            self.last = None;
+            return Err(e);
+        }
         if sweep.has("strays") {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
         let ticks = self.clock.ticks(sweep.clocks());
-        self.whole = sockets.end(ticks, |_| Origin::default());
+        self.whole = self.settle(ticks);
         self.table()
     }
 
@@ -114,20 +152,34 @@ impl Net {
         };
         self.sockets.begin();
         let sockets = &mut self.sockets;
-        self.stats = diag.read(|record| sockets.take(&record))?;
+        match diag.read(|record| sockets.take(&record)) {
+            Ok(stats) => self.stats = stats,
+            Err(e) => {
+                self.last = None;
+                return Err(e);
+            }
+        }
         let ticks = self.clock.ticks(diag.clocks());
-        sockets.end(ticks, |_| Origin::default());
+        self.settle(ticks);
         self.table()
     }
 
-    /// The rows as a table; the one before if nothing differs.
+    /// Ends a reading of the sockets; whether the next one must be whole.
+    fn settle(&mut self, ticks: Ticks) -> bool {
+        let (track, cgroups) = (&self.track, &mut self.cgroups);
+        self.sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups })
+    }
+
+    /// The rows as a table; what did not move is taken from the one before.
     fn table(&mut self) -> Result<Table> {
-        if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
-            && changed.is_empty()
-        {
-            return Ok(last.clone());
-        }
-        let table = self.net.table(self.sockets.rows())?;
+        let rows = self.sockets.rows();
+        let table = match self.last.take() {
+            Some(last) => {
+                let (kept, changed) = self.sockets.renewal();
+                self.net.renew(&last, rows, kept, changed)?
+            }
+            None => self.net.table(rows)?,
+        };
         self.last = Some(table.clone());
         Ok(table)
     }
@@ -142,41 +194,49 @@ impl Probe for Net {
         vec![self.net.schema().clone(), self.flow.schema().clone(), self.event.schema().clone()]
     }
 
-    fn sample(&mut self, _at: At, out: &mut Vec<Table>) -> Result<()> {
-        out.push(self.sockets()?);
-        if let Some(Ok(diag)) = &mut self.diag {
-            out.push(self.flow.table(&diag.ended())?);
+    fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // Owners of what ended before this sweep are known from the one before, if there was one.
+        if self.last.is_some() {
+            self.consume();
         }
+        out.push(self.sockets()?);
+        self.consume();
+        self.track.forget_dead(&self.sockets, at.mono_ns);
+        let (mut flows, events) = self.track.take_rows();
+        if let Some(Ok(diag)) = &mut self.diag {
+            let ended = diag.ended();
+            // Where the state changes are known, they tell of ends, and better.
+            if !self.events.as_ref().is_ok_and(|e| e.has("state_change")) {
+                flows.extend(ended);
+            }
+        }
+        out.push(self.flow.table(&flows)?);
+        out.push(self.event.table(&events)?);
         Ok(())
     }
 
-    fn status(&self) -> Vec<Signal> {
-        let (Some(diag), Err(why)) = (&self.diag, &self.sweep) else { return Vec::new() };
-        let mut signals = match diag {
-            Ok(diag) => diag.signals(&self.stats),
-            Err(words) => vec![Signal {
-                name: "sockets",
-                refused: vec![("sock_diag", words.clone())],
-                missing: "all sockets".to_owned(),
-                ..Signal::default()
-            }],
-        };
-        for s in signals.iter_mut().filter(|s| s.name == "sockets") {
-            s.refused.insert(0, ("iter/task_file", why.clone()));
-            let may = caps::has_cap(None, caps::CapSet::Effective, Capability::CAP_BPF);
-            if s.fix.is_empty() && !may.unwrap_or(false) {
-                s.fix = "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE".to_owned();
-            }
-        }
-        signals
+    fn drain(&mut self) {
+        self.consume();
     }
 
     fn needs(&self) -> Vec<Capability> {
-        if matches!(self.diag, Some(Ok(_))) { diag::NEEDS.to_vec() } else { Vec::new() }
+        if matches!(self.diag, Some(Ok(_))) {
+            return diag::NEEDS.to_vec();
+        }
+        if self.sweep.is_err() && self.events.is_err() {
+            return Vec::new();
+        }
+        // To run an iterator (kernels before 5.19), to look for strays in other namespaces.
+        vec![Capability::CAP_BPF, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]
     }
-}
-impl Net {
-    pub fn debug(&self) -> String {
-        format!("{:?}", self.sockets.changed().map(|c| c.len()))
+
+    fn status(&self) -> Vec<Signal> {
+        let mut signals = self.signals();
+        match &self.diag {
+            Some(Ok(diag)) => diag.tell(&self.stats, &mut signals),
+            Some(Err(why)) => diag::tell_refused(why, &mut signals),
+            None => {}
+        }
+        signals
     }
 }

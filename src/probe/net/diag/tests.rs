@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant as Time};
 
 use super::*;
+use crate::probe::net::cgroup::Cgroups;
 use crate::probe::net::clock::Clock;
 use crate::probe::net::columns::NET;
-use crate::probe::net::sockets::{Origin, Sockets};
+use crate::probe::net::sockets::{Origin, Outside, Sockets};
 use crate::table::{Nature, Table, TableDef, Value};
 
 /// What the net probe does with the records.
@@ -16,6 +17,7 @@ struct Rows {
     diag: Diag,
     sockets: Sockets,
     clock: Clock,
+    cgroups: Cgroups,
     def: TableDef<crate::probe::net::columns::NetRow>,
 }
 
@@ -25,6 +27,7 @@ impl Rows {
             diag: Diag::open().unwrap(),
             sockets: Sockets::default(),
             clock: Clock::new(),
+            cgroups: Cgroups::new(),
             def: TableDef::new("net", Nature::State, NET),
         }
     }
@@ -34,7 +37,8 @@ impl Rows {
         let sockets = &mut self.sockets;
         let stats = self.diag.read(|record| sockets.take(&record)).unwrap();
         let ticks = self.clock.ticks(self.diag.clocks());
-        sockets.end(ticks, |_| Origin::default());
+        let (track, cgroups) = (&|_| Origin::default(), &mut self.cgroups);
+        sockets.end(&mut Outside { ticks, track, cgroups });
         (self.def.table(sockets.rows()).unwrap(), stats)
     }
 }
