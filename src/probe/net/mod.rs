@@ -4,9 +4,11 @@
 
 mod clock;
 pub mod columns;
+mod diag;
 mod events;
 mod kallsyms;
 mod names;
+mod proc_fd;
 mod reasons;
 mod sockets;
 mod strays;
