@@ -139,10 +139,7 @@ fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duratio
     let all = cpu(libc::CLOCK_PROCESS_CPUTIME_ID) - before - making;
     let first = costs[0];
     costs.sort();
-    println!(
-        "{name}: {count} rows x {} columns, {moving} moving, {samples} samples",
-        COLUMNS.len()
-    );
+    println!("{name}: {count} rows x {} columns, {moving} moving, {samples} samples", COLUMNS.len());
     println!(
         "  append CPU: median {:.2?}, p99 {:.2?}, worst {:.2?}, first {:.2?}; all threads {:.2?} a sample (append {:.2?})",
         costs[costs.len() / 2],
@@ -152,12 +149,7 @@ fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duratio
         all / samples as u32,
         appended / samples as u32,
     );
-    println!(
-        "  recording: {} ; status {:?}; {} bytes before the end",
-        memory(),
-        w.status(),
-        w.bytes()
-    );
+    println!("  recording: {} ; status {:?}; {} bytes before the end", memory(), w.status(), w.bytes());
     let t = Instant::now();
     w.finish().unwrap();
     let finish = t.elapsed();

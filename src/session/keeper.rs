@@ -215,14 +215,7 @@ mod tests {
 
     fn count(store: &Store, tree: Tree) -> usize {
         let mut n = 0;
-        assert!(
-            store
-                .all(tree, |_, _| {
-                    n += 1;
-                    Ok(())
-                })
-                .unwrap()
-        );
+        assert!(store.all(tree, |_, _| { n += 1; Ok(()) }).unwrap());
         n
     }
 

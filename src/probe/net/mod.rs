@@ -21,8 +21,8 @@ use anyhow::Result;
 
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
-use self::events::Events;
 use self::sockets::Sockets;
+use self::events::Events;
 use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;

@@ -209,9 +209,9 @@ impl Track {
             (_, state::ESTABLISHED) => {
                 c.connect_ns = match c.role {
                     // The listener answered, and the client's last segment came: one round trip.
-                    Some(Role::Server) => {
-                        tuple.map(|t| u64::from(t.srtt_us) * 1000).filter(|&ns| ns != 0)
-                    }
+                    Some(Role::Server) => tuple
+                        .map(|t| u64::from(t.srtt_us) * 1000)
+                        .filter(|&ns| ns != 0),
                     _ => c.start_ns.map(|t| e.time_ns.saturating_sub(t)),
                 };
             }
@@ -289,10 +289,12 @@ impl Track {
 
     /// Whose connection it is: who opened or closed it, who held it, who listened for it.
     fn process(&self, c: &Connection, at: &Ends, sockets: &Sockets) -> Option<Process> {
-        c.process.or_else(|| self.listeners.get(&(at.netns, at.sport)).copied()).or_else(|| {
-            let owner = sockets.listener(at.netns, at.sport.into())?;
-            Some(Process { pid: owner.pid, comm: owner.comm })
-        })
+        c.process
+            .or_else(|| self.listeners.get(&(at.netns, at.sport)).copied())
+            .or_else(|| {
+                let owner = sockets.listener(at.netns, at.sport.into())?;
+                Some(Process { pid: owner.pid, comm: owner.comm })
+            })
     }
 
     fn tell_change(
