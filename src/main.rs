@@ -8,11 +8,7 @@ use lmptop::cli::{self, Cli, Command, Usage};
 use lmptop::command;
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|info| {
-        let at = info.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
-        let at = at.unwrap_or_default();
-        complain(&format!("a fault in lmptop itself{at}; please report it with what you did"));
-    }));
+    lmptop::term::install_panic_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) if e.exit_code() == 0 => {

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
-    KeyCode, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
+    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 use crossterm::{cursor, queue, terminal};
 use ratatui::buffer::Buffer;
@@ -26,6 +25,11 @@ use crate::app::{Key, Mouse, MouseKind, Msg};
 
 /// Whether the terminal is taken over, by anyone in this process.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Presses, drags and the wheel, in coordinates of any size (SGR). Not mere motion: that would send
+/// bytes up the line for nothing.
+const MOUSE_ON: &[u8] = b"\x1b[?1002h\x1b[?1006h";
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1002l";
 
 /// The terminal while lmptop has it. Dropping it gives it back.
 pub struct Terminal {
@@ -66,9 +70,9 @@ impl Terminal {
             start,
             terminal::EnterAlternateScreen,
             cursor::Hide,
-            EnableBracketedPaste,
-            EnableMouseCapture
+            EnableBracketedPaste
         )?;
+        start.extend_from_slice(MOUSE_ON);
         let shown = Buffer::empty(Rect::new(0, 0, width, height));
         let terminal = Terminal { shown, whole: true, outbox, state };
         terminal.send(start);
@@ -136,15 +140,7 @@ impl Terminal {
 
     /// Mouse reporting on or off.
     pub fn mouse(&self, on: bool) {
-        let mut bytes = Vec::new();
-        let done = if on {
-            queue!(bytes, EnableMouseCapture)
-        } else {
-            queue!(bytes, DisableMouseCapture)
-        };
-        if done.is_ok() {
-            self.send(bytes);
-        }
+        self.send(if on { MOUSE_ON.to_vec() } else { MOUSE_OFF.to_vec() });
     }
 
     /// Puts text on the user's clipboard, also over SSH (OSC 52). Clean text only.
@@ -188,10 +184,9 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut end = Vec::new();
+    let mut end = MOUSE_OFF.to_vec();
     let _ = queue!(
         end,
-        DisableMouseCapture,
         DisableBracketedPaste,
         cursor::Show,
         terminal::LeaveAlternateScreen

@@ -14,7 +14,6 @@ use super::screen::{self, Outside};
 use crate::app::{Effect, Mode, Msg, State, pin_filter};
 use crate::cli;
 use crate::privilege;
-use crate::term::{self, Terminal};
 
 /// Opens the live screen.
 ///
@@ -25,7 +24,6 @@ pub fn run(args: &cli::Live) -> Result<()> {
         std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
         "there is no terminal to draw on; lmptop print and lmptop record need none"
     );
-    term::install_panic_hook();
     let (out, inbox) = unbounded_channel();
     // The sampler starts with every capability and drops by itself once probes are attached; all
     // other threads are started after this one has dropped, and inherit what is left.
@@ -44,11 +42,9 @@ pub fn run(args: &cli::Live) -> Result<()> {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }
     let look = screen::look(args.ascii);
-    let terminal = Terminal::take()?;
-    state.size = terminal.size();
     let mut outside = LiveOutside { ask, out };
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
-    let done = runtime.block_on(screen::run(terminal, state, &look, inbox, &mut outside));
+    let done = runtime.block_on(screen::run(state, &look, inbox, &mut outside));
     sampler.stop();
     done
 }

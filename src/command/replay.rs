@@ -16,7 +16,6 @@ use crate::privilege;
 use crate::session::Reader;
 use crate::source::Seek;
 use crate::table::clock;
-use crate::term::{self, Terminal};
 
 /// Opens a recording in the screen.
 ///
@@ -28,7 +27,6 @@ pub fn run(args: &cli::Replay) -> Result<()> {
         "there is no terminal to draw on; lmptop print --session needs none"
     );
     privilege::drop_all_but(&privilege::FILES)?;
-    term::install_panic_hook();
     let path = super::sessions::find(args.session.as_deref())?;
     let reader = Reader::open(&path)?;
     let zone = jiff::tz::TimeZone::system();
@@ -47,11 +45,9 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let _ = ask.send(Ask::Open(reader));
     let _ = ask.send(Ask::Seek(first));
     let look = screen::look(args.ascii);
-    let terminal = Terminal::take()?;
-    state.size = terminal.size();
     let mut outside = ReplayOutside { ask, out };
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
-    runtime.block_on(screen::run(terminal, state, &look, inbox, &mut outside))
+    runtime.block_on(screen::run(state, &look, inbox, &mut outside))
 }
 
 fn first_seek(args: &cli::Replay, reader: &Reader, zone: &jiff::tz::TimeZone) -> Result<Seek> {

@@ -39,21 +39,23 @@ pub fn look(ascii: bool) -> Theme {
     Theme::choose(&env, ascii)
 }
 
-/// Runs until the user quits, a signal ends it or the terminal is gone.
+/// Takes the terminal and runs until the user quits, a signal ends it or the terminal is gone.
 ///
 /// # Errors
-/// When signals cannot be received.
+/// When there is no terminal or signals cannot be received.
 pub async fn run(
-    mut terminal: Terminal,
     mut state: State,
     look: &Theme,
     mut inbox: UnboundedReceiver<Msg>,
     outside: &mut dyn Outside,
 ) -> Result<()> {
-    let mut keys = EventStream::new();
+    // Before the terminal is taken: a signal in between would leave it as it must not be left.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminal = Terminal::take()?;
+    state.size = terminal.size();
+    let mut keys = EventStream::new();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
     let mut dirty = true;
     loop {
