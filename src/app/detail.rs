@@ -8,11 +8,11 @@ use super::state::{RowKey, State, frame_of};
 
 /// Figures of a row that are drawn over time: field id and title.
 pub const SERIES: &[(&str, &str)] = &[
-    ("bytes_acked_rate", "sent and acked"),
-    ("bytes_received_rate", "received"),
+    ("bytes_acked_rate", "sent /s"),
+    ("bytes_received_rate", "received /s"),
     ("srtt_us", "round trip"),
     ("snd_cwnd", "window (cwnd)"),
-    ("retrans_rate", "retransmits"),
+    ("retrans_rate", "retransmits /s"),
     ("sendq", "send queue"),
     ("recvq", "receive queue"),
 ];

@@ -23,4 +23,4 @@ pub mod theme;
 pub mod timeline;
 
 pub use help::key_reference;
-pub use screen::draw;
+pub use screen::{draw, most_scroll};
