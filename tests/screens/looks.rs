@@ -1,14 +1,14 @@
 //! Screens as a reader sees them: each pane and page, at each size, in each state.
 
-use lmptop::app::{Mode, Msg, update};
+use lmptop::app::{Mode, Msg};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
 use super::scene::*;
 
 macro_rules! shot {
-    ($name:expr, $state:expr) => {
+    ($name:expr, $stage:expr) => {
         insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
-            insta::assert_snapshot!($name, text(&$state));
+            insta::assert_snapshot!($name, $stage.text());
         })
     };
 }
@@ -24,78 +24,78 @@ fn panes() {
             if w == 240 && name != "connections" {
                 continue;
             }
-            let mut state = running(w, h, 6);
-            press(&mut state, keys);
-            shot!(format!("{name}_{w}x{h}"), state);
+            let mut stage = Stage::running(w, h, 6);
+            stage.press(keys);
+            shot!(format!("{name}_{w}x{h}"), stage);
         }
     }
 }
 
 #[test]
 fn processes_unfolded() {
-    let mut state = running(120, 30, 6);
-    press(&mut state, "2jj<Enter>");
-    shot!("processes_unfolded_120x30", state);
+    let mut stage = Stage::running(120, 30, 6);
+    stage.press("2jj<Enter>");
+    shot!("processes_unfolded_120x30", stage);
 }
 
 #[test]
 fn pages() {
     for (w, h) in SIZES {
-        let mut state = running(w, h, 6);
-        press(&mut state, "/nginx<Enter>j<Enter>");
-        shot!(format!("detail_{w}x{h}"), state);
+        let mut stage = Stage::running(w, h, 6);
+        stage.press("/nginx<Enter>j<Enter>");
+        shot!(format!("detail_{w}x{h}"), stage);
     }
-    let mut state = running(100, 30, 6);
-    press(&mut state, "?");
-    shot!("help_100x30", state);
-    press(&mut state, "rtt");
-    shot!("help_search_100x30", state);
-    let mut state = running(40, 10, 6);
-    press(&mut state, "?");
-    shot!("help_40x10", state);
-    let mut state = running(80, 24, 6);
-    press(&mut state, "<F2>jjjjjj");
-    shot!("chooser_80x24", state);
+    let mut stage = Stage::running(100, 30, 6);
+    stage.press("?");
+    shot!("help_100x30", stage);
+    stage.press("rtt");
+    shot!("help_search_100x30", stage);
+    let mut stage = Stage::running(40, 10, 6);
+    stage.press("?");
+    shot!("help_40x10", stage);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.press("<F2>jjjjjj");
+    shot!("chooser_80x24", stage);
 }
 
 #[test]
 fn prompts() {
-    let mut state = running(80, 24, 6);
-    press(&mut state, "/rtt>50parsec");
-    shot!("filter_wrong_80x24", state);
-    let mut state = running(40, 10, 6);
-    press(&mut state, "/rtt>50parsec");
-    shot!("filter_wrong_40x10", state);
-    let mut state = running(80, 24, 6);
-    press(&mut state, "K");
-    shot!("kill_80x24", state);
-    let mut state = running(40, 10, 6);
-    press(&mut state, "K");
-    shot!("kill_40x10", state);
-    let mut state = running(80, 24, 6);
-    press(&mut state, "b99:99<Enter>");
-    shot!("time_wrong_80x24", state);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.press("/rtt>50parsec");
+    shot!("filter_wrong_80x24", stage);
+    let mut stage = Stage::running(40, 10, 6);
+    stage.press("/rtt>50parsec");
+    shot!("filter_wrong_40x10", stage);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.press("K");
+    shot!("kill_80x24", stage);
+    let mut stage = Stage::running(40, 10, 6);
+    stage.press("K");
+    shot!("kill_40x10", stage);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.press("b99:99<Enter>");
+    shot!("time_wrong_80x24", stage);
 }
 
 #[test]
 fn waiting_and_empty() {
-    shot!("waiting_80x24", screen(80, 24));
-    let mut state = screen(80, 24);
-    live(&mut state, [sample_of(0, &[], &well()), sample_of(1, &[], &well())]);
-    shot!("empty_80x24", state);
-    press(&mut state, "/nope<Enter>");
-    shot!("no_match_80x24", state);
-    let mut state = screen(80, 24);
+    shot!("waiting_80x24", Stage::new(80, 24));
+    let mut stage = Stage::new(80, 24);
+    stage.live([sample_of(0, &[], &well()), sample_of(1, &[], &well())]);
+    shot!("empty_80x24", stage);
+    stage.press("/nope<Enter>");
+    shot!("no_match_80x24", stage);
+    let mut stage = Stage::new(80, 24);
     let one = |age| sample_of(age, &sockets(age)[3..4], &well());
-    live(&mut state, [one(0), one(1)]);
-    shot!("one_row_80x24", state);
+    stage.live([one(0), one(1)]);
+    shot!("one_row_80x24", stage);
     // At the first sample there is no rate yet.
-    shot!("first_sample_80x24", running(80, 24, 1));
+    shot!("first_sample_80x24", Stage::running(80, 24, 1));
 }
 
 #[test]
 fn more_rows_than_lines() {
-    let mut state = screen(80, 24);
+    let mut stage = Stage::new(80, 24);
     let many = |age: u64| {
         let rows: Vec<Row> = (0..200u64)
             .map(|i| {
@@ -105,53 +105,53 @@ fn more_rows_than_lines() {
             .collect();
         sample_of(age, &rows, &well())
     };
-    live(&mut state, (0..3).map(many));
-    press(&mut state, "<PgDn><PgDn>jj");
-    shot!("overflow_80x24", state);
+    stage.live((0..3).map(many));
+    stage.press("<PgDn><PgDn>jj");
+    shot!("overflow_80x24", stage);
 }
 
 #[test]
 fn trouble() {
-    let mut state = screen(80, 24);
-    live(&mut state, (0..4).map(|age| sample_of(age, &sockets(age), &unwell())));
-    update(&mut state, Msg::Recording(Err("No space left on device (os error 28)".into())));
-    shot!("degraded_80x24", state);
-    press(&mut state, "?");
-    shot!("degraded_help_80x24", state);
-    let mut state = screen(120, 20);
-    live(&mut state, (0..4).map(|age| sample_of(age, &sockets(age), &unwell())));
-    update(&mut state, Msg::Recording(Err("No space left on device (os error 28)".into())));
-    shot!("degraded_120x20", state);
+    let mut stage = Stage::new(80, 24);
+    stage.live((0..4).map(|age| sample_of(age, &sockets(age), &unwell())));
+    stage.send(Msg::Recording(Err("No space left on device (os error 28)".into())));
+    shot!("degraded_80x24", stage);
+    stage.press("?");
+    shot!("degraded_help_80x24", stage);
+    let mut stage = Stage::new(120, 20);
+    stage.live((0..4).map(|age| sample_of(age, &sockets(age), &unwell())));
+    stage.send(Msg::Recording(Err("No space left on device (os error 28)".into())));
+    shot!("degraded_120x20", stage);
 }
 
 #[test]
 fn time() {
-    let mut state = running(80, 24, 6);
-    update(&mut state, Msg::Recording(Ok(3_355_443)));
-    shot!("recording_80x24", state);
-    press(&mut state, " ");
-    live(&mut state, (6..10).map(sample));
-    shot!("frozen_80x24", state);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.send(Msg::Recording(Ok(3_355_443)));
+    shot!("recording_80x24", stage);
+    stage.press(" ");
+    stage.live((6..10).map(sample));
+    shot!("frozen_80x24", stage);
     for (name, playing) in [("paused", false), ("playing", true)] {
-        let mut state = running(80, 24, 6);
-        state.mode = Mode::Replay { playing };
-        state.replayed = Some("20261121T120300Z".into());
-        state.span = Some((WALL, WALL + 20 * S as i64));
-        shot!(format!("replay_{name}_80x24"), state);
+        let mut stage = Stage::running(80, 24, 6);
+        stage.state.mode = Mode::Replay { playing };
+        stage.state.replayed = Some("20261121T120300Z".into());
+        stage.state.span = Some((WALL, WALL + 20 * S as i64));
+        shot!(format!("replay_{name}_80x24"), stage);
     }
 }
 
 #[test]
 fn narrowed() {
-    let mut state = running(120, 24, 6);
-    press(&mut state, "e");
-    shot!("ended_120x24", state);
-    let mut state = running(120, 24, 6);
-    press(&mut state, "p<^U>812<Enter>/rtt>50ms<Enter>u");
-    shot!("pinned_bits_120x24", state);
-    let mut state = running(80, 24, 6);
-    press(&mut state, "a");
-    shot!("grouped_80x24", state);
+    let mut stage = Stage::running(120, 24, 6);
+    stage.press("e");
+    shot!("ended_120x24", stage);
+    let mut stage = Stage::running(120, 24, 6);
+    stage.press("p<^U>812<Enter>/rtt>50ms<Enter>u");
+    shot!("pinned_bits_120x24", stage);
+    let mut stage = Stage::running(80, 24, 6);
+    stage.press("a");
+    shot!("grouped_80x24", stage);
 }
 
 fn show(glyphs: Glyphs, palette: Palette) -> Theme {
@@ -160,16 +160,16 @@ fn show(glyphs: Glyphs, palette: Palette) -> Theme {
 
 #[test]
 fn themes() {
-    let mut state = running(80, 16, 6);
-    update(&mut state, Msg::Recording(Ok(3_355_443)));
-    press(&mut state, "jj");
+    let mut stage = Stage::running(80, 16, 6);
+    stage.send(Msg::Recording(Ok(3_355_443)));
+    stage.press("jj");
     let looks = [
         ("colour", show(Glyphs::Unicode, Palette::Sixteen)),
         ("mono", show(Glyphs::Unicode, Palette::Mono)),
         ("ascii", show(Glyphs::Ascii, Palette::Sixteen)),
     ];
     for (name, look) in looks {
-        let buf = paint(&state, &look);
+        let buf = paint(&stage.state, &look);
         insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
             insta::assert_snapshot!(format!("style_{name}"), styles_of(&buf));
         });
@@ -178,9 +178,9 @@ fn themes() {
             assert!(text_of(&buf).chars().all(ascii), "{}", text_of(&buf));
         }
     }
-    press(&mut state, "2<Enter>");
+    stage.press("2<Enter>");
     let ascii = show(Glyphs::Ascii, Palette::Mono);
     insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("ascii_processes", text_of(&paint(&state, &ascii)));
+        insta::assert_snapshot!("ascii_processes", text_of(&paint(&stage.state, &ascii)));
     });
 }

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
+use arrow_array::{
+    ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
+};
 use jiff::tz::TimeZone;
-use lmptop::app::{Effect, Mode, Msg, State, keys, update};
+use lmptop::app::{Effect, Layout, Mode, Msg, State, drawn, keys, update};
+use lmptop::command::past::{Ask, Past, question};
 use lmptop::probe;
-use lmptop::source::Moment;
+use lmptop::session::{Info, Reader, Writer, memory_writer};
+use lmptop::source::{Moment, Seek};
 use lmptop::table::{Sample, Table, Type};
-use lmptop::view::draw;
 use lmptop::view::theme::Theme;
+use lmptop::view::{draw, most_scroll};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 /// A second.
 pub const S: u64 = 1_000_000_000;
@@ -317,9 +322,8 @@ pub fn events(age: u64) -> Vec<Row> {
     };
     let curl = (Some(("curl", 30411)), (HOST, 38822 + age), ("192.0.2.44", 443));
     let nginx = (Some(("nginx", 812)), (HOST, 443), ("198.51.100.77", 40112));
-    let opened = event(6, now - 900_000_000, "state")
-        .set("old_state", "CLOSE")
-        .set("state", "SYN-SENT");
+    let opened =
+        event(6, now - 900_000_000, "state").set("old_state", "CLOSE").set("state", "SYN-SENT");
     let again = event(2, now - 700_000_000, "retransmit")
         .set("state", "ESTAB")
         .set("how", "fast")
@@ -339,7 +343,12 @@ pub fn events(age: u64) -> Vec<Row> {
         ends(again, nginx.0, nginx.1, nginx.2),
         ends(reset, Some(("java", 4410)), (HOST, 41200), ("10.0.3.9", 9092)),
         ends(drop.unset("cookie"), None, (HOST, 8125), ("10.0.0.77", 51000)),
-        ends(closed, Some(("日本語サービス名", 991)), (V6, 443), ("2001:db8:ffff:1234:5678:9abc:def0:1", 61234)),
+        ends(
+            closed,
+            Some(("日本語サービス名", 991)),
+            (V6, 443),
+            ("2001:db8:ffff:1234:5678:9abc:def0:1", 61234),
+        ),
     ]
 }
 
@@ -394,26 +403,130 @@ pub fn screen(width: u16, height: u16) -> State {
     State::new((width, height), Mode::Live, TimeZone::UTC)
 }
 
-/// Gives the screen live samples one after the other.
-pub fn live(state: &mut State, samples: impl IntoIterator<Item = Sample>) {
-    for sample in samples {
-        let newest = state.newest.as_ref().or(state.moment.as_ref());
-        let before = newest.map(|m| m.now.clone());
-        update(state, Msg::Live(Moment { now: Arc::new(sample), before }));
+/// A screen with what is kept behind it: effects that ask about the past are answered at once,
+/// the others are collected.
+pub struct Stage {
+    pub state: State,
+    pub past: Past,
+    writer: Option<Writer>,
+}
+
+impl Stage {
+    /// A live screen that keeps its samples in memory.
+    pub fn new(width: u16, height: u16) -> Stage {
+        let writer = memory_writer(info(), 1 << 26).unwrap();
+        let mut past = Past::default();
+        past.answer(Ask::Open(writer.reader()));
+        Stage { state: screen(width, height), past, writer: Some(writer) }
+    }
+
+    /// A live screen after `n` samples.
+    pub fn running(width: u16, height: u16, n: u64) -> Stage {
+        let mut stage = Stage::new(width, height);
+        stage.live((0..n).map(sample));
+        stage
+    }
+
+    /// A screen on a recording.
+    pub fn replay(width: u16, height: u16, reader: Reader) -> Stage {
+        let mode = Mode::Replay { playing: false };
+        let mut state = State::new((width, height), mode, TimeZone::UTC);
+        state.replayed = Some(reader.info().id.clone());
+        let mut past = Past::default();
+        past.answer(Ask::Open(reader));
+        let mut stage = Stage { state, past, writer: None };
+        stage.carry(vec![Effect::Seek(Seek::First)]);
+        stage
+    }
+
+    /// Live samples, one after the other.
+    pub fn live(&mut self, samples: impl IntoIterator<Item = Sample>) {
+        for sample in samples {
+            self.writer.as_mut().expect("a live screen").append(&sample).unwrap();
+            let newest = self.state.newest.as_ref().or(self.state.moment.as_ref());
+            let before = newest.map(|m| m.now.clone());
+            self.send(Msg::Live(Moment { now: Arc::new(sample), before }));
+        }
+    }
+
+    /// Presses keys; effects that are not about the past come back.
+    pub fn press(&mut self, script: &str) -> Vec<Effect> {
+        let keys = keys(script).unwrap();
+        keys.into_iter().flat_map(|k| self.send(Msg::Key(k))).collect()
+    }
+
+    /// One message; effects that are not about the past come back.
+    pub fn send(&mut self, msg: Msg) -> Vec<Effect> {
+        let effects = update(&mut self.state, msg);
+        let left = self.carry(effects);
+        self.state.limit_scroll(most_scroll(&self.state));
+        left
+    }
+
+    fn carry(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let mut left = Vec::new();
+        for effect in effects {
+            match question(&effect) {
+                Some(ask) => {
+                    let msg = self.past.answer(ask).expect("an answer");
+                    left.extend(self.send(msg));
+                }
+                None => left.push(effect),
+            }
+        }
+        left
+    }
+
+    /// The text of the screen.
+    pub fn text(&self) -> String {
+        text_of(&paint(&self.state, &Theme::default()))
+    }
+
+    /// One line of the screen.
+    pub fn line(&self, y: usize) -> String {
+        self.text().lines().nth(y).unwrap_or_default().to_owned()
+    }
+
+    /// The cells of the column of this title, as drawn, downwards.
+    pub fn column(&self, title: &str) -> Vec<String> {
+        let buf = paint(&self.state, &Theme::default());
+        let layout = Layout::of(self.state.size.1);
+        let schema = self.state.grid.parts[0].table().schema().clone();
+        let mut x = 0;
+        for (i, width) in drawn(&self.state) {
+            if self.state.view().columns.shown[i].title(&schema) == title {
+                let end = layout.body + layout.rows.min(self.state.grid.lines.len() as u16);
+                let cells = (layout.body..end)
+                    .map(|y| (x..x + width).map(|x| buf[(x, y)].symbol()).collect::<String>());
+                return cells.map(|c| c.trim().to_owned()).collect();
+            }
+            x += width + 1;
+        }
+        panic!("{title} is not drawn:\n{}", self.text());
+    }
+
+    /// The line that is selected, as drawn.
+    pub fn selected(&self) -> String {
+        let view = self.state.view();
+        let y = Layout::of(self.state.size.1).body as usize + view.at - view.offset;
+        self.line(y)
     }
 }
 
-/// A live screen after `n` samples.
-pub fn running(width: u16, height: u16, n: u64) -> State {
-    let mut state = screen(width, height);
-    live(&mut state, (0..n).map(sample));
-    state
-}
-
-/// Presses keys; the effects come back.
-pub fn press(state: &mut State, script: &str) -> Vec<Effect> {
-    let keys = keys(script).unwrap();
-    keys.into_iter().flat_map(|k| update(state, Msg::Key(k))).collect()
+/// About a recording of the scene.
+pub fn info() -> Info {
+    Info {
+        version: 0,
+        id: String::new(),
+        host: "web1".into(),
+        kernel: "6.12.0".into(),
+        boot_id: "8e7a".into(),
+        argv: vec!["lmptop".into(), "record".into()],
+        lmptop: "0.1.0".into(),
+        start_wall_ns: WALL,
+        start_mono_ns: MONO,
+        interval_ms: 1000,
+    }
 }
 
 /// Draws.
@@ -433,22 +546,12 @@ pub fn text_of(buf: &Buffer) -> String {
             let symbol = buf[(x, y)].symbol();
             line.push_str(symbol);
             // A wide character takes the cell behind it too.
-            x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).unwrap().max(1);
+            x += u16::try_from(symbol.width()).unwrap().max(1);
         }
         out.push_str(line.trim_end());
         out.push('\n');
     }
     out
-}
-
-/// The text of the screen.
-pub fn text(state: &State) -> String {
-    text_of(&paint(state, &Theme::default()))
-}
-
-/// One line of the screen.
-pub fn line(state: &State, y: usize) -> String {
-    text(state).lines().nth(y).unwrap_or_default().to_owned()
 }
 
 /// How it looks: of each line the runs that are not plain, as `text[style]`.
@@ -457,8 +560,10 @@ pub fn styles_of(buf: &Buffer) -> String {
     let mut out = String::new();
     for y in buf.area.top()..buf.area.bottom() {
         let mut runs: Vec<(String, String)> = Vec::new();
-        for x in buf.area.left()..buf.area.right() {
+        let mut x = buf.area.left();
+        while x < buf.area.right() {
             let cell = &buf[(x, y)];
+            x += u16::try_from(cell.symbol().width()).unwrap().max(1);
             let mut style = String::new();
             for (name, color) in [("", cell.fg), ("on ", cell.bg)] {
                 if color != Color::Reset {
