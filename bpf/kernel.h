@@ -29,6 +29,8 @@ typedef u32 __be32;
 typedef u32 __wsum;
 typedef u16 __sum16;
 typedef _Bool bool;
+#define true 1
+#define false 0
 
 enum {
 	BPF_ANY = 0,
@@ -116,6 +118,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 };
 
 struct inode {
@@ -342,6 +345,29 @@ struct task_struct {
 	struct files_struct *files;
 };
 
+struct iphdr {
+	u8 ihl : 4, version : 4;
+	u8 protocol;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ipv6hdr {
+	u8 nexthdr;
+	struct in6_addr saddr;
+	struct in6_addr daddr;
+};
+
+struct sk_buff {
+	struct sock *sk;
+	char cb[48];
+	u32 len;
+	__be16 protocol;
+	u16 transport_header;
+	u16 network_header;
+	unsigned char *head;
+};
+
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -367,6 +393,17 @@ struct bpf_iter__udp {
 	struct udp_sock *udp_sk;
 	u32 uid;
 	int bucket;
+};
+
+/* Which numbers these have is asked of the running kernel. */
+enum skb_drop_reason {
+	SKB_CONSUMED = 1,
+};
+
+enum sk_rst_reason {
+	SK_RST_REASON_TCP_ABORT_ON_CLOSE = 11,
+	SK_RST_REASON_TCP_ABORT_ON_LINGER = 12,
+	SK_RST_REASON_TCP_DISCONNECT_WITH_DATA = 16,
 };
 
 #pragma clang attribute pop

@@ -110,7 +110,7 @@ static __always_inline long give(struct seq_file *seq, struct sock *sk, struct t
 				 struct mark *m)
 {
 	read_sock(sk, &row.sock);
-	row.sock.orphan = !sk->sk_socket;
+	row.sock.retrans = NONE32;
 	if (tp) {
 		row.sock.record = RECORD_TCP;
 		row.sock.proto = IPPROTO_TCP;
@@ -188,5 +188,106 @@ out:
 	/* The kernel runs this again for a socket whose record did not fit in its page. */
 	if (failed < 0 && m)
 		m->sweep = 0;
+	return 0;
+}
+
+/* A row of which only the identity is known so far. */
+static __always_inline void start_stray(struct sock_common *sc)
+{
+	__builtin_memset(&row.sock, 0xff, sizeof(row.sock));
+	__builtin_memset(row.sock.comm, 0, sizeof(row.sock.comm));
+	read_identity(sc, &row.sock);
+	row.sock.record = RECORD_SOCK;
+	row.sock.proto = IPPROTO_TCP;
+}
+
+/*
+ * TCP sockets that no process holds: not yet accepted, closed but not done, TIME_WAIT, half open.
+ * Walks the whole hash table, some 3 ms, and sees one network namespace: run when there is need.
+ */
+SEC("iter/tcp")
+int strays(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *sc = ctx->sk_common;
+	struct seq_file *seq = ctx->meta->seq;
+	struct tcp_timewait_sock *tw;
+	struct tcp_request_sock *req;
+	struct tcp_sock *tp;
+	struct sock *sk;
+	struct mark *m;
+
+	if (!sc)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sc);
+	if (tp) {
+		sk = &tp->inet_conn.icsk_inet.sk;
+		m = bpf_sk_storage_get(&marks, sk, 0, 0);
+		if (m && m->sweep == sweep_number)
+			return 0;
+		__builtin_memset(row.sock.comm, 0, sizeof(row.sock.comm));
+		row.sock.pid = row.sock.fd = NONE32;
+		row.sock.ino = 0;
+		give(seq, sk, tp, 0);
+		return 0;
+	}
+	tw = bpf_skc_to_tcp_timewait_sock(sc);
+	if (tw) {
+		start_stray(sc);
+		row.sock.cookie = bpf_get_socket_cookie(tw);
+		row.sock.state = tw->tw_sk.tw_substate;
+		row.sock.recvq = row.sock.sendq = 0;
+		bpf_seq_write(seq, &row.sock, sizeof(row.sock));
+		return 0;
+	}
+	req = bpf_skc_to_tcp_request_sock(sc);
+	if (req) {
+		start_stray(sc);
+		row.sock.cookie = bpf_get_socket_cookie(req);
+		row.sock.recvq = row.sock.sendq = 0;
+		row.sock.retrans = req->req.req.num_retrans;
+		bpf_seq_write(seq, &row.sock, sizeof(row.sock));
+	}
+	return 0;
+}
+
+#define SOCK_DGRAM 2
+#define MSG_PEEK 2
+
+static __always_inline struct mark *udp_mark(struct sock *sk)
+{
+	u16 family = sk->__sk_common.skc_family;
+
+	if (sk->sk_protocol != IPPROTO_UDP || sk->sk_type != SOCK_DGRAM)
+		return 0;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	return bpf_sk_storage_get(&marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* Payload given to a UDP socket. Runs at every send of every socket: leaves at once if not UDP. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(udp_sent, struct sock *sk, int ret, int flags)
+{
+	struct mark *m;
+
+	if (ret <= 0)
+		return 0;
+	m = udp_mark(sk);
+	if (m)
+		__sync_fetch_and_add(&m->sent, ret);
+	return 0;
+}
+
+/* Payload read from a UDP socket. */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(udp_received, struct sock *sk, int ret, int flags)
+{
+	struct mark *m;
+
+	if (ret <= 0 || flags & MSG_PEEK)
+		return 0;
+	m = udp_mark(sk);
+	if (m)
+		__sync_fetch_and_add(&m->received, ret);
 	return 0;
 }

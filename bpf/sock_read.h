@@ -39,15 +39,11 @@ static __always_inline u16 swap16(u16 v)
 	return __builtin_bswap16(v);
 }
 
-/* Everything but the TCP part, the owner and what TCP and UDP count differently. */
-static __always_inline void read_sock(struct sock *sk, struct sock_part *row)
+/* Which socket it is: also of those that are no full socket. */
+static __always_inline void read_identity(struct sock_common *sc, struct sock_part *row)
 {
-	struct sock_common *sc = &sk->__sk_common;
-
-#define READ(type, name, read) row->name = read;
-	SOCK_FIELDS(READ)
-#undef READ
-	row->cookie = sock_cookie(sk);
+	row->netns = sc->skc_net.net->ns.inum;
+	row->bound_if = sc->skc_bound_dev_if;
 	row->state = sc->skc_state;
 	row->family = sc->skc_family;
 	row->sport = sc->skc_num;
@@ -67,6 +63,18 @@ static __always_inline void read_sock(struct sock *sk, struct sock_part *row)
 		row->saddr[1] = row->saddr[2] = row->saddr[3] = 0;
 		row->daddr[1] = row->daddr[2] = row->daddr[3] = 0;
 	}
+}
+
+/* Everything but the TCP part, the owner and what TCP and UDP count differently. */
+static __always_inline void read_sock(struct sock *sk, struct sock_part *row)
+{
+	struct sock_common *sc = &sk->__sk_common;
+
+	read_identity(sc, row);
+	row->cookie = sock_cookie(sk);
+#define READ(type, name, read) row->name = read;
+	SOCK_FIELDS(READ)
+#undef READ
 }
 
 enum {

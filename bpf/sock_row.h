@@ -20,9 +20,7 @@ enum record {
 
 /* Every socket; in scope where read: sk, sc (its sock_common). */
 #define SOCK_FIELDS(F)                                                          \
-	F(u32, netns, sc->skc_net.net->ns.inum)                                 \
 	F(u32, uid, sk->sk_uid.val)                                             \
-	F(u32, bound_if, sc->skc_bound_dev_if)                                  \
 	F(u32, ipv6only, BPF_CORE_READ_BITFIELD(sc, skc_ipv6only))              \
 	F(u32, drops, sock_drops(sk))                                           \
 	F(u32, rmem_alloc, sk->sk_backlog.rmem_alloc.counter)                   \
@@ -122,12 +120,14 @@ struct sock_part {
 	u32 daddr[4];
 	u32 sport;
 	u32 dport;
+	u32 netns;
+	u32 bound_if;
 	u32 recvq;
 	u32 sendq;
 	u32 backlog;
 	u32 backlog_max;
 	u32 req_queue;
-	u32 orphan;
+	u32 retrans;
 	u64 sent;
 	u64 received;
 	SOCK_FIELDS(DECLARE)

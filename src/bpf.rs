@@ -1,6 +1,7 @@
 //! Loading kernel programs: each by itself succeeds or fails, and a failure keeps the kernel's words.
 //!
 //! What works is found by trying, never by kernel version. Nothing here knows what a program does.
+//! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -63,7 +64,7 @@ where
     let mut links = BTreeMap::new();
     for program in skel.object().progs_mut() {
         let name = program.name().to_string_lossy().into_owned();
-        if refused.contains_key(&name) {
+        if refused.contains_key(&name) || !program.autoload() {
             continue;
         }
         listen();
@@ -98,7 +99,7 @@ where
         let mut left = Vec::new();
         for mut program in open.open_object_mut().progs_mut() {
             let name = program.name().to_string_lossy().into_owned();
-            if refused.contains_key(&name) {
+            if refused.contains_key(&name) || !is_turn(&name, refused) {
                 program.set_autoload(false);
             } else {
                 left.push(name);
@@ -119,6 +120,15 @@ where
             }
             None => bail!("{reason}"),
         }
+    }
+}
+
+/// Whether all better ways than this program were refused.
+fn is_turn(name: &str, refused: &BTreeMap<String, String>) -> bool {
+    match name.split_once("__alt") {
+        None => true,
+        Some((best, "")) => refused.contains_key(best),
+        Some((best, _)) => refused.contains_key(&format!("{best}__alt")),
     }
 }
 
@@ -210,6 +220,16 @@ libbpf: failed to load object 'net_bpf'
                     attributes: -3\nlibbpf: prog 'udp_sent': failed to load: -3\n";
         assert!(words_of(said).unwrap().contains("failed to find kernel BTF type ID"));
         assert_eq!(failed_program(said).as_deref(), Some("udp_sent"));
+    }
+
+    #[test]
+    fn an_alternative_waits_for_the_better_way_to_fail() {
+        let mut refused = BTreeMap::new();
+        assert!(is_turn("drop", &refused) && !is_turn("drop__alt", &refused));
+        refused.insert("drop".to_owned(), String::new());
+        assert!(is_turn("drop__alt", &refused) && !is_turn("drop__alt2", &refused));
+        refused.insert("drop__alt".to_owned(), String::new());
+        assert!(is_turn("drop__alt2", &refused));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
+    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEventKind, KeyModifiers,
+    MouseButton, MouseEventKind,
 };
 use crossterm::{cursor, queue, terminal};
 use ratatui::buffer::Buffer;
@@ -66,12 +67,7 @@ impl Terminal {
             .spawn(move || drain(&inbox, &of_thread))
             .context("cannot start a thread")?;
         let mut start = Vec::new();
-        queue!(
-            start,
-            terminal::EnterAlternateScreen,
-            cursor::Hide,
-            EnableBracketedPaste
-        )?;
+        queue!(start, terminal::EnterAlternateScreen, cursor::Hide, EnableBracketedPaste)?;
         start.extend_from_slice(MOUSE_ON);
         let shown = Buffer::empty(Rect::new(0, 0, width, height));
         let terminal = Terminal { shown, whole: true, outbox, state };
@@ -185,12 +181,7 @@ pub fn restore() {
         return;
     }
     let mut end = MOUSE_OFF.to_vec();
-    let _ = queue!(
-        end,
-        DisableBracketedPaste,
-        cursor::Show,
-        terminal::LeaveAlternateScreen
-    );
+    let _ = queue!(end, DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
     let mut bytes = b"\x1b[m".to_vec();
     bytes.extend(end);
     // Straight to the descriptor: a panic may hold the lock of standard output.
@@ -216,10 +207,7 @@ pub fn install_panic_hook() {
         restore();
         let what = info.payload_as_str().unwrap_or("unknown");
         let place = info.location().map_or_else(String::new, |l| format!(" at {l}"));
-        eprintln!(
-            "lmptop: internal error: {}{place}; please report it",
-            crate::table::clean(what)
-        );
+        eprintln!("lmptop: internal error: {}{place}; please report it", crate::table::clean(what));
         std::process::exit(1);
     }));
 }

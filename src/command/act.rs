@@ -134,7 +134,11 @@ pub fn close_socket(cookie: u64, local: (&str, u16), remote: (&str, u16)) -> Res
 fn ask_kernel(request: &Destroy) -> Result<i32> {
     // SAFETY: socket(2) takes three integers and returns a new descriptor or an error.
     let fd = unsafe {
-        libc::socket(libc::AF_NETLINK, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::NETLINK_SOCK_DIAG)
+        libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_DGRAM | libc::SOCK_CLOEXEC,
+            libc::NETLINK_SOCK_DIAG,
+        )
     };
     if fd < 0 {
         return Err(io::Error::last_os_error()).context("cannot talk to sock_diag");

@@ -43,7 +43,8 @@ pub fn run(args: &cli::Live) -> Result<()> {
     }
     let look = screen::look(args.ascii);
     let mut outside = LiveOutside { ask, out };
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
     let done = runtime.block_on(screen::run(state, &look, inbox, &mut outside));
     sampler.stop();
     done

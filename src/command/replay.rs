@@ -46,7 +46,8 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let _ = ask.send(Ask::Seek(first));
     let look = screen::look(args.ascii);
     let mut outside = ReplayOutside { ask, out };
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
     runtime.block_on(screen::run(state, &look, inbox, &mut outside))
 }
 

@@ -199,3 +199,45 @@ fn prune_shared(place: &Path, keep: Retention, now_wall_ns: i64, shared: &Shared
     segments.retain(|s| s.dir().is_none_or(|d| !gone.iter().any(|g| g == d)));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::meta::segment_dir;
+    use crate::session::{Info, Limits, Reader, Writer};
+    use crate::table::{Column, Kind as Means, Nature, Sample, TableDef};
+
+    type C = Column<(u64, u64)>;
+    const COLUMNS: &[C] = &[
+        C::u64("id", "ID", Means::Key, |r| Some(r.0)),
+        C::u64("n", "N", Means::Counter, |r| Some(r.1)),
+    ];
+
+    fn count(store: &Store, tree: Tree) -> usize {
+        let mut n = 0;
+        assert!(store.all(tree, |_, _| { n += 1; Ok(()) }).unwrap());
+        n
+    }
+
+    #[test]
+    fn tails_become_blocks_and_leave_nothing_behind() {
+        let place = tempfile::tempdir().unwrap();
+        let def = TableDef::new("t", Nature::State, COLUMNS);
+        let limits = Limits { block_ns: 50, floor_bytes: 0, ..Limits::default() };
+        let mut w = Writer::create_with(place.path(), Info::default(), limits).unwrap();
+        for i in 0..500u64 {
+            let rows: Vec<(u64, u64)> = (0..30).map(|r| (r, r * i)).collect();
+            let tables = vec![def.table(&rows).unwrap()];
+            w.append(&Sample { mono_ns: i, wall_ns: i as i64, tables }).unwrap();
+        }
+        let path = w.path().to_path_buf();
+        w.finish().unwrap();
+        let store = Store::sled(&segment_dir(&path, 0)).unwrap();
+        assert_eq!(count(&store, Tree::Index), 500);
+        assert_eq!(count(&store, Tree::Tail), 0);
+        let blocks = count(&store, Tree::Block);
+        assert!((9..=12).contains(&blocks), "{blocks} blocks of about 50 samples each");
+        drop(store);
+        assert_eq!(Reader::open(&path).unwrap().notes(), Vec::<String>::new());
+    }
+}

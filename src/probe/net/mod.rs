@@ -4,9 +4,16 @@
 
 mod clock;
 pub mod columns;
+mod diag;
+mod events;
+mod kallsyms;
 mod names;
+mod proc_fd;
+mod reasons;
 mod sockets;
+mod strays;
 mod sweep;
+mod track;
 
 use std::sync::Arc;
 
@@ -14,8 +21,11 @@ use anyhow::Result;
 
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
-use self::sockets::{Origin, Sockets};
+use self::sockets::Sockets;
+use self::events::Events;
+use self::strays::Strays;
 use self::sweep::Sweep;
+use self::track::Track;
 use super::{At, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
@@ -24,6 +34,13 @@ use crate::table::{Nature, Schema, Table, TableDef};
 mod kernel {
     //! The skeleton of `bpf/net.bpf.c`: its rows are the kernel's own types.
     include!(concat!(env!("OUT_DIR"), "/net.skel.rs"));
+}
+
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
+mod kernel_event {
+    //! The skeleton of `bpf/net_event.bpf.c`.
+    include!(concat!(env!("OUT_DIR"), "/net_event.skel.rs"));
 }
 
 /// How to open the probe.
@@ -40,6 +57,9 @@ pub struct Net {
     event: TableDef<EventRow>,
     sockets: Sockets,
     sweep: Result<Sweep, String>,
+    events: Result<Events, String>,
+    track: Track,
+    strays: Strays,
     whole: bool,
     clock: Clock,
     last: Option<Table>,
@@ -63,9 +83,20 @@ impl Net {
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
             sweep: Sweep::open().map_err(|e| format!("{e:#}")),
+            events: Events::open().map_err(|e| format!("{e:#}")),
+            track: Track::new(),
+            strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
             last: None,
+        }
+    }
+
+    /// Takes what has happened out of the kernel's ring, which holds some 100 ms of heavy load.
+    pub fn drain(&mut self) {
+        if let Ok(events) = self.events.as_mut() {
+            let (track, sockets) = (&mut self.track, &self.sockets);
+            events.consume(|event| track.take(&event, sockets));
         }
     }
 
@@ -73,13 +104,16 @@ impl Net {
         let Ok(sweep) = self.sweep.as_mut() else {
             return Ok(Table::empty(self.net.schema().clone()));
         };
-        let whole = std::mem::replace(&mut self.whole, true);
+        let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
         sweep.read("sweep", |record| sockets.take(&record))?;
+        if sweep.has("strays") {
+            self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
+        }
         let ticks = self.clock.ticks(sweep.clocks());
-        self.whole = sockets.end(ticks, |_| Origin::default());
+        self.whole = sockets.end(ticks, |cookie| self.track.origin(cookie));
         if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
             && changed.is_empty()
         {
@@ -100,12 +134,26 @@ impl Probe for Net {
         vec![self.net.schema().clone(), self.flow.schema().clone(), self.event.schema().clone()]
     }
 
-    fn sample(&mut self, _at: At, out: &mut Vec<Table>) -> Result<()> {
+    fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // Owners of what ended before this sweep are known from the one before, if there was one.
+        if self.last.is_some() {
+            self.drain();
+        }
         out.push(self.sockets()?);
+        self.drain();
+        self.track.forget_dead(&self.sockets, at.mono_ns);
+        let (flows, events) = self.track.take_rows();
+        out.push(self.flow.table(&flows)?);
+        out.push(self.event.table(&events)?);
         Ok(())
     }
 
     fn status(&self) -> Vec<Signal> {
         Vec::new()
+    }
+}
+impl Net {
+    pub fn debug(&self) -> String {
+        format!("{:?}", self.sockets.changed().map(|c| c.len()))
     }
 }

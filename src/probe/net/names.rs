@@ -13,9 +13,14 @@ pub(super) mod state {
     pub(crate) const ESTABLISHED: u32 = 1;
     pub(crate) const SYN_SENT: u32 = 2;
     pub(crate) const SYN_RECV: u32 = 3;
+    pub(crate) const FIN_WAIT1: u32 = 4;
+    pub(crate) const FIN_WAIT2: u32 = 5;
     pub(crate) const TIME_WAIT: u32 = 6;
     pub(crate) const CLOSE: u32 = 7;
+    pub(crate) const CLOSE_WAIT: u32 = 8;
+    pub(crate) const LAST_ACK: u32 = 9;
     pub(crate) const LISTEN: u32 = 10;
+    pub(crate) const CLOSING: u32 = 11;
 }
 
 /// The state's name as ss prints it.
@@ -63,13 +68,8 @@ pub(super) fn address(family: u32, words: &[u32; 4]) -> Clean {
 
 /// The options both ends agreed to, in ss's words and order.
 pub(super) fn options(ts: bool, sack: bool, ecn: bool, ecnseen: bool, fastopen: bool) -> Clean {
-    let words = [
-        (ts, "ts"),
-        (sack, "sack"),
-        (ecn, "ecn"),
-        (ecnseen, "ecnseen"),
-        (fastopen, "fastopen"),
-    ];
+    let words =
+        [(ts, "ts"), (sack, "sack"), (ecn, "ecn"), (ecnseen, "ecnseen"), (fastopen, "fastopen")];
     let said: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
     Clean::from(said.join(" ").as_str())
 }

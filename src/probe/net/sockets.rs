@@ -1,15 +1,18 @@
 //! The sockets as rows that live from sweep to sweep: what did not move is not made again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ahash::RandomState;
 
 use super::clock::Ticks;
 use super::columns::NetRow;
 use super::kernel::types;
-use super::names::{address, family_name, options, proto_name, state, state_name};
+use super::names::{UDP, address, family_name, options, proto_name, state, state_name};
 use super::sweep::Record;
 use crate::table::Clean;
+
+/// The pid of a socket that no process holds.
+pub(super) const NOBODY: u32 = u32::MAX;
 
 /// Who holds a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,42 @@ struct Slot {
     cookie: u64,
     sweep: u32,
     owner: Owner,
+    netns: u32,
+    kind: SlotKind,
+}
+
+/// What of a socket decides whether something is to be found besides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SlotKind {
+    /// Not in the kernel's table of TCP sockets.
+    Other,
+    Tcp,
+    Listener,
+    /// A listener with half open connections.
+    Greeting,
+}
+
+impl SlotKind {
+    fn of(sock: &types::sock_part) -> SlotKind {
+        match sock.state {
+            _ if sock.proto == UDP => SlotKind::Other,
+            state::CLOSE | state::TIME_WAIT => SlotKind::Other,
+            state::LISTEN if sock.req_queue > 0 => SlotKind::Greeting,
+            state::LISTEN => SlotKind::Listener,
+            _ => SlotKind::Tcp,
+        }
+    }
+}
+
+/// What processes hold in a network namespace.
+#[derive(Default)]
+pub(super) struct Held {
+    /// TCP sockets.
+    pub tcp: u64,
+    /// Listeners that have half open connections, at least one each.
+    pub half_open: u64,
+    /// Some of the holders.
+    pub pids: Vec<u32>,
 }
 
 /// What is known of a socket from its events.
@@ -43,6 +82,8 @@ pub(super) struct Sockets {
     shared: HashMap<u32, Vec<Owner>, RandomState>,
     /// Rows that had several holders in the sweep before.
     was_shared: HashSet<u32, RandomState>,
+    /// Who listens, by network namespace and port.
+    listeners: HashMap<(u32, u32), Owner, RandomState>,
     sweep: u32,
     /// Where the next record is expected: sweeps come in the same order.
     next: usize,
@@ -69,6 +110,11 @@ impl Sockets {
     /// The row of this socket.
     pub fn row(&self, cookie: u64) -> Option<&NetRow> {
         self.index.get(&cookie).map(|&i| &self.rows[i as usize])
+    }
+
+    /// Who listens on this port, if anybody does.
+    pub fn listener(&self, netns: u32, port: u32) -> Option<Owner> {
+        self.listeners.get(&(netns, port)).copied().filter(|o| o.pid != NOBODY)
     }
 
     /// Starts a sweep.
@@ -100,6 +146,7 @@ impl Sockets {
                     Some(i) => {
                         self.seen(i, owner);
                         let row = &mut self.rows[i];
+                        self.slots[i].kind = SlotKind::of(sock);
                         if refresh(row, sock, *tcp) {
                             self.changed.push(i as u32);
                         }
@@ -141,18 +188,58 @@ impl Sockets {
         }
     }
 
-    fn insert(
-        &mut self,
-        sock: &types::sock_part,
-        tcp: Option<&types::tcp_part>,
-        owner: Owner,
-    ) {
+    fn insert(&mut self, sock: &types::sock_part, tcp: Option<&types::tcp_part>, owner: Owner) {
         let i = self.rows.len() as u32;
         self.index.insert(sock.cookie, i);
-        self.slots.push(Slot { cookie: sock.cookie, sweep: self.sweep, owner });
+        let kind = SlotKind::of(sock);
+        let (cookie, netns) = (sock.cookie, sock.netns);
+        self.slots.push(Slot { cookie, sweep: self.sweep, owner, netns, kind });
         self.rows.push(new_row(sock, tcp));
         self.reordered = true;
         self.next = self.rows.len();
+    }
+
+    /// What this sweep has found processes to hold, by network namespace.
+    pub fn held(&self) -> BTreeMap<u32, Held> {
+        let mut held: BTreeMap<u32, Held> = BTreeMap::new();
+        let mut run: Option<(u32, Held)> = None;
+        for slot in self.slots.iter().filter(|s| s.sweep == self.sweep && s.owner.pid != NOBODY) {
+            // Sockets of one namespace come in long runs.
+            if run.as_ref().is_none_or(|(netns, _)| *netns != slot.netns) {
+                if let Some((netns, h)) = run.take() {
+                    held.insert(netns, h);
+                }
+                run = Some((slot.netns, held.remove(&slot.netns).unwrap_or_default()));
+            }
+            let Some((_, h)) = &mut run else { continue };
+            h.tcp += u64::from(slot.kind != SlotKind::Other);
+            h.half_open += u64::from(slot.kind == SlotKind::Greeting);
+            if h.pids.len() < 32 && h.pids.last() != Some(&slot.owner.pid) {
+                h.pids.push(slot.owner.pid);
+            }
+        }
+        held.extend(run);
+        held
+    }
+
+    /// How many sockets nobody holds in this namespace, and whether all of them listen.
+    pub fn strays(&self, netns: u32) -> (u64, bool) {
+        let strays = || {
+            self.slots
+                .iter()
+                .filter(|s| s.sweep == self.sweep && s.owner.pid == NOBODY && s.netns == netns)
+        };
+        let count = strays().count() as u64;
+        (count, count > 0 && strays().all(|s| s.kind == SlotKind::Listener))
+    }
+
+    /// The sockets nobody holds in this namespace are as they were.
+    pub fn keep_strays(&mut self, netns: u32) {
+        for slot in &mut self.slots {
+            if slot.owner.pid == NOBODY && slot.netns == netns {
+                slot.sweep = self.sweep;
+            }
+        }
     }
 
     /// Ends a sweep: drops the sockets that were not seen, settles owners and roles. Returns
@@ -226,12 +313,12 @@ impl Sockets {
         if fresh.is_empty() {
             return;
         }
-        let listeners: HashSet<(u32, u32), RandomState> = self
-            .rows
-            .iter()
-            .filter(|r| r.tcp.is_some() && r.sock.state == state::LISTEN)
-            .map(|r| (r.sock.netns, r.sock.sport))
-            .collect();
+        self.listeners.clear();
+        for (slot, row) in self.slots.iter().zip(&self.rows) {
+            if matches!(slot.kind, SlotKind::Listener | SlotKind::Greeting) {
+                self.listeners.insert((slot.netns, row.sock.sport), slot.owner);
+            }
+        }
         for i in fresh {
             let row = &mut self.rows[i];
             row.ticks = ticks;
@@ -243,7 +330,7 @@ impl Sockets {
                 None
             } else if known.role.is_some() {
                 known.role
-            } else if listeners.contains(&(row.sock.netns, row.sock.sport)) {
+            } else if self.listeners.contains_key(&(row.sock.netns, row.sock.sport)) {
                 Some("server")
             } else {
                 Some("client")
@@ -258,7 +345,7 @@ fn own(row: &mut NetRow, owner: Owner) {
     row.sock.fd = owner.fd;
     if row.sock.comm != owner.comm || row.comm.is_none() {
         row.sock.comm = owner.comm;
-        row.comm = (owner.pid != u32::MAX).then(|| Clean::from_c(&owner.comm));
+        row.comm = (owner.pid != NOBODY).then(|| Clean::from_c(&owner.comm));
     }
 }
 
@@ -270,7 +357,7 @@ fn new_row(sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> NetRow {
         family: family_name(sock.family),
         state: state_name(sock.state),
         role: None,
-        comm: (sock.pid != u32::MAX).then(|| Clean::from_c(&sock.comm)),
+        comm: (sock.pid != NOBODY).then(|| Clean::from_c(&sock.comm)),
         saddr: address(sock.family, &sock.saddr),
         daddr: address(sock.family, &sock.daddr),
         owners: None,
@@ -289,11 +376,7 @@ fn opts(t: &types::tcp_part) -> Clean {
 }
 
 /// Takes what the kernel says now; whether anything differs from before.
-fn refresh(
-    row: &mut NetRow,
-    sock: &types::sock_part,
-    tcp: Option<&types::tcp_part>,
-) -> bool {
+fn refresh(row: &mut NetRow, sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> bool {
     // The owner is settled by the slot; what remains is compared as the kernel wrote it.
     let now = types::sock_part { pid: row.sock.pid, fd: row.sock.fd, comm: row.sock.comm, ..*sock };
     let was = bytes(&row.sock) == bytes(&now);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use libbpf_rs::{Iter, Link};
@@ -34,8 +35,12 @@ const BUFFER: usize = 64 * 1024;
 impl Sweep {
     /// Loads and attaches what the kernel takes.
     pub fn open() -> Result<Sweep> {
-        let bpf::Attached { skel, links, refused } = bpf::attach(NetSkelBuilder::default)?;
+        let bpf::Attached { mut skel, links, refused } = bpf::attach(NetSkelBuilder::default)?;
         let buffer = vec![0u64; BUFFER / 8].into_boxed_slice();
+        if let Some(bss) = skel.maps.bss_data.as_deref_mut() {
+            let hooks = ["udp_sent", "udp_received"];
+            bss.udp_counted = u32::from(hooks.iter().all(|h| links.contains_key(*h)));
+        }
         // Marks of number 0 are "never seen", and the one before a sweep's own counts as seen then.
         Ok(Sweep { skel, links, refused, number: 1, buffer })
     }
@@ -48,10 +53,14 @@ impl Sweep {
     /// How often `program` ran and how long, if the kernel counts.
     pub fn cost(&self, program: &str) -> Option<(u64, u64)> {
         let programs = &self.skel.progs;
-        match program {
-            "sweep" => bpf::cost(std::os::fd::AsFd::as_fd(&programs.sweep)),
-            _ => None,
-        }
+        let fd = match program {
+            "sweep" => programs.sweep.as_fd(),
+            "strays" => programs.strays.as_fd(),
+            "udp_sent" => programs.udp_sent.as_fd(),
+            "udp_received" => programs.udp_received.as_fd(),
+            _ => return None,
+        };
+        bpf::cost(fd)
     }
 
     /// Begins a sweep: numbers it and says whether each socket is to be given whole.
@@ -95,7 +104,7 @@ fn plain_mut(words: &mut [u64]) -> &mut [u8] {
 }
 
 /// Reads a record's struct at the front of `bytes`.
-fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
+pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
     let at = bytes.as_ptr();
     if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
         return None;
