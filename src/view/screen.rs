@@ -90,7 +90,7 @@ fn status(state: &State, look: &Theme) -> String {
         s = if narrow { format!("{groups} groups") } else { format!("{groups} groups, {s}") };
     }
     let (lines, page) = (grid.lines.len(), state.page());
-    if lines > page && !narrow {
+    if lines > page && !narrow && grid.unknown.is_empty() {
         let from = state.view().offset;
         s = format!("{}-{}{dot}{s}", from + 1, (from + page).min(lines));
     }
@@ -99,11 +99,13 @@ fn status(state: &State, look: &Theme) -> String {
     }
     // While it is typed it is on the last line already.
     let typed = state.prompt().is_some_and(|p| matches!(p.kind, PromptKind::Filter { .. }));
-    if !state.filter.is_empty() && !typed {
+    if !state.filter.is_empty() && !typed && grid.unknown.is_empty() {
         s = format!("{}{dot}{s}", state.filter);
     }
     if let [first, ..] = grid.unknown.as_slice() {
-        s = format!("no `{first}` here{dot}{s}");
+        // The term alone: the pane's own columns say why.
+        let term = first.split(" (").next().unwrap_or(first);
+        s = format!("ignored here: {term}{dot}{s}");
     }
     s
 }

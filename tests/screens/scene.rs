@@ -66,7 +66,7 @@ impl Row {
         self
     }
 
-    fn number(&self, id: &str) -> u64 {
+    pub fn number(&self, id: &str) -> u64 {
         match self.0.get(id) {
             Some(V::N(n)) => *n,
             _ => 0,
