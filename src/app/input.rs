@@ -102,13 +102,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         | Action::FirstSample
         | Action::LastSample
         | Action::Mark
-        | Action::GoMark => {
-            let mut effects = travel::act(state, action);
-            if !effects.is_empty() {
-                effects.extend(travel::past(state));
-            }
-            return effects;
-        }
+        | Action::GoMark => return travel::act(state, action),
     }
     Vec::new()
 }

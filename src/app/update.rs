@@ -24,7 +24,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::grid::settle(state);
         }
         Msg::Live(moment) => live(state, moment),
-        Msg::Sought { moment, trail, span } => travel::arrived(state, moment, trail, span),
+        Msg::Sought { moment, trail, span } => {
+            return travel::arrived(state, moment, trail, span);
+        }
         Msg::Series(series) => {
             if let Some(detail) = detail_mut(state)
                 && detail.key == series.key
