@@ -22,4 +22,4 @@ pub mod svg;
 pub mod theme;
 pub mod timeline;
 
-pub use screen::draw;
+pub use screen::{draw, most_scroll};
