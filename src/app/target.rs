@@ -4,7 +4,7 @@ use crate::table::quantity;
 use crate::table::{Frame, Value};
 
 use super::effect::Effect;
-use super::grid::{Cell, line_key};
+use super::grid::{Cell, Line, line_key};
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
@@ -26,9 +26,16 @@ pub fn ask(state: &mut State) {
         state.say(Tone::Bad, "That connection has ended already.");
         return;
     }
+    let group = matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
+    let by = PANES[state.pane].groups[state.view().group];
+    if group && by != "pid" {
+        state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
+        return;
+    }
     let pid = frame.get(row, "pid").as_u64();
     let comm = cell_text(frame.get(row, "comm"));
-    let socket = socket_of(frame, row);
+    // A process has many connections: none of them is meant.
+    let socket = if group { None } else { socket_of(frame, row) };
     if pid.is_none() && socket.is_none() {
         state.say(Tone::Bad, "This row has no process and no connection to close.");
         return;

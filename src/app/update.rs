@@ -25,7 +25,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::grid::settle(state);
         }
         Msg::Live(moment) => live(state, moment),
-        Msg::Sought { moment, trail, span } => travel::arrived(state, moment, trail, span),
+        Msg::Sought { moment, trail, span } => {
+            return travel::arrived(state, moment, trail, span);
+        }
         Msg::Series(series) => {
             if let Some(detail) = detail_mut(state)
                 && detail.key == series.key
@@ -39,7 +41,15 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
-        Msg::Recording(what) => state.recording = Some(what),
+        Msg::Recording(what) => {
+            // Said once in full; the header goes on saying it in short.
+            if let Err(why) = &what
+                && state.recording.as_ref() != Some(&what)
+            {
+                state.say(Tone::Bad, format!("Not recording: {why}"));
+            }
+            state.recording = Some(what);
+        }
         Msg::Beat => return travel::beat(state),
     }
     Vec::new()

@@ -12,8 +12,8 @@ use tokio::time::{Instant, interval_at};
 
 use crate::app::{Effect, Mode, Msg, State, update};
 use crate::term::{self, Terminal};
-use crate::view::draw;
 use crate::view::theme::{Env, Theme};
+use crate::view::{draw, most_scroll};
 
 /// Time between steps of a playing recording.
 const BEAT: Duration = Duration::from_secs(1);
@@ -100,6 +100,7 @@ pub async fn run(
                 other => outside.carry(other),
             }
         }
+        state.limit_scroll(most_scroll(&state));
     }
 }
 
