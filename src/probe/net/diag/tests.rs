@@ -1,3 +1,5 @@
+//! Parsing of sock_diag answers, and equality with `ss` on sockets made here.
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
