@@ -140,15 +140,17 @@ impl Writer {
     ) -> Result<Writer> {
         let on_disk = place.is_some().then(|| dir.clone());
         let packer = Packer::new(1, limits.part_bytes)?;
+        let last_wall_ns = info.start_wall_ns;
+        let shared = Arc::new(Shared::new(info, on_disk));
         Ok(Writer {
-            last_wall_ns: info.start_wall_ns,
-            shared: Arc::new(Shared::new(info, on_disk)),
+            last_wall_ns,
+            keeper: Some(Keeper::start(Arc::clone(&shared))?),
+            shared,
             place,
             dir,
             last,
             limits,
             live: None,
-            keeper: Some(Keeper::start()?),
             packer,
             status: Status::Recording,
             next: 0,
@@ -469,8 +471,8 @@ impl Writer {
 
     fn prune(&self, now_wall_ns: i64) {
         if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
-            let (place, shared) = (place.clone(), Arc::clone(&self.shared));
-            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns, shared });
+            let place = place.clone();
+            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns });
         }
     }
 
