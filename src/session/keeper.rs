@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::block::Builder;
 use super::change::apply;
@@ -167,7 +167,7 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
     match alone(open) {
         Ok(open) => {
             let packed = packed_dir(session, segment.number);
-            summary.packed = pack(&open, &packed).is_ok();
+            summary.packed = pack(&open, &dir, &packed).is_ok();
             drop(open);
             if !summary.packed {
                 reopen(&dir)?;
@@ -189,18 +189,20 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
 
 /// Copies a segment into a fresh database: sled never gives back the room of the tails that went
 /// into blocks. Nothing is left behind when it fails.
-fn pack(open: &Open, to: &Path) -> Result<()> {
+fn pack(open: &Open, dir: &Path, to: &Path) -> Result<()> {
     private_dir(to)?;
     let done = (|| {
         let store = Store::sled(to)?;
         open.store.copy_to(&store)?;
         drop(store);
-        reopen(to)
+        reopen(to)?;
+        // A segment without blocks has little to give back, and a copy may be the larger one.
+        ensure!(tidy(to) < tidy(dir), "packing makes it larger");
+        Ok(())
     })();
-    match done {
-        Ok(()) => tidy(to),
-        Err(_) => fs::remove_dir_all(to).map(|()| 0)?,
-    };
+    if done.is_err() {
+        fs::remove_dir_all(to)?;
+    }
     done
 }
 
