@@ -41,7 +41,9 @@ struct same same;
 /* Set before a sweep. */
 u32 sweep_number;
 u32 sweep_whole; /* 1: every socket whole */
+u32 stray_room; /* how many TIME_WAIT and half open ones are wanted */
 /* Set by a sweep. */
+u64 strays_skipped;
 u64 now_ns;
 u64 now_jiffies;
 /* Whether the UDP hooks count. */
@@ -191,6 +193,16 @@ out:
 	return 0;
 }
 
+static __always_inline bool stray_wanted(void)
+{
+	if (stray_room) {
+		stray_room--;
+		return true;
+	}
+	strays_skipped++;
+	return false;
+}
+
 /* A row of which only the identity is known so far. */
 static __always_inline void start_stray(struct sock_common *sc)
 {
@@ -232,6 +244,8 @@ int strays(struct bpf_iter__tcp *ctx)
 	}
 	tw = bpf_skc_to_tcp_timewait_sock(sc);
 	if (tw) {
+		if (!stray_wanted())
+			return 0;
 		start_stray(sc);
 		row.sock.cookie = bpf_get_socket_cookie(tw);
 		row.sock.state = tw->tw_sk.tw_substate;
@@ -241,6 +255,8 @@ int strays(struct bpf_iter__tcp *ctx)
 	}
 	req = bpf_skc_to_tcp_request_sock(sc);
 	if (req) {
+		if (!stray_wanted())
+			return 0;
 		start_stray(sc);
 		row.sock.cookie = bpf_get_socket_cookie(req);
 		row.sock.recvq = row.sock.sendq = 0;

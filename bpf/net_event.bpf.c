@@ -459,6 +459,9 @@ static __always_inline int tell_drop(struct sk_buff *skb, void *location, u32 re
 
 	if (protocol != swap16(ETH_P_IP) && protocol != swap16(ETH_P_IPV6))
 		return 0;
+	/* What is left of a FIN when its socket goes is no packet. */
+	if (!skb->len)
+		return 0;
 	if (!drop_allowed())
 		return 0;
 	e = packet_event(EVENT_DROP, 0, &lost.drop);

@@ -675,7 +675,7 @@ fn a_stray_snapshot_or_a_lost_one_costs_nothing() {
     let place = tempfile::tempdir().unwrap();
     let samples = random_samples(8, 60);
     let path = record(place.path(), small(), &samples);
-    let segment = path.join("0000");
+    let segment = path.join("0000.packed");
     fs::write(segment.join("snap.00000000FFFFFFFF.generating"), b"").unwrap();
     check(&Reader::open(&path).unwrap(), &samples);
     let named = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with("snap");

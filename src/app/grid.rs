@@ -187,6 +187,13 @@ pub fn rebuild(state: &mut State) {
     settle(state);
 }
 
+/// The same rows at another instant: only what is derived from time differs.
+pub fn refresh(state: &mut State) {
+    if let Some(frame) = part(state, PANES[state.pane].table) {
+        state.grid.parts = vec![frame];
+    }
+}
+
 fn part(state: &State, table: &str) -> Option<Frame> {
     if let Some(frame) = state.frame(table)
         && frame.table().schema().nature() == Nature::State

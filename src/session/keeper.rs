@@ -1,6 +1,7 @@
 //! The recorder's second thread: turns tails into blocks, seals segments, removes what is too old.
 //! Nothing here is needed to read what was written; a job that fails leaves the tail as it is.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,7 +17,7 @@ use super::cursor::steps;
 use super::format::{Kind, Packer, Tree, Value, part_key};
 use super::guard::guarded;
 use super::keep::{Retention, prune};
-use super::meta::{Summary, tidy, write_json};
+use super::meta::{Summary, packed_dir, private_dir, tidy, write_json};
 use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
@@ -102,17 +103,18 @@ fn work(todo: &Receiver<Job>, waiting: &AtomicUsize) {
         // A failed conversion leaves the tail, a failed seal is read by carving: nothing is lost.
         let _ = guarded("a segment", || match job {
             Job::Convert(c) => convert(&c),
-            Job::Seal { segment, open, summary } => seal(&segment, open, &summary),
+            Job::Seal { segment, open, summary } => seal(&segment, open, summary),
             Job::Prune { place, keep, now_wall_ns, shared } => {
                 prune_shared(&place, keep, now_wall_ns, &shared)
             }
         });
+        trim();
         waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 fn convert(c: &Convert) -> Result<()> {
-    let seqs: Vec<u64> = c.entries.iter().map(|e| e.0).collect();
+    let seqs = c.entries.iter().map(|e| e.0);
     let mut bodies: Vec<Value> = Vec::new();
     let mut builder = Builder::new(Arc::clone(&c.schema));
     let (mut first, mut last) = (None::<u64>, 0);
@@ -121,7 +123,7 @@ fn convert(c: &Convert) -> Result<()> {
         let body = builder.finish()?;
         Ok(Some(Value { kind: Kind::Block, table: c.table, seq, link: last, body }))
     };
-    steps(&c.open, c.table, &c.schema, &seqs, |seq, _, mut step| {
+    steps(&c.open, c.table, &c.schema, seqs, |seq, mut step| {
         if builder.held() > c.most && first.is_some() {
             let mut next = Builder::new(Arc::clone(&c.schema));
             std::mem::swap(&mut next, &mut builder);
@@ -132,8 +134,7 @@ fn convert(c: &Convert) -> Result<()> {
         }
         first.get_or_insert(seq);
         last = seq;
-        builder.push(seq, step)?;
-        Ok(true)
+        builder.push(seq, step)
     })?;
     bodies.extend(done(builder, first, last)?);
     let mut packer = Packer::new(3, c.part)?;
@@ -153,32 +154,66 @@ fn convert(c: &Convert) -> Result<()> {
     c.open.store.remove(Tree::Tail, keys.collect())
 }
 
-/// Flushes, tells what it holds, and opens the database once more: only then does sled write the
-/// snapshot that makes the next opening fast.
-fn seal(segment: &Segment, open: Arc<Open>, summary: &Summary) -> Result<()> {
+/// Flushes, packs, and tells what it holds.
+fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> {
     segment.set_summary(summary.clone());
-    let Some((dir, session)) = segment.dir().and_then(|d| Some((d, d.parent()?))) else {
-        return Ok(());
-    };
+    let Some(dir) = segment.dir() else { return Ok(()) };
+    let session = dir.parent().context("a segment has no session")?;
     open.store.flush()?;
     let mut slot = segment.slot();
-    let held = slot.take();
-    drop(held);
-    let alone = alone(open);
-    match alone {
+    drop(slot.take());
+    match alone(open) {
         Ok(open) => {
+            let packed = packed_dir(session, segment.number);
+            summary.packed = pack(&open, &packed).is_ok();
             drop(open);
-            let again = Store::sled(dir)?;
-            again.flush()?;
-            drop(again);
+            if !summary.packed {
+                reopen(&dir)?;
+            }
         }
-        // A reader is in the middle of it: it stays open, and is only slower to open next time.
+        // A reader is in the middle of it: it stays as it is, and is only slower to open next time.
         Err(open) => *slot = Some(open),
     }
-    tidy(dir);
-    write_json(&Summary::path(session, segment.number), summary)?;
+    tidy(&dir);
+    write_json(&Summary::path(session, segment.number), &summary)?;
+    segment.set_summary(summary.clone());
+    if summary.packed {
+        segment.moved(packed_dir(session, segment.number));
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
     segment.unpin();
     Ok(())
+}
+
+/// Copies a segment into a fresh database: sled never gives back the room of the tails that went
+/// into blocks. Nothing is left behind when it fails.
+fn pack(open: &Open, to: &Path) -> Result<()> {
+    private_dir(to)?;
+    let done = (|| {
+        let store = Store::sled(to)?;
+        open.store.copy_to(&store)?;
+        drop(store);
+        reopen(to)
+    })();
+    match done {
+        Ok(()) => tidy(to),
+        Err(_) => fs::remove_dir_all(to).map(|()| 0)?,
+    };
+    done
+}
+
+/// Opens a database once more: only then does sled write the snapshot that makes it open fast.
+fn reopen(dir: &Path) -> Result<()> {
+    Store::sled(dir)?.flush()
+}
+
+/// Gives memory back: conversions take megabytes for a moment, every ten minutes.
+fn trim() {
+    // SAFETY: malloc_trim has no preconditions.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Waits a moment for readers to let go.
@@ -196,14 +231,13 @@ fn alone(mut open: Arc<Open>) -> Result<Open, Arc<Open>> {
 fn prune_shared(place: &Path, keep: Retention, now_wall_ns: i64, shared: &Shared) -> Result<()> {
     let gone = prune(place, keep, now_wall_ns)?;
     let mut segments = shared.segments.write().unwrap_or_else(PoisonError::into_inner);
-    segments.retain(|s| s.dir().is_none_or(|d| !gone.iter().any(|g| g == d)));
+    segments.retain(|s| s.dir().is_none_or(|d| !gone.contains(&d)));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::meta::segment_dir;
     use crate::session::{Info, Limits, Reader, Writer};
     use crate::table::{Column, Kind as Means, Nature, Sample, TableDef};
 
@@ -215,7 +249,14 @@ mod tests {
 
     fn count(store: &Store, tree: Tree) -> usize {
         let mut n = 0;
-        assert!(store.all(tree, |_, _| { n += 1; Ok(()) }).unwrap());
+        assert!(
+            store
+                .all(tree, |_, _| {
+                    n += 1;
+                    Ok(())
+                })
+                .unwrap()
+        );
         n
     }
 
@@ -232,7 +273,7 @@ mod tests {
         }
         let path = w.path().to_path_buf();
         w.finish().unwrap();
-        let store = Store::sled(&segment_dir(&path, 0)).unwrap();
+        let store = Store::sled(&packed_dir(&path, 0)).unwrap();
         assert_eq!(count(&store, Tree::Index), 500);
         assert_eq!(count(&store, Tree::Tail), 0);
         let blocks = count(&store, Tree::Block);

@@ -15,7 +15,7 @@ pub struct Limits {
     pub block_ns: u64,
     /// ... or when its changed rows take this much memory, in bytes.
     pub block_bytes: usize,
-    /// A tail that fills up in fewer samples than this stays as it is: a block would not be smaller.
+    /// A tail of fewer entries than this stays as it is: a block would not be smaller.
     pub block_samples: usize,
     /// Changes between two complete tables; bounds the cost of a seek.
     pub key_every: u32,

@@ -123,6 +123,9 @@ pub(super) struct Summary {
     /// The clock may have been set back in between.
     pub min_wall_ns: i64,
     pub max_wall_ns: i64,
+    /// Its values were copied into a fresh database, `NNNN.packed`, that has no deleted ones.
+    #[serde(default)]
+    pub packed: bool,
     /// Why it ended before its time, if it did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cut: String,
@@ -147,9 +150,14 @@ impl Summary {
     }
 }
 
-/// The directory of a segment.
+/// The directory of a segment as it is recorded.
 pub(super) fn segment_dir(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{segment:04}"))
+}
+
+/// The directory of a finished segment without what was deleted from it.
+pub(super) fn packed_dir(dir: &Path, segment: u32) -> PathBuf {
+    dir.join(format!("{segment:04}.packed"))
 }
 
 /// Segment numbers in a session, ascending.
@@ -160,12 +168,14 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<u32>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let number = name.to_str().filter(|n| n.len() >= 4).and_then(|n| n.parse().ok());
+        let name = name.to_str().map(|n| n.strip_suffix(".packed").unwrap_or(n));
+        let number = name.filter(|n| n.len() >= 4).and_then(|n| n.parse().ok());
         if let Some(n) = number.filter(|_| entry.file_type().is_ok_and(|t| t.is_dir())) {
             out.push(n);
         }
     }
     out.sort_unstable();
+    out.dedup();
     Ok(out)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::carve::Carved;
 use super::format::{Entry, Head, Tree, Value, index_key, part_key, unpack};
-use super::meta::{Summary, read_json, segment_dir, tidy};
+use super::meta::{Summary, packed_dir, read_json, segment_dir, tidy};
 use super::store::Store;
 
 /// When a sample was taken.
@@ -107,7 +107,7 @@ impl Open {
 pub(super) struct Segment {
     pub number: u32,
     /// `None` in memory.
-    dir: Option<PathBuf>,
+    dir: RwLock<Option<PathBuf>>,
     /// What it holds; `None` before it is known.
     summary: RwLock<Option<Summary>>,
     open: Mutex<Option<Arc<Open>>>,
@@ -123,7 +123,7 @@ impl Segment {
         let open = Mutex::new(Some(open));
         Segment {
             number,
-            dir,
+            dir: RwLock::new(dir),
             summary: RwLock::default(),
             open,
             sealed: true,
@@ -149,9 +149,13 @@ impl Segment {
             ));
         }
         let sealed = summary.is_some();
+        let dir = match &summary {
+            Some(s) if s.packed => packed_dir(session, number),
+            _ => segment_dir(session, number),
+        };
         Segment {
             number,
-            dir: Some(segment_dir(session, number)),
+            dir: RwLock::new(Some(dir)),
             summary: RwLock::new(summary),
             open: Mutex::default(),
             sealed,
@@ -159,8 +163,14 @@ impl Segment {
         }
     }
 
-    pub(super) fn dir(&self) -> Option<&Path> {
-        self.dir.as_deref()
+    /// Its directory; `None` in memory.
+    pub(super) fn dir(&self) -> Option<PathBuf> {
+        self.dir.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is somewhere else now; only while nobody has it open.
+    pub(super) fn moved(&self, dir: PathBuf) {
+        *self.dir.write().unwrap_or_else(PoisonError::into_inner) = Some(dir);
     }
 
     pub(super) fn summary(&self) -> Option<Summary> {
@@ -200,11 +210,11 @@ impl Segment {
         if let Some(open) = slot.as_ref() {
             return Ok(Arc::clone(open));
         }
-        let dir = self.dir.as_deref().context("the segment is gone from memory")?;
-        let open = Arc::new(self.open_dir(dir, notes)?);
+        let dir = self.dir().context("the segment is gone from memory")?;
+        let open = Arc::new(self.open_dir(&dir, notes)?);
         // What is really there counts, also where the summary promises more.
-        let cut = self.summary().map(|s| s.cut).unwrap_or_default();
-        let mut summary = Summary { cut, ..Summary::default() };
+        let said = self.summary().unwrap_or_default();
+        let mut summary = Summary { cut: said.cut, packed: said.packed, ..Summary::default() };
         open.with(|stamps| stamps.iter().for_each(|s| summary.add(s.seq, s.wall_ns)));
         self.set_summary(summary);
         *slot = Some(Arc::clone(&open));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -9,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::change::{Delta, diff, new_rows};
-use super::format::{Entry, Kind, Packer, Tree, Value};
+use super::change::diff;
+use super::format::{Entry, Kind, Packer, Pairs, Tree, Value};
 use super::keeper::{Convert, Job, Keeper};
 use super::limits::Limits;
 use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segment_dir, tidy};
 use super::reader::{Reader, Shared};
 use super::segment::{Open, Segment, Stamp};
 use super::store::Store;
-use super::wire::{put_batch, put_delta};
+use super::wire::{put_delta, put_table};
 use crate::table::{Nature, Sample, Schema, Table};
 
 /// Conversions that may wait; beyond that tails stay tails.
@@ -299,7 +300,7 @@ impl Writer {
         (state.rows_bytes, state.chain) = (0, 0);
         let entries = std::mem::take(&mut state.entries);
         let packed = std::mem::take(&mut state.packed);
-        if !entries.is_empty() {
+        if entries.len() >= self.limits.block_samples {
             keeper.give(Job::Convert(Convert {
                 open: Arc::clone(&live.open),
                 table: number,
@@ -362,10 +363,10 @@ impl Writer {
         let mut pairs = Vec::new();
         for (table, &number) in s.tables.iter().zip(numbers) {
             let state = live.tables.entry(number).or_default();
-            let value = state.step(table, number, seq, self.limits.key_every)?;
-            if let Some(value) = value {
-                let stored = self.packer.pack(&value)?;
-                state.stored(&value, &stored, s.mono_ns);
+            let every = self.limits.key_every;
+            let (kind, stored) = state.step(table, number, seq, every, &mut self.packer)?;
+            if !stored.is_empty() {
+                state.stored(kind, &stored, seq, s.mono_ns);
                 pairs.extend(stored);
             }
             tables.push((number, (!table.is_empty()).then_some(state.held)));
@@ -398,7 +399,10 @@ impl Writer {
         if !old && !long {
             return;
         }
-        let worth = old || state.entries.len() >= self.limits.block_samples;
+        let worth = state.entries.len() >= self.limits.block_samples;
+        if old && !long && !worth {
+            return;
+        }
         if worth && self.keeper.as_ref().is_some_and(|k| k.waiting() < MAX_WAITING) {
             self.convert(live, number);
         } else {
@@ -419,7 +423,7 @@ impl Writer {
         let Some(live) = &mut self.live else { return Ok(()) };
         live.open.store.flush()?;
         if let Some(dir) = live.segment.dir() {
-            live.bytes = tidy(dir);
+            live.bytes = tidy(&dir);
             self.mark(false)?;
             self.room()?;
         }
@@ -499,23 +503,23 @@ impl Drop for Writer {
 }
 
 impl State {
-    /// The value to store for a table; `None` when it is as before or empty.
+    /// Keys and values to store for a table; none when it is as before, or empty.
     fn step(
         &mut self,
         table: &Table,
         number: u16,
         seq: u64,
         key_every: u32,
-    ) -> Result<Option<Value>> {
+        packer: &mut Packer,
+    ) -> Result<(Kind, Pairs)> {
         if table.is_empty() {
             self.prev = None;
-            return Ok(None);
+            return Ok((Kind::Delta, Vec::new()));
         }
-        let link = self.held;
         let delta = match &self.prev {
             Some(prev) if table.schema().nature() == Nature::State => {
                 match diff(prev, table).context(Unfit)? {
-                    None => return Ok(None),
+                    None => return Ok((Kind::Delta, Vec::new())),
                     delta => delta,
                 }
             }
@@ -524,26 +528,32 @@ impl State {
         let short = !self.restart
             && (1..key_every).contains(&self.chain)
             && self.chain_bytes <= self.full_bytes;
-        let (kind, body, memory) = match delta {
+        let stored = match delta {
             Some(delta) if short => {
-                (Kind::Delta, put_delta(&delta, &table.schema().arrow())?, rows_of(&delta))
+                self.rows_bytes += delta.memory();
+                let body = put_delta(&delta, &table.schema().arrow())?;
+                let kind = Kind::Delta;
+                (kind, packer.pack(&Value { kind, table: number, seq, link: self.held, body })?)
             }
-            _ => {
-                let mut body = Vec::new();
-                put_batch(&mut body, table.batch()).context(Unfit)?;
-                (Kind::Full, body, table.len())
+            delta => {
+                if table.schema().nature() == Nature::Event {
+                    self.rows_bytes += table.len() * (table.schema().stored().len() * 8 + 20);
+                }
+                self.rows_bytes += delta.map_or(0, |d| d.memory());
+                let batch = table.batch();
+                let write = |out: &mut dyn Write| put_table(out, batch).context(Unfit);
+                (Kind::Full, packer.pack_large(Kind::Full, number, seq, write)?)
             }
         };
-        self.rows_bytes += memory * (table.schema().stored().len() + 4) * 8;
         let state = table.schema().nature() == Nature::State;
         self.prev = state.then(|| table.clone());
         self.held = seq;
-        Ok(Some(Value { kind, table: number, seq, link, body }))
+        Ok(stored)
     }
 
-    fn stored(&mut self, v: &Value, pairs: &[(Vec<u8>, Vec<u8>)], mono_ns: u64) {
+    fn stored(&mut self, kind: Kind, pairs: &[(Vec<u8>, Vec<u8>)], seq: u64, mono_ns: u64) {
         let bytes: usize = pairs.iter().map(|(k, v)| k.len() + v.len()).sum();
-        if v.kind == Kind::Full {
+        if kind == Kind::Full {
             (self.restart, self.chain, self.chain_bytes, self.full_bytes) = (false, 1, 0, bytes);
         } else {
             self.chain += 1;
@@ -552,13 +562,9 @@ impl State {
         if self.entries.is_empty() {
             self.since_mono_ns = mono_ns;
         }
-        self.entries.push((v.seq, pairs.len() as u16));
+        self.entries.push((seq, pairs.len() as u16));
         self.packed += bytes;
     }
-}
-
-fn rows_of(delta: &Delta) -> usize {
-    delta.rows.len() + new_rows(&delta.runs).len()
 }
 
 /// A sample that no recording can hold.

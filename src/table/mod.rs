@@ -11,6 +11,7 @@ mod filter;
 mod frame;
 mod nearest;
 pub mod quantity;
+mod renew;
 mod schema;
 mod sort;
 mod value;

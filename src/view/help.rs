@@ -155,13 +155,3 @@ fn missing(state: &State) -> Vec<(String, String, Role)> {
         })
         .collect()
 }
-
-/// The key map as text lines, for the man page and the README.
-pub fn key_reference() -> String {
-    let mut out = String::new();
-    for b in BINDINGS {
-        let names: Vec<String> = b.keys.iter().map(ToString::to_string).collect();
-        let _ = writeln!(out, "{:<12} {}", names.join(" "), b.help);
-    }
-    out
-}

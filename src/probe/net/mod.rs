@@ -2,6 +2,7 @@
 //!
 //! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
 
+mod cgroup;
 mod clock;
 pub mod columns;
 mod diag;
@@ -11,22 +12,27 @@ mod names;
 mod proc_fd;
 mod reasons;
 mod sockets;
+mod status;
 mod strays;
 mod sweep;
 mod track;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::Result;
+use caps::Capability;
 
+use self::cgroup::Cgroups;
 use self::clock::Clock;
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
-use self::sockets::Sockets;
 use self::events::Events;
+use self::sockets::{Outside, Sockets};
 use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
 use super::{At, Probe, Signal};
+use crate::bpf;
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -62,7 +68,10 @@ pub struct Net {
     strays: Strays,
     whole: bool,
     clock: Clock,
+    cgroups: Cgroups,
     last: Option<Table>,
+    /// While it lives the kernel counts the cost of its programs.
+    _counting: Option<OwnedFd>,
 }
 
 /// The tables of this probe, without opening it.
@@ -76,7 +85,7 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
-    pub fn open(_options: Options) -> Net {
+    pub fn open(options: Options) -> Net {
         Net {
             net: TableDef::new("net", Nature::State, NET),
             flow: TableDef::new("flow", Nature::Event, FLOW),
@@ -88,12 +97,14 @@ impl Net {
             strays: Strays::new(),
             whole: true,
             clock: Clock::new(),
+            cgroups: Cgroups::new(),
             last: None,
+            _counting: options.count_cost.then(bpf::count_cost).and_then(Result::ok),
         }
     }
 
     /// Takes what has happened out of the kernel's ring, which holds some 100 ms of heavy load.
-    pub fn drain(&mut self) {
+    fn consume(&mut self) {
         if let Ok(events) = self.events.as_mut() {
             let (track, sockets) = (&mut self.track, &self.sockets);
             events.consume(|event| track.take(&event, sockets));
@@ -104,22 +115,29 @@ impl Net {
         let Ok(sweep) = self.sweep.as_mut() else {
             return Ok(Table::empty(self.net.schema().clone()));
         };
-        let whole = std::mem::replace(&mut self.whole, true) || std::env::var("LMP_WHOLE").is_ok();
+        let whole = std::mem::replace(&mut self.whole, true);
         sweep.begin(whole);
         self.sockets.begin();
         let sockets = &mut self.sockets;
-        sweep.read("sweep", |record| sockets.take(&record))?;
+        if let Err(e) = sweep.read("sweep", |record| sockets.take(&record)) {
+            self.last = None;
+            return Err(e);
+        }
         if sweep.has("strays") {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
         let ticks = self.clock.ticks(sweep.clocks());
-        self.whole = sockets.end(ticks, |cookie| self.track.origin(cookie));
-        if let (Some(changed), Some(last)) = (self.sockets.changed(), &self.last)
-            && changed.is_empty()
-        {
-            return Ok(last.clone());
-        }
-        let table = self.net.table(self.sockets.rows())?;
+        let (track, cgroups) = (&self.track, &mut self.cgroups);
+        self.whole =
+            sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups });
+        let rows = self.sockets.rows();
+        let table = match self.last.take() {
+            Some(last) => {
+                let (kept, changed) = self.sockets.renewal();
+                self.net.renew(&last, rows, kept, changed)?
+            }
+            None => self.net.table(rows)?,
+        };
         self.last = Some(table.clone());
         Ok(table)
     }
@@ -137,10 +155,10 @@ impl Probe for Net {
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
         // Owners of what ended before this sweep are known from the one before, if there was one.
         if self.last.is_some() {
-            self.drain();
+            self.consume();
         }
         out.push(self.sockets()?);
-        self.drain();
+        self.consume();
         self.track.forget_dead(&self.sockets, at.mono_ns);
         let (flows, events) = self.track.take_rows();
         out.push(self.flow.table(&flows)?);
@@ -148,12 +166,19 @@ impl Probe for Net {
         Ok(())
     }
 
-    fn status(&self) -> Vec<Signal> {
-        Vec::new()
+    fn drain(&mut self) {
+        self.consume();
     }
-}
-impl Net {
-    pub fn debug(&self) -> String {
-        format!("{:?}", self.sockets.changed().map(|c| c.len()))
+
+    fn needs(&self) -> Vec<Capability> {
+        if self.sweep.is_err() && self.events.is_err() {
+            return Vec::new();
+        }
+        // To run an iterator (kernels before 5.19), to look for strays in other namespaces.
+        vec![Capability::CAP_BPF, Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]
+    }
+
+    fn status(&self) -> Vec<Signal> {
+        self.signals()
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::{Enum, MemberAttr};
+use libbpf_rs::btf::types::Enum;
 
 use crate::table::Clean;
 

@@ -1,9 +1,11 @@
 //! The sockets as rows that live from sweep to sweep: what did not move is not made again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use ahash::RandomState;
 
+use super::cgroup::Cgroups;
 use super::clock::Ticks;
 use super::columns::NetRow;
 use super::kernel::types;
@@ -72,6 +74,13 @@ pub(super) struct Origin {
     pub role: Option<&'static str>,
 }
 
+/// What rows need from outside the sweep.
+pub(super) struct Outside<'a> {
+    pub ticks: Ticks,
+    pub track: &'a dyn Fn(u64) -> Origin,
+    pub cgroups: &'a mut Cgroups,
+}
+
 /// All sockets of now.
 #[derive(Default)]
 pub(super) struct Sockets {
@@ -88,10 +97,10 @@ pub(super) struct Sockets {
     /// Where the next record is expected: sweeps come in the same order.
     next: usize,
     first_new: usize,
-    /// Indices of rows that this sweep changed; meaningless when `reordered`.
+    /// Indices of rows that this sweep changed.
     changed: Vec<u32>,
-    /// Rows came or went.
-    reordered: bool,
+    /// Ranges of the rows before this sweep that are still there, in order.
+    kept: Vec<Range<usize>>,
     /// A short record came for a socket that is not known: the next sweep must be whole.
     unknown: u64,
 }
@@ -102,9 +111,9 @@ impl Sockets {
         &self.rows
     }
 
-    /// The rows that differ from the sweep before, or `None` if rows came or went.
-    pub fn changed(&self) -> Option<&[u32]> {
-        (!self.reordered).then_some(&self.changed[..])
+    /// What of the rows before the last sweep is still there, and which rows it changed.
+    pub fn renewal(&self) -> (&[Range<usize>], &[u32]) {
+        (&self.kept, &self.changed)
     }
 
     /// The row of this socket.
@@ -123,7 +132,6 @@ impl Sockets {
         self.next = 0;
         self.first_new = self.rows.len();
         self.changed.clear();
-        self.reordered = false;
         self.unknown = 0;
         self.was_shared = self.shared.drain().map(|(row, _)| row).collect();
     }
@@ -195,7 +203,6 @@ impl Sockets {
         let (cookie, netns) = (sock.cookie, sock.netns);
         self.slots.push(Slot { cookie, sweep: self.sweep, owner, netns, kind });
         self.rows.push(new_row(sock, tcp));
-        self.reordered = true;
         self.next = self.rows.len();
     }
 
@@ -244,30 +251,48 @@ impl Sockets {
 
     /// Ends a sweep: drops the sockets that were not seen, settles owners and roles. Returns
     /// whether the next sweep must be whole.
-    pub fn end(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) -> bool {
-        let mut keep = self.slots.iter().map(|s| s.sweep == self.sweep);
-        if !keep.clone().all(|k| k) {
-            let mut map = Vec::with_capacity(self.rows.len());
-            let mut kept = 0u32;
-            for k in keep.clone() {
-                map.push(k.then_some(kept));
-                kept += u32::from(k);
-            }
-            self.rows.retain(|_| keep.next().unwrap_or(true));
-            let sweep = self.sweep;
-            self.first_new = map[..self.first_new].iter().flatten().count();
-            self.slots.retain(|s| s.sweep == sweep);
-            self.shared = std::mem::take(&mut self.shared)
-                .into_iter()
-                .filter_map(|(i, owners)| Some((map[i as usize]?, owners)))
-                .collect();
-            self.index.clear();
-            self.index.extend(self.slots.iter().zip(0u32..).map(|(s, i)| (s.cookie, i)));
-            self.reordered = true;
-        }
+    pub fn end(&mut self, outside: &mut Outside<'_>) -> bool {
+        self.drop_unseen();
         self.settle_owners();
-        self.settle_origins(ticks, origin);
+        self.settle_origins(outside);
         self.unknown > 0
+    }
+
+    /// Closes the gaps that sockets leave; the order of the others stays.
+    fn drop_unseen(&mut self) {
+        let sweep = self.sweep;
+        self.kept.clear();
+        if self.slots.iter().all(|s| s.sweep == sweep) {
+            self.kept.push(0..self.first_new);
+            return;
+        }
+        // Where each row goes.
+        let mut to: Vec<Option<u32>> = Vec::with_capacity(self.rows.len());
+        let mut next = 0u32;
+        for (i, slot) in self.slots.iter().enumerate() {
+            let stays = slot.sweep == sweep;
+            to.push(stays.then_some(next));
+            next += u32::from(stays);
+            if stays && i < self.first_new {
+                match self.kept.last_mut() {
+                    Some(run) if run.end == i => run.end += 1,
+                    _ => self.kept.push(i..i + 1),
+                }
+            }
+        }
+        let moved = |i: u32| to.get(i as usize).copied().flatten();
+        let mut stays = to.iter().map(Option::is_some);
+        self.rows.retain(|_| stays.next().unwrap_or(true));
+        self.slots.retain(|s| s.sweep == sweep);
+        self.first_new = self.kept.iter().map(ExactSizeIterator::len).sum();
+        self.changed = self.changed.iter().filter_map(|&i| moved(i)).collect();
+        self.was_shared = self.was_shared.iter().filter_map(|&i| moved(i)).collect();
+        self.shared = std::mem::take(&mut self.shared)
+            .into_iter()
+            .filter_map(|(i, owners)| Some((moved(i)?, owners)))
+            .collect();
+        self.index.clear();
+        self.index.extend(self.slots.iter().zip(0u32..).map(|(s, i)| (s.cookie, i)));
     }
 
     fn settle_owners(&mut self) {
@@ -283,15 +308,6 @@ impl Sockets {
                 self.changed.push(i);
             }
         }
-        if self.reordered {
-            // Indices of before mean nothing now; rows without holders beside are few to check.
-            for (i, row) in self.rows.iter_mut().enumerate() {
-                if row.owners.is_some() && !self.shared.contains_key(&(i as u32)) {
-                    row.owners = None;
-                }
-            }
-            return;
-        }
         for i in std::mem::take(&mut self.was_shared) {
             if !self.shared.contains_key(&i) {
                 self.rows[i as usize].owners = None;
@@ -301,15 +317,10 @@ impl Sockets {
     }
 
     /// Start and role: from events where they were seen, else the role from the listeners.
-    fn settle_origins(&mut self, ticks: Ticks, origin: impl Fn(u64) -> Origin) {
-        let fresh: Vec<usize> = if self.reordered {
-            (self.first_new..self.rows.len())
-                .chain(self.changed.iter().map(|&i| i as usize))
-                .filter(|&i| i < self.rows.len())
-                .collect()
-        } else {
-            self.changed.iter().map(|&i| i as usize).collect()
-        };
+    fn settle_origins(&mut self, outside: &mut Outside<'_>) {
+        let fresh: Vec<usize> = (self.first_new..self.rows.len())
+            .chain(self.changed.iter().map(|&i| i as usize))
+            .collect();
         if fresh.is_empty() {
             return;
         }
@@ -321,8 +332,11 @@ impl Sockets {
         }
         for i in fresh {
             let row = &mut self.rows[i];
-            row.ticks = ticks;
-            let known = origin(row.sock.cookie);
+            row.ticks = outside.ticks;
+            if row.cgroup.is_none() && row.sock.cgroup_id != u64::MAX {
+                row.cgroup = outside.cgroups.path(row.sock.cgroup_id);
+            }
+            let known = (outside.track)(row.sock.cookie);
             row.start_ns = row.start_ns.or(known.start_ns);
             row.role = if row.sock.state == state::LISTEN {
                 Some("listen")
@@ -418,3 +432,6 @@ fn bytes<T: Copy>(record: &T) -> &[u8] {
     // whole, padding included, from its zeroed memory; the borrow keeps them in place.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast::<u8>(), size_of::<T>()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,9 @@ pub(super) struct Sweep {
     buffer: Box<[u64]>,
 }
 
+/// TIME_WAIT and half open sockets shown at most: a busy server has a quarter of a million.
+const MOST_STRAYS: u32 = 20_000;
+
 /// What a read brings at most is 32 KB (`bpf_seq_read`); a record may be left over from before it.
 const BUFFER: usize = 64 * 1024;
 
@@ -63,12 +66,19 @@ impl Sweep {
         bpf::cost(fd)
     }
 
+    /// Sockets without owner that were left out of the last sweep, since there are too many.
+    pub fn strays_skipped(&self) -> u64 {
+        self.skel.maps.bss_data.as_deref().map_or(0, |bss| bss.strays_skipped)
+    }
+
     /// Begins a sweep: numbers it and says whether each socket is to be given whole.
     pub fn begin(&mut self, whole: bool) {
         self.number = self.number.checked_add(1).unwrap_or(2);
         if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
             bss.sweep_number = self.number;
             bss.sweep_whole = u32::from(whole);
+            bss.stray_room = MOST_STRAYS;
+            bss.strays_skipped = 0;
         }
     }
 

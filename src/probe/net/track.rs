@@ -76,6 +76,8 @@ struct Connection {
     first_fin: Option<Fin>,
     reset_sent: bool,
     reset_received: bool,
+    /// A change to SYN-RECV waits for the addresses, which the kernel fills in just after it.
+    untold: Option<types::event>,
 }
 
 /// What did not fit, since the start.
@@ -153,9 +155,6 @@ impl Track {
         self.alive.remove(&cookie).unwrap_or_else(|| {
             let row = sockets.row(cookie);
             Connection {
-                start_ns: None,
-                changed_ns: None,
-                connect_ns: None,
                 process: row.and_then(process_of),
                 ends: row.map(ends_of),
                 role: row.and_then(|r| match r.role {
@@ -164,9 +163,7 @@ impl Track {
                     Some("listen") => Some(Role::Listener),
                     _ => None,
                 }),
-                first_fin: None,
-                reset_sent: false,
-                reset_received: false,
+                ..Connection::unknown()
             }
         })
     }
@@ -209,9 +206,9 @@ impl Track {
             (_, state::ESTABLISHED) => {
                 c.connect_ns = match c.role {
                     // The listener answered, and the client's last segment came: one round trip.
-                    Some(Role::Server) => tuple
-                        .map(|t| u64::from(t.srtt_us) * 1000)
-                        .filter(|&ns| ns != 0),
+                    Some(Role::Server) => {
+                        tuple.map(|t| u64::from(t.srtt_us) * 1000).filter(|&ns| ns != 0)
+                    }
                     _ => c.start_ns.map(|t| e.time_ns.saturating_sub(t)),
                 };
             }
@@ -220,7 +217,11 @@ impl Track {
             _ => {}
         }
         c.changed_ns = Some(e.time_ns);
-        self.tell_change(e, &c, dur_ns, sockets);
+        if c.ends.is_none() && new == state::SYN_RECV {
+            c.untold = Some(*e);
+        } else {
+            self.tell_change(e, &mut c, dur_ns, sockets);
+        }
         self.remember(e.cookie, c);
     }
 
@@ -236,7 +237,7 @@ impl Track {
         if e.event.pid != 0 {
             c.process = Some(Process { pid: e.event.pid, comm: e.tuple.comm });
         }
-        self.tell_change(&e.event, &c, dur_ns, sockets);
+        self.tell_change(&e.event, &mut c, dur_ns, sockets);
         let old = u32::from(e.event.old_state);
         if old == state::LISTEN {
             if let Some(at) = c.ends {
@@ -289,21 +290,22 @@ impl Track {
 
     /// Whose connection it is: who opened or closed it, who held it, who listened for it.
     fn process(&self, c: &Connection, at: &Ends, sockets: &Sockets) -> Option<Process> {
-        c.process
-            .or_else(|| self.listeners.get(&(at.netns, at.sport)).copied())
-            .or_else(|| {
-                let owner = sockets.listener(at.netns, at.sport.into())?;
-                Some(Process { pid: owner.pid, comm: owner.comm })
-            })
+        c.process.or_else(|| self.listeners.get(&(at.netns, at.sport)).copied()).or_else(|| {
+            let owner = sockets.listener(at.netns, at.sport.into())?;
+            Some(Process { pid: owner.pid, comm: owner.comm })
+        })
     }
 
     fn tell_change(
         &mut self,
         e: &types::event,
-        c: &Connection,
+        c: &mut Connection,
         dur_ns: Option<u64>,
         sockets: &Sockets,
     ) {
+        if let Some(earlier) = c.untold.take() {
+            self.tell_change(&earlier, c, None, sockets);
+        }
         if self.events.len() >= MOST_EVENTS {
             self.excess.events += 1;
             return;
@@ -332,6 +334,10 @@ impl Track {
             let mut c = self.connection(cookie, sockets);
             c.reset_sent |= kind == "reset-sent";
             c.reset_received |= kind == "reset-received";
+            // A connect that fails is told of without its port before and after.
+            if let Some(at) = c.ends.as_mut().filter(|at| at.sport == 0) {
+                at.sport = e.tuple.sport;
+            }
             self.remember(cookie, c);
         }
         if self.events.len() >= MOST_EVENTS {
@@ -415,6 +421,7 @@ impl Connection {
             first_fin: None,
             reset_sent: false,
             reset_received: false,
+            untold: None,
         }
     }
 }
