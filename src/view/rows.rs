@@ -1,7 +1,7 @@
 //! The table: titles, rows, groups, selection.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
 use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
@@ -88,10 +88,15 @@ pub fn style(state: &State) -> quantity::Style {
     quantity::Style { bits: state.bits }
 }
 
+/// One even bar: colours would turn into patches, and dim text on it cannot be read.
 fn select(y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let area = ratatui::layout::Rect::new(0, y, width, 1);
-    buf.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
+    let bar = Style::new()
+        .fg(Color::Reset)
+        .remove_modifier(Modifier::DIM)
+        .add_modifier(Modifier::REVERSED);
+    buf.set_style(area, bar);
 }
 
 struct Row<'a> {

@@ -114,7 +114,10 @@ fn the_mouse_sorts_selects_and_changes_panes() {
     let mut s = stage();
     let (x, y) = find(&s, "RTT");
     press_mouse(&mut s, x, y);
-    assert_eq!((s.state.view().sort.ids().as_str(), s.state.view().order), ("srtt_us", Order::Descending));
+    assert_eq!(
+        (s.state.view().sort.ids().as_str(), s.state.view().order),
+        ("srtt_us", Order::Descending)
+    );
     assert_eq!(s.column("RTT")[0], "187ms");
     press_mouse(&mut s, x, y);
     assert_eq!(s.state.view().order, Order::Ascending);
@@ -537,7 +540,8 @@ fn the_palette_takes_any_word_of_the_help() {
 
 #[test]
 fn control_c_quits_from_anywhere() {
-    for way in ["", "/ab", "?", "?x", "<F2>", "K", "b", "p", ":", "<Enter>", " ", "2+", "<Enter>?"] {
+    for way in ["", "/ab", "?", "?x", "<F2>", "K", "b", "p", ":", "<Enter>", " ", "2+", "<Enter>?"]
+    {
         let mut s = stage();
         s.press(way);
         assert_eq!(s.press("<^C>"), [Effect::Quit], "after {way}");
@@ -563,7 +567,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }

@@ -47,7 +47,20 @@ fn gauges(stage: &Stage) -> String {
 
 #[test]
 fn the_live_screen_and_the_replayed_one_are_the_same() {
-    for keys in ["", "2+", "2jj+", "3", "4", "e", "/rtt>100ms<Enter>", "u", "jjj<Enter>", "jjj<Enter>G", "p<^U>812<Enter>", "?rtt"] {
+    for keys in [
+        "",
+        "2+",
+        "2jj+",
+        "3",
+        "4",
+        "e",
+        "/rtt>100ms<Enter>",
+        "u",
+        "jjj<Enter>",
+        "jjj<Enter>G",
+        "p<^U>812<Enter>",
+        "?rtt",
+    ] {
         let mut live = Stage::new(120, 30);
         live.live(recorded());
         live.press(keys);
