@@ -11,6 +11,7 @@ mod stage;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -124,6 +125,8 @@ fn hooked(
     churn.run(pace)?;
     let to = kernel::programs();
     drop(counting);
+    // Two refreshes on, all that happened is in the recording.
+    sleep(Duration::from_millis(2500));
     for id in ids {
         let (Some(from), Some(to)) = (from.get(&id), to.get(&id)) else { continue };
         let runs = to.runs - from.runs;

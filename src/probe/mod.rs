@@ -76,7 +76,10 @@ pub fn all() -> &'static [Room] {
         Room {
             name: "net",
             schemas: net::schemas,
-            open: |o| Ok(Box::new(net::Net::open(net::Options { count_cost: o.count_cost }))),
+            open: |o| {
+                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                Ok(Box::new(net::Net::open(told)))
+            },
         },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]

@@ -17,7 +17,7 @@ use ahash::RandomState;
 type Set = HashSet<u64, RandomState>;
 
 /// A descriptor that refers to a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     /// Process.
     pub pid: u32,
@@ -52,12 +52,6 @@ struct Proc {
     netns: Option<u64>,
     looked: bool,
     denied: bool,
-}
-
-impl Default for Holder {
-    fn default() -> Holder {
-        Holder { pid: 0, fd: 0 }
-    }
 }
 
 /// Descriptors read in every search that finds work, about half a millisecond.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use anyhow::{Result, bail};
+use caps::Capability;
 
 use self::gone::Gone;
 use self::record::{Instant, Pair, pair};
@@ -27,6 +28,10 @@ use super::names::{UDP, state};
 use super::proc_fd::Holders;
 use super::sweep::Record;
 use crate::probe::Signal;
+
+/// What a refresh needs to find holders that are not ours and namespaces that are new.
+pub const NEEDS: [Capability; 3] =
+    [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_ADMIN];
 
 /// Most time a refresh gives to finding holders, after the first.
 const HOLDERS_BUDGET: Duration = Duration::from_millis(15);
@@ -49,14 +54,10 @@ pub struct Diag {
 /// What a refresh found, and what it could not.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Sockets given.
-    pub sockets: usize,
     /// Sockets with a file.
     pub held: usize,
     /// Of these, sockets whose holder could not be found.
     pub hidden: usize,
-    /// Network namespaces asked.
-    pub namespaces: usize,
     /// Network namespaces seen that could not be entered.
     pub closed: usize,
     /// Processes whose descriptors could not be read.
@@ -101,7 +102,7 @@ impl Diag {
         self.now_ns = monotonic_ns();
         self.holders.list_processes();
         self.find_namespaces();
-        let mut stats = Stats { namespaces: 1 + self.others.len(), ..Stats::default() };
+        let mut stats = Stats::default();
         let unsure = self.dump(&mut stats)?;
         let inodes = self.pairs.iter().map(|(sock, _)| sock.ino);
         self.holders.refresh(inodes, HOLDERS_BUDGET);
@@ -127,7 +128,6 @@ impl Diag {
             }
         }
         self.ended = self.gone.end(self.now_ns, |netns| !unsure.contains(&netns));
-        stats.sockets = self.pairs.len();
         stats.closed = self.closed.len();
         stats.denied = self.holders.denied();
         Ok(stats)
@@ -197,38 +197,59 @@ impl Diag {
         }
     }
 
-    /// How sockets and their owners are obtained this way, for [`crate::probe::Probe::status`].
-    pub fn signals(&self, stats: &Stats) -> Vec<Signal> {
-        let mut refused = stats.refused.clone();
-        refused.extend(self.closed.values().next().map(|words| ("setns", words.clone())));
-        let mut missing = vec!["bytes of UDP", "connections shorter than a refresh"];
-        let closed = format!("sockets of {} other network namespaces", stats.closed);
-        if stats.closed > 0 {
-            missing.push(&closed);
+    /// Puts this way into the probe's signals, after what BPF was refused with.
+    pub fn tell(&self, stats: &Stats, signals: &mut Vec<Signal>) {
+        for s in signals.iter_mut() {
+            match s.name {
+                "sockets" => {
+                    s.way = Some(WAY);
+                    s.missing = self.missing(stats);
+                    s.refused.extend(stats.refused.iter().cloned());
+                    s.refused.extend(self.closed.values().next().map(|w| ("setns", w.clone())));
+                }
+                "orphans" => {
+                    s.way = Some(WAY);
+                    s.missing = String::new();
+                }
+                "state changes" if s.way.is_none() => {
+                    s.missing.push_str("; ends are noticed at the next refresh, as last seen");
+                }
+                _ => {}
+            }
         }
-        let hidden = match (stats.hidden, stats.held) {
-            (0, _) => String::new(),
-            (n, all) => format!("owners of {n} of {all} sockets are hidden"),
+        let (missing, fix) = match (stats.hidden, stats.held) {
+            (0, _) => Default::default(),
+            (n, all) => (
+                format!(
+                    "owners of {n} of {all} sockets are hidden: {} processes cannot be read",
+                    stats.denied
+                ),
+                "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH".to_owned(),
+            ),
         };
-        let root = "run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN".to_owned();
-        vec![
-            Signal {
-                name: "sockets",
-                way: Some("sock_diag"),
-                refused,
-                missing: missing.join(", "),
-                fix: if stats.closed > 0 { root.clone() } else { String::new() },
-                ..Signal::default()
-            },
-            Signal {
-                name: "owners",
-                way: Some("/proc/PID/fd"),
-                full: false,
-                fix: if hidden.is_empty() { String::new() } else { root },
-                missing: hidden,
-                ..Signal::default()
-            },
-        ]
+        let way = Some("/proc/PID/fd");
+        signals.push(Signal { name: "owners", way, missing, fix, ..Signal::default() });
+    }
+
+    fn missing(&self, stats: &Stats) -> String {
+        let mut missing = "bytes of UDP, connections shorter than a refresh".to_owned();
+        if stats.closed > 0 {
+            missing += &format!(", sockets of {} other network namespaces", stats.closed);
+        }
+        if stats.interrupted {
+            missing += ", some sockets that came or went while they were read";
+        }
+        missing
+    }
+}
+
+/// The name of this way.
+const WAY: &str = "sock_diag";
+
+/// Adds why this way is closed too.
+pub fn tell_refused(why: &str, signals: &mut [Signal]) {
+    for s in signals.iter_mut().filter(|s| s.name == "sockets" || s.name == "orphans") {
+        s.refused.push((WAY, why.to_owned()));
     }
 }
 
