@@ -31,7 +31,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
 }
 
 /// Below this many cells words are shortened.
-const NARROW: u16 = 60;
+const NARROW: u16 = 72;
 
 type Bit = (String, Role);
 

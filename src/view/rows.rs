@@ -177,10 +177,26 @@ impl Row<'_> {
                 (text, role)
             }
             Cell::One(v) => match field {
-                Some(f) => (self.text(v, f), role(v, f, self)),
+                Some(f) => {
+                    self.entered(v, f).unwrap_or_else(|| (self.text(v, f), role(v, f, self)))
+                }
                 None => (String::new(), Role::Text),
             },
         }
+    }
+
+    /// A change of state is called by the state entered: that it was one says nothing.
+    fn entered(&self, v: Value<'_>, field: &Field) -> Option<(String, Role)> {
+        if field.id != "kind" || v != Value::Text("state") || !matches!(self.line, Line::Row { .. })
+        {
+            return None;
+        }
+        let Cell::One(Value::Text(new)) =
+            self.state.grid.cell(self.line, &Shown::One("state".to_owned()))
+        else {
+            return None;
+        };
+        Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
     }
 
     fn text(&self, v: Value<'_>, field: &Field) -> String {
