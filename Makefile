@@ -63,8 +63,10 @@ test-kernels: deps-kernels ## Boots Debian kernels in qemu and checks lmptop the
 bench: deps-test ## Measures lmptop beside its peers
 	@cargo bench --locked
 
-screenshots: deps-build ## Draws screenshots/ from a recording
-	@cargo run --release --locked --example screenshots
+screenshots: deps-build deps-test ## Draws screenshots/ from a recording
+	@cargo build --release --locked --example screenshots
+	@$(SUDO) target/release/examples/screenshots screenshots
+	@[ -z "$(SUDO)" ] || $(SUDO) chown -R "$$(id -u):$$(id -g)" screenshots
 
 fmt: ## Formats the Rust code
 	@cargo fmt

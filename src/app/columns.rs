@@ -99,11 +99,14 @@ impl Shown {
 /// How long a column stays as the screen gets narrower: the lowest longest. What the rows are
 /// sorted by is never left out; then comes what the pane is about, then what was chosen, then the
 /// rest of the pane.
-fn rank(shown: &Shown, schema: &Schema, pane: &Pane, sort: &Shown) -> (u8, usize) {
-    if shown == sort {
+fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, usize) {
+    if *shown == view.sort {
         return (0, 0);
     }
     let same = |s: &Show| Shown::from(*s) == *shown;
+    if view.ended && pane.totals.iter().any(same) {
+        return (2, 1);
+    }
     match pane.keep.iter().position(same) {
         Some(at) if at < 3 => (1, at),
         Some(at) => (3, at),
@@ -137,8 +140,8 @@ pub fn fit(
     };
     while drawn.len() > 1 && total(&drawn) > u32::from(width) {
         // Of equals the one further right goes first.
-        let Some(worst) = (0..drawn.len())
-            .max_by_key(|&d| (rank(&shown[drawn[d].0], schema, pane, &view.sort), d))
+        let Some(worst) =
+            (0..drawn.len()).max_by_key(|&d| (rank(&shown[drawn[d].0], schema, pane, view), d))
         else {
             break;
         };

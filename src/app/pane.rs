@@ -27,6 +27,8 @@ pub struct Pane {
     pub columns: &'static [Show],
     /// What stays longest as the screen gets narrower, the most telling first.
     pub keep: &'static [Show],
+    /// What stays before the rest of that while ended rows are shown: they have no rates.
+    pub totals: &'static [Show],
     /// Index of the column it is sorted by at first.
     pub sort: usize,
     /// Which way.
@@ -42,6 +44,8 @@ use Show::{One, Pair, Sum};
 const LOCAL: Show = Pair("saddr", "sport", "LOCAL");
 const PEER: Show = Pair("daddr", "dport", "PEER");
 const RATE: Show = Sum("bytes_acked_rate", "bytes_received_rate", "RATE");
+
+const TOTALS: &[Show] = &[One("bytes_acked"), One("bytes_received"), One("age_ns")];
 
 /// Every pane, in the order of its digit.
 pub const PANES: &[Pane] = &[
@@ -91,6 +95,7 @@ pub const PANES: &[Pane] = &[
             One("sendq"),
             One("recvq"),
         ],
+        totals: TOTALS,
         sort: 6,
         order: Order::Descending,
         groups: &["", "pid", "daddr", "sport", "dport", "state"],
@@ -134,6 +139,7 @@ pub const PANES: &[Pane] = &[
             One("sendq"),
             One("recvq"),
         ],
+        totals: TOTALS,
         sort: 2,
         order: Order::Descending,
         groups: &["pid", "comm", "uid", "netns", ""],
@@ -170,6 +176,7 @@ pub const PANES: &[Pane] = &[
             One("proto"),
             One("recvq"),
         ],
+        totals: &[],
         sort: 3,
         order: Order::Ascending,
         groups: &["", "pid", "netns"],
@@ -205,6 +212,7 @@ pub const PANES: &[Pane] = &[
             One("pid"),
             LOCAL,
         ],
+        totals: &[],
         sort: 0,
         order: Order::Descending,
         groups: &["", "kind", "pid", "daddr", "how"],

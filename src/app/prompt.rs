@@ -3,6 +3,9 @@
 use super::key::Key;
 use super::state::RowKey;
 
+/// A TCP connection: cookie, local and remote end.
+pub type Socket = (u64, (String, u16), (String, u16));
+
 /// What the line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PromptKind {
@@ -26,7 +29,7 @@ pub enum PromptKind {
         /// The row meant.
         row: RowKey,
         /// The connection, when it is a TCP one: cookie, local, remote.
-        socket: Option<(u64, (String, u16), (String, u16))>,
+        socket: Option<Socket>,
     },
 }
 

@@ -9,7 +9,7 @@ use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
 use super::pane::PANES;
-use super::prompt::PromptKind;
+use super::prompt::{PromptKind, Socket};
 use super::state::{Overlay, State, Tone, cell_text};
 
 /// Asks before closing a connection or signalling its process; the target is fixed now.
@@ -42,8 +42,6 @@ pub fn ask(state: &mut State) {
     }
     prompt(state, PromptKind::Kill { pid, comm, row: key, socket }, "");
 }
-
-type Socket = (u64, (String, u16), (String, u16));
 
 fn socket_of(frame: &Frame, row: usize) -> Option<Socket> {
     if frame.get(row, "proto") != Value::Text("tcp") {

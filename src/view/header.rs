@@ -31,7 +31,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
 }
 
 /// Below this many cells words are shortened.
-const NARROW: u16 = 60;
+const NARROW: u16 = 72;
 
 type Bit = (String, Role);
 
@@ -180,13 +180,25 @@ const GAUGES: &[Gauge] = &[
     Gauge { title: "load", value: |p| p.load, unit: Measure::Load },
 ];
 
-/// Cells of a gauge beside its sparkline: title, blank, figure, two blanks.
-const BESIDE: u16 = 13;
+impl Gauge {
+    /// Cells beside the sparkline: title, figure, blanks between and behind.
+    fn beside(&self) -> u16 {
+        let figure = if matches!(self.unit, Measure::Percent) { 5 } else { 6 };
+        self.title.len() as u16 + 1 + 1 + figure + 1
+    }
+}
+
+/// A sparkline shorter than this says nothing, longer ones nothing more.
+const SPARK: std::ops::RangeInclusive<u16> = 8..=24;
 
 fn gauges(state: &State, look: &Theme, buf: &mut Buffer) {
     let width = buf.area.width;
-    let fit = usize::from(width / (BESIDE + 4)).clamp(1, GAUGES.len());
-    let spark = (width / fit as u16).saturating_sub(BESIDE).min(16);
+    let needs = |n: usize| -> u16 {
+        GAUGES[..n].iter().map(|g| g.beside() + SPARK.start()).sum::<u16>() - 1
+    };
+    let fit = (1..=GAUGES.len()).rev().find(|&n| needs(n) <= width).unwrap_or(1);
+    let beside: u16 = GAUGES[..fit].iter().map(Gauge::beside).sum();
+    let spark = ((width + 1).saturating_sub(beside) / fit as u16).min(*SPARK.end());
     let mut x = 0;
     for gauge in &GAUGES[..fit] {
         let values: Vec<Option<f64>> = state.trail.pulses().map(|p| (gauge.value)(p)).collect();
@@ -194,9 +206,9 @@ fn gauges(state: &State, look: &Theme, buf: &mut Buffer) {
         let now = values.last().copied().flatten();
         let full = gauge.full(state, peak(values).unwrap_or(0.0));
         let line = sparkline(values, usize::from(spark), Some(full), look.glyphs);
-        let end = x + BESIDE + spark;
+        let end = x + gauge.beside() + spark;
         let mut pen = Pen::new(buf, look, x, 1, end);
-        pen.put(gauge.title, Role::Dim).put(" ", Role::Dim).put(&line, Role::Accent);
+        pen.put(gauge.title, Role::Dim).put(" ", Role::Dim).put(&line, Role::Chart);
         pen.put(" ", Role::Dim).put(&figure(now, gauge.unit, state), level(now, gauge));
         x = end;
     }

@@ -1,7 +1,7 @@
 //! The table: titles, rows, groups, selection.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
 use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
@@ -88,10 +88,15 @@ pub fn style(state: &State) -> quantity::Style {
     quantity::Style { bits: state.bits }
 }
 
+/// One even bar: colours would turn into patches, and dim text on it cannot be read.
 fn select(y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let area = ratatui::layout::Rect::new(0, y, width, 1);
-    buf.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
+    let bar = Style::new()
+        .fg(Color::Reset)
+        .remove_modifier(Modifier::DIM)
+        .add_modifier(Modifier::REVERSED);
+    buf.set_style(area, bar);
 }
 
 struct Row<'a> {
@@ -172,10 +177,26 @@ impl Row<'_> {
                 (text, role)
             }
             Cell::One(v) => match field {
-                Some(f) => (self.text(v, f), role(v, f, self)),
+                Some(f) => {
+                    self.entered(v, f).unwrap_or_else(|| (self.text(v, f), role(v, f, self)))
+                }
                 None => (String::new(), Role::Text),
             },
         }
+    }
+
+    /// A change of state is called by the state entered: that it was one says nothing.
+    fn entered(&self, v: Value<'_>, field: &Field) -> Option<(String, Role)> {
+        if field.id != "kind" || v != Value::Text("state") || !matches!(self.line, Line::Row { .. })
+        {
+            return None;
+        }
+        let Cell::One(Value::Text(new)) =
+            self.state.grid.cell(self.line, &Shown::One("state".to_owned()))
+        else {
+            return None;
+        };
+        Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
     }
 
     fn text(&self, v: Value<'_>, field: &Field) -> String {

@@ -87,7 +87,8 @@ fn status(state: &State, look: &Theme) -> String {
     }
     let groups = grid.lines.iter().filter(|l| matches!(l, Line::Group { .. })).count();
     if groups > 0 {
-        s = if narrow { format!("{groups} groups") } else { format!("{groups} groups, {s}") };
+        let noun = if groups == 1 { "group" } else { "groups" };
+        s = if narrow { format!("{groups} {noun}") } else { format!("{groups} {noun}, {s}") };
     }
     let (lines, page) = (grid.lines.len(), state.page());
     if lines > page && !narrow && grid.unknown.is_empty() {

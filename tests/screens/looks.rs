@@ -184,3 +184,37 @@ fn themes() {
         insta::assert_snapshot!("ascii_processes", text_of(&paint(&stage.state, &ascii)));
     });
 }
+
+#[test]
+fn columns_fit_at_every_width_and_the_one_sorted_by_stays() {
+    for pane in 0..lmptop::app::PANES.len() {
+        let mut stage = Stage::running(80, 24, 2);
+        stage.press(&(pane + 1).to_string());
+        for ended in [false, true] {
+            stage.state.view_mut().ended = ended;
+            for width in 1..320 {
+                stage.state.size.0 = width;
+                let drawn = lmptop::app::drawn(&stage.state);
+                let cells = drawn.iter().map(|d| d.1 + 1).sum::<u16>() - 1;
+                assert!(cells <= width, "{cells} cells on {width} in pane {pane}");
+                let view = stage.state.view();
+                let sorted = view.columns.shown.iter().position(|s| *s == view.sort).unwrap();
+                assert!(drawn.iter().any(|d| d.0 == sorted), "at {width} in pane {pane}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_at_every_width() {
+    let mut stage = Stage::new(80, 24);
+    stage.live((0..3).map(|age| sample_of(age, &sockets(age), &unwell())));
+    stage.send(Msg::Recording(Err("No space left on device (os error 28)".into())));
+    for width in 40..240 {
+        stage.send(Msg::Resize(width, 24));
+        let header = stage.line(0);
+        for word in ["lost 1204", "▲2", "NOT REC"] {
+            assert!(header.contains(word), "{word} at {width}: {header}");
+        }
+    }
+}
