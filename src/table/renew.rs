@@ -2,7 +2,6 @@
 //!
 //! Ten thousand quiet rows cost copies of memory here, not a million calls of column readers.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -15,6 +14,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use arrow_select::concat::concat;
 
 use super::batch::{Table, TableDef};
+use super::clean::clean;
 use super::column::Get;
 
 /// More pieces than this are as dear to join as all rows are to make.
@@ -23,56 +23,33 @@ const MOST_PIECES: usize = 256;
 impl<R: 'static> TableDef<R> {
     /// The table of `rows`, given `before`, which this definition made from the rows before.
     ///
-    /// The rows in `kept` (ranges of `before`, in order) come first in `rows` and are as they
-    /// were, but for those listed in `changed` (indices into `rows`); all after them are new.
+    /// The first `kept` rows stand where they stood in `before` and are as they were, but for
+    /// those listed in `changed` (indices into `rows`); all after them are new.
     ///
     /// # Errors
     /// When `before` is not of this definition.
-    pub fn renew(
-        &self,
-        before: &Table,
-        rows: &[R],
-        kept: &[Range<usize>],
-        changed: &[u32],
-    ) -> Result<Table> {
-        let old: usize = kept.iter().map(ExactSizeIterator::len).sum();
-        let fits = old <= rows.len()
-            && kept.iter().all(|r| r.end <= before.len())
-            && changed.iter().all(|&r| (r as usize) < rows.len());
-        if !fits || old == 0 || kept.len() > MOST_PIECES || changed.len() * 4 > rows.len() {
+    pub fn renew(&self, before: &Table, rows: &[R], kept: usize, changed: &[u32]) -> Result<Table> {
+        let fits = kept <= rows.len() && kept <= before.len();
+        if !fits || kept == 0 || changed.len() > MOST_PIECES.max(rows.len() / 8) {
             return self.table(rows);
         }
-        let same_rows = old == rows.len() && old == before.len() && kept.len() <= 1;
-        if same_rows && changed.is_empty() {
+        let mut changed: Vec<u32> =
+            changed.iter().copied().filter(|&r| (r as usize) < kept).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        if changed.is_empty() && kept == rows.len() && kept == before.len() {
             return Ok(before.clone());
         }
-        let fresh = if old < rows.len() { Some(self.table(&rows[old..])?) } else { None };
+        let new = self.table(&rows[kept..])?;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (i, column) in self.columns.iter().enumerate() {
-            let base = before.batch().column(i);
-            let joined = if same_rows {
-                base.clone()
-            } else {
-                let pieces: Vec<ArrayRef> = kept
-                    .iter()
-                    .map(|r| base.slice(r.start, r.len()))
-                    .chain(fresh.as_ref().map(|t| t.batch().column(i).clone()))
-                    .collect();
-                concat(&pieces.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>())?
-            };
+            let (old, new) = (before.batch().column(i).slice(0, kept), new.batch().column(i));
             arrays.push(match column.get {
-                Get::U64(get) => patch::<UInt64Type, R>(joined, rows, changed, get),
-                Get::I64(get) => patch::<Int64Type, R>(joined, rows, changed, get),
-                Get::F64(get) => patch::<Float64Type, R>(joined, rows, changed, get),
-                Get::Text(get) => {
-                    let stale = joined.as_any().downcast_ref::<StringArray>().is_none_or(|a| {
-                        changed.iter().any(|&r| {
-                            let was = (!a.is_null(r as usize)).then(|| a.value(r as usize));
-                            was != get(&rows[r as usize])
-                        })
-                    });
-                    if stale { super::batch::build(column, rows) } else { joined }
-                }
+                Get::U64(get) => splice::<UInt64Type, R>(old, new, rows, &changed, get),
+                Get::I64(get) => splice::<Int64Type, R>(old, new, rows, &changed, get),
+                Get::F64(get) => splice::<Float64Type, R>(old, new, rows, &changed, get),
+                Get::Text(get) => splice_text(old, new, rows, &changed, get)
+                    .unwrap_or_else(|| super::batch::build(column, rows)),
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
@@ -81,9 +58,10 @@ impl<R: 'static> TableDef<R> {
     }
 }
 
-/// The column with the cells of `changed` rows as they are now.
-fn patch<T: ArrowPrimitiveType, R>(
-    array: ArrayRef,
+/// A column of numbers: the old cells, those of changed rows as they are now, the new ones.
+fn splice<T: ArrowPrimitiveType, R>(
+    old: ArrayRef,
+    new: &ArrayRef,
     rows: &[R],
     changed: &[u32],
     get: fn(&R) -> Option<T::Native>,
@@ -91,21 +69,29 @@ fn patch<T: ArrowPrimitiveType, R>(
 where
     T::Native: PartialEq,
 {
-    let Some(was) = array.as_any().downcast_ref::<PrimitiveArray<T>>() else { return array };
+    let any = (
+        old.as_any().downcast_ref::<PrimitiveArray<T>>(),
+        new.as_any().downcast_ref::<PrimitiveArray<T>>(),
+    );
+    let (Some(was), Some(more)) = any else { return old };
     let cell = |r: usize| (!was.is_null(r)).then(|| was.value(r));
     let stale: Vec<(usize, Option<T::Native>)> = changed
         .iter()
         .map(|&r| (r as usize, get(&rows[r as usize])))
         .filter(|&(r, now)| cell(r) != now)
         .collect();
-    if stale.is_empty() {
-        return array;
+    if stale.is_empty() && more.is_empty() {
+        return old;
     }
-    let mut values: Vec<T::Native> = was.values().to_vec();
-    let mut valid = BooleanBufferBuilder::new(was.len());
-    match was.nulls() {
-        Some(nulls) => valid.append_buffer(nulls.inner()),
-        None => valid.append_n(was.len(), true),
+    let mut values: Vec<T::Native> = Vec::with_capacity(rows.len());
+    values.extend_from_slice(was.values());
+    values.extend_from_slice(more.values());
+    let mut valid = BooleanBufferBuilder::new(rows.len());
+    for part in [was, more] {
+        match part.nulls() {
+            Some(nulls) => valid.append_buffer(nulls.inner()),
+            None => valid.append_n(part.len(), true),
+        }
     }
     for (r, now) in stale {
         values[r] = now.unwrap_or_default();
@@ -113,6 +99,39 @@ where
     }
     let nulls = Some(NullBuffer::new(valid.finish())).filter(|n| n.null_count() > 0);
     Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls))
+}
+
+/// A column of text, joined from pieces; `None` where making it anew is the better way.
+fn splice_text<R>(
+    old: ArrayRef,
+    new: &ArrayRef,
+    rows: &[R],
+    changed: &[u32],
+    get: fn(&R) -> Option<&str>,
+) -> Option<ArrayRef> {
+    let was = old.as_any().downcast_ref::<StringArray>()?;
+    let stale: Vec<usize> = changed
+        .iter()
+        .map(|&r| r as usize)
+        .filter(|&r| (!was.is_null(r)).then(|| was.value(r)) != get(&rows[r]))
+        .collect();
+    if stale.is_empty() && new.is_empty() {
+        return Some(old);
+    }
+    if stale.len() * 2 > MOST_PIECES {
+        return None;
+    }
+    let now: StringArray = stale.iter().map(|&r| get(&rows[r]).map(clean)).collect();
+    let mut pieces: Vec<ArrayRef> = Vec::with_capacity(stale.len() * 2 + 2);
+    let mut at = 0;
+    for (i, &r) in stale.iter().enumerate() {
+        pieces.push(old.slice(at, r - at));
+        pieces.push(Arc::new(now.slice(i, 1)));
+        at = r + 1;
+    }
+    pieces.push(old.slice(at, old.len() - at));
+    pieces.push(new.clone());
+    concat(&pieces.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()).ok()
 }
 
 #[cfg(test)]
@@ -149,15 +168,20 @@ mod tests {
         let rows: Vec<Row> = (0..100).map(row).collect();
         let before = def.table(&rows).unwrap();
 
-        let mut rows: Vec<Row> =
-            (0..10).chain(30..31).chain(50..100).chain(200..220).map(row).collect();
-        let kept = [0..10, 30..31, 50..100];
+        let mut rows: Vec<Row> = (0..61).chain(200..220).map(row).collect();
         (rows[3].level, rows[4].level) = (Some(1), None);
+        rows[7] = row(99);
         rows[10].change = None;
         rows[60].name = Some("\u{1b}[2J".to_owned());
-        let now = def.renew(&before, &rows, &kept, &[3, 4, 10, 60]).unwrap();
+        let now = def.renew(&before, &rows, 61, &[10, 7, 3, 4, 60, 7, 65]).unwrap();
         assert_eq!(now.batch(), def.table(&rows).unwrap().batch());
         assert_eq!(now.get(60, "name"), super::super::Value::Text("\\x1b[2J"));
+
+        // And from the renewed one again, shorter and without anything new.
+        rows.truncate(30);
+        rows[0].name = None;
+        let again = def.renew(&now, &rows, 30, &[0]).unwrap();
+        assert_eq!(again.batch(), def.table(&rows).unwrap().batch());
     }
 
     #[test]
@@ -165,14 +189,16 @@ mod tests {
         let def = TableDef::new("t", Nature::State, COLUMNS);
         let mut rows: Vec<Row> = (0..100).map(row).collect();
         let before = def.table(&rows).unwrap();
-        let same = def.renew(&before, &rows, &[0..100], &[]).unwrap();
-        assert!(std::sync::Arc::ptr_eq(same.batch().column(1), before.batch().column(1)));
+        let values =
+            |t: &crate::table::Table, c: usize| t.batch().column(c).to_data().buffers()[0].as_ptr();
+        let same = def.renew(&before, &rows, 100, &[]).unwrap();
+        assert_eq!(values(&same, 1), values(&before, 1));
 
         rows[7].level = Some(1_000_000);
-        let now = def.renew(&before, &rows, &[0..100], &[7]).unwrap();
+        let now = def.renew(&before, &rows, 100, &[7]).unwrap();
         assert_eq!(now.batch(), def.table(&rows).unwrap().batch());
-        assert!(std::sync::Arc::ptr_eq(now.batch().column(3), before.batch().column(3)));
-        assert!(!std::sync::Arc::ptr_eq(now.batch().column(1), before.batch().column(1)));
+        assert_eq!(values(&now, 3), values(&before, 3));
+        assert_ne!(values(&now, 1), values(&before, 1));
     }
 
     #[test]
@@ -180,11 +206,10 @@ mod tests {
         let def = TableDef::new("t", Nature::State, COLUMNS);
         let rows: Vec<Row> = (0..4).map(row).collect();
         let before = def.table(&rows).unwrap();
-        for (kept, changed) in [(vec![0..9], vec![]), (vec![0..4], vec![9]), (vec![], vec![])] {
-            let now = def.renew(&before, &rows, &kept, &changed).unwrap();
+        for (kept, changed) in [(9, vec![]), (4, vec![9]), (0, vec![])] {
+            let now = def.renew(&before, &rows, kept, &changed).unwrap();
             assert_eq!(now.batch(), before.batch());
         }
-        let none = def.renew(&before, &[], &[], &[]).unwrap();
-        assert!(none.is_empty());
+        assert!(def.renew(&before, &[], 0, &[]).unwrap().is_empty());
     }
 }

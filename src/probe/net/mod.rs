@@ -142,9 +142,6 @@ impl Net {
         self.track.self_pid = sweep.self_pid();
         let ticks = self.clock.ticks(sweep.clocks());
         self.whole = self.settle(ticks);
-        if let Ok(sweep) = self.sweep.as_mut() {
-            sweep.forget(self.sockets.gone());
-        }
         self.table()
     }
 

@@ -1,7 +1,6 @@
 //! The sockets as rows that live from sweep to sweep: what did not move is not made again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
 
 use ahash::RandomState;
 
@@ -99,10 +98,8 @@ pub(super) struct Sockets {
     first_new: usize,
     /// Indices of rows that this sweep changed.
     changed: Vec<u32>,
-    /// Ranges of the rows before this sweep that are still there, in order.
-    kept: Vec<Range<usize>>,
-    /// Sockets that the last sweep did not find any more.
-    gone: Vec<u64>,
+    /// How many rows at the front stand for what stood there before this sweep.
+    kept: usize,
     /// A short record came for a socket that is not known: the next sweep must be whole.
     unknown: u64,
 }
@@ -113,14 +110,9 @@ impl Sockets {
         &self.rows
     }
 
-    /// What of the rows before the last sweep is still there, and which rows it changed.
-    pub fn renewal(&self) -> (&[Range<usize>], &[u32]) {
-        (&self.kept, &self.changed)
-    }
-
-    /// The cookies of the sockets that were gone at the last sweep.
-    pub fn gone(&self) -> &[u64] {
-        &self.gone
+    /// How many rows are as they were before the last sweep, but for those listed; the rest is new.
+    pub fn renewal(&self) -> (usize, &[u32]) {
+        (self.kept, &self.changed)
     }
 
     /// The row of this socket.
@@ -158,6 +150,8 @@ impl Sockets {
             Record::Whole(sock, tcp) => {
                 let owner = Owner { pid: sock.pid, fd: sock.fd, comm: sock.comm };
                 match self.find(sock.cookie) {
+                    // Seen with its owner already: it lost its mark to another socket.
+                    Some(i) if owner.pid == NOBODY && self.slots[i].sweep == self.sweep => {}
                     Some(i) => {
                         self.seen(i, owner);
                         let row = &mut self.rows[i];
@@ -265,45 +259,40 @@ impl Sockets {
         self.unknown > 0
     }
 
-    /// Closes the gaps that sockets leave; the order of the others stays.
+    /// Fills the gaps that sockets leave with rows from the end: the others stay in their place.
     fn drop_unseen(&mut self) {
         let sweep = self.sweep;
-        self.kept.clear();
-        self.gone.clear();
-        if self.slots.iter().all(|s| s.sweep == sweep) {
-            self.kept.push(0..self.first_new);
+        let gone: Vec<u32> =
+            (0..).zip(&self.slots).filter(|(_, s)| s.sweep != sweep).map(|(i, _)| i).collect();
+        // What stands in a gap now: the row that stood there before this, wherever it passed.
+        let mut filled: HashMap<u32, u32, RandomState> = HashMap::default();
+        for &gap in gone.iter().rev() {
+            // Whatever is behind the last gap is a row that stays.
+            let last = self.rows.len() as u32 - 1;
+            self.index.remove(&self.slots[gap as usize].cookie);
+            self.rows.swap_remove(gap as usize);
+            self.slots.swap_remove(gap as usize);
+            if gap != last {
+                self.index.insert(self.slots[gap as usize].cookie, gap);
+                let row = filled.remove(&last).unwrap_or(last);
+                filled.insert(gap, row);
+            }
+        }
+        self.kept = self.first_new.min(self.rows.len());
+        if gone.is_empty() {
             return;
         }
-        // Where each row goes.
-        let mut to: Vec<Option<u32>> = Vec::with_capacity(self.rows.len());
-        let mut next = 0u32;
-        for (i, slot) in self.slots.iter().enumerate() {
-            let stays = slot.sweep == sweep;
-            to.push(stays.then_some(next));
-            next += u32::from(stays);
-            if !stays {
-                self.gone.push(slot.cookie);
-            }
-            if stays && i < self.first_new {
-                match self.kept.last_mut() {
-                    Some(run) if run.end == i => run.end += 1,
-                    _ => self.kept.push(i..i + 1),
-                }
-            }
-        }
-        let moved = |i: u32| to.get(i as usize).copied().flatten();
-        let mut stays = to.iter().map(Option::is_some);
-        self.rows.retain(|_| stays.next().unwrap_or(true));
-        self.slots.retain(|s| s.sweep == sweep);
-        self.first_new = self.kept.iter().map(ExactSizeIterator::len).sum();
-        self.changed = self.changed.iter().filter_map(|&i| moved(i)).collect();
-        self.was_shared = self.was_shared.iter().filter_map(|&i| moved(i)).collect();
+        let mut moved: HashMap<u32, Option<u32>, RandomState> =
+            gone.iter().map(|&g| (g, None)).collect();
+        moved.extend(filled.iter().map(|(&gap, &row)| (row, Some(gap))));
+        let to = |i: u32| moved.get(&i).copied().unwrap_or(Some(i));
+        self.changed = self.changed.iter().filter_map(|&i| to(i)).collect();
+        self.changed.extend(moved.values().flatten());
+        self.was_shared = self.was_shared.iter().filter_map(|&i| to(i)).collect();
         self.shared = std::mem::take(&mut self.shared)
             .into_iter()
-            .filter_map(|(i, owners)| Some((moved(i)?, owners)))
+            .filter_map(|(i, owners)| Some((to(i)?, owners)))
             .collect();
-        self.index.clear();
-        self.index.extend(self.slots.iter().zip(0u32..).map(|(s, i)| (s.cookie, i)));
     }
 
     fn settle_owners(&mut self) {
@@ -329,9 +318,8 @@ impl Sockets {
 
     /// Start and role: from events where they were seen, else the role from the listeners.
     fn settle_origins(&mut self, outside: &mut Outside<'_>) {
-        let fresh: Vec<usize> = (self.first_new..self.rows.len())
-            .chain(self.changed.iter().map(|&i| i as usize))
-            .collect();
+        let fresh: Vec<usize> =
+            (self.kept..self.rows.len()).chain(self.changed.iter().map(|&i| i as usize)).collect();
         if fresh.is_empty() {
             return;
         }
@@ -355,6 +343,9 @@ impl Sockets {
                 None
             } else if known.role.is_some() {
                 known.role
+            } else if row.role.is_some() && row.role != Some("listen") {
+                // Found out earlier; the listener may be gone by now.
+                row.role
             } else if self.listeners.contains_key(&(row.sock.netns, row.sock.sport)) {
                 Some("server")
             } else {
