@@ -1,1 +1,65 @@
-fn main() {}
+//! Parse, choose, run; and say on one line what went wrong.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lmptop::cli::{self, Cli, Command, Usage};
+use lmptop::command;
+
+fn main() -> ExitCode {
+    // A few threads that each keep their own heap would hold on to twice the memory.
+    // SAFETY: called before any other thread exists, with a parameter mallopt(3) documents.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+    lmptop::term::install_panic_hook();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if e.exit_code() == 0 => {
+            // Help and version go to standard output; nobody is left to tell when it is closed.
+            let _ = e.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => {
+            complain(&cli::one_line(&e));
+            return ExitCode::from(2);
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if closed(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            complain(&format!("{e:#}"));
+            ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        None => command::live::run(&cli.live),
+        Some(Command::Replay(args)) => command::replay::run(args),
+        Some(Command::Record(args)) => command::record::run(args),
+        Some(Command::Sessions(args)) => command::sessions::run(args),
+        Some(Command::Print(args)) => command::print::run(args),
+        Some(Command::Columns(args)) => command::columns::run(args),
+        Some(Command::Doctor(args)) => command::doctor::run(args),
+        Some(Command::Completions(args)) => command::completions::run(args),
+        Some(Command::Man) => command::man::run(),
+    }
+}
+
+/// One line on standard error, whatever the error holds.
+fn complain(text: &str) {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    eprintln!("lmptop: {}", lmptop::table::clean(&line.join(" ")));
+}
+
+/// Whether the reader of our output went away (`lmptop print net | head`): no failure of ours.
+fn closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| {
+        e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

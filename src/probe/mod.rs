@@ -1,9 +1,14 @@
 //! Rooms that turn what the kernel knows into tables, one folder each, all of one shape:
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
+pub mod host;
+pub mod net;
+pub mod status;
+
 use std::time::Duration;
 
 use anyhow::Result;
+use caps::Capability;
 
 use crate::table::{Schema, Table};
 use std::sync::Arc;
@@ -35,6 +40,56 @@ pub trait Probe: Send {
 
     /// How each of its signals is obtained now, and what did not work.
     fn status(&self) -> Vec<Signal>;
+
+    /// Takes what the kernel has queued since the last call, so that no queue overflows between
+    /// two refreshes. Called about ten times a second.
+    fn drain(&mut self) {}
+
+    /// Capabilities it needs again after it was opened, to refresh; all others are dropped.
+    fn needs(&self) -> Vec<Capability> {
+        Vec::new()
+    }
+}
+
+/// One entry of the list of probes.
+pub struct Room {
+    /// The probe's name.
+    pub name: &'static str,
+    /// Its tables, known without opening it.
+    pub schemas: fn() -> Vec<Arc<Schema>>,
+    /// Attaches it.
+    pub open: fn(Options) -> Result<Box<dyn Probe>>,
+}
+
+/// What a probe is told when it is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The pinned process: what is dear to collect is collected only for it.
+    pub pid: Option<u32>,
+    /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
+    pub count_cost: bool,
+}
+
+/// Every probe, in the order of its tables on screen.
+pub fn all() -> &'static [Room] {
+    &[
+        Room {
+            name: "net",
+            schemas: net::schemas,
+            open: |o| {
+                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                Ok(Box::new(net::Net::open(told)))
+            },
+        },
+        Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
+    ]
+}
+
+/// The schemas of all tables, in order; the last says how the others are obtained.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    let mut schemas: Vec<_> = all().iter().flat_map(|room| (room.schemas)()).collect();
+    schemas.push(status::status_schema());
+    schemas
 }
 
 /// How one signal of a probe is obtained: the rung of its ladder that holds.
@@ -58,4 +113,15 @@ pub struct Signal {
     pub run_ns: Option<u64>,
     /// Events that did not fit and are gone.
     pub lost: u64,
+}
+
+impl Signal {
+    /// `ok` by the best way, `degraded` by a lesser one, `off` by none.
+    pub fn state(&self) -> &'static str {
+        match (self.way, self.full) {
+            (None, _) => "off",
+            (Some(_), true) => "ok",
+            (Some(_), false) => "degraded",
+        }
+    }
 }

@@ -51,6 +51,9 @@ impl Delta {
 
 /// Compares; `None` when the tables are equal.
 pub(super) fn diff(prev: &Table, now: &Table) -> Result<Option<Delta>> {
+    if prev.same(now) {
+        return Ok(None);
+    }
     let (runs, same) = match Join::new(prev, now) {
         Join::Same => (vec![Run { from: Some(0), len: now.len() as u32 }], true),
         Join::Rows(rows) => (runs_of(&rows, prev.len()), false),

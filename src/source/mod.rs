@@ -1,14 +1,18 @@
 //! Where samples come from: the machine now, or a recording. Nothing downstream knows which.
 
+mod live;
 mod replay;
-
-pub use replay::Replay;
+mod ticker;
 
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use crate::table::Sample;
+
+pub use live::{Live, LiveOptions, clocks, schema_of};
+pub use replay::Replay;
+pub use ticker::Ticker;
 
 /// Where to go in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -131,6 +131,19 @@ impl Table {
         }
     }
 
+    /// Whether both are the very same rows in memory: a probe that saw no change gives the table
+    /// it gave before.
+    pub fn same(&self, other: &Table) -> bool {
+        let (a, b) = (self.batch.columns(), other.batch.columns());
+        a.len() == b.len() && !a.is_empty() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// The same table with one row.
+    pub fn row(&self, row: usize) -> Table {
+        let batch = self.batch.slice(row.min(self.len().saturating_sub(1)), 1.min(self.len()));
+        Table { schema: self.schema.clone(), batch }
+    }
+
     /// A batch made by this house from this schema's own arrays: text is already clean.
     pub(crate) fn trusted(schema: Arc<Schema>, batch: RecordBatch) -> Table {
         Table { schema, batch }
@@ -149,8 +162,8 @@ pub(crate) fn clean_array(text: &StringArray) -> ArrayRef {
 /// A built-in table's definition: its schema and the columns that read a row of type `R`.
 pub struct TableDef<R: 'static> {
     schema: Arc<Schema>,
-    columns: &'static [Column<R>],
-    arrow: Arc<arrow_schema::Schema>,
+    pub(super) columns: &'static [Column<R>],
+    pub(super) arrow: Arc<arrow_schema::Schema>,
 }
 
 /// Rows converted at a time: few enough to stay in the first-level cache across all columns.
@@ -161,6 +174,17 @@ enum Building {
     I64(Vec<i64>, NullBufferBuilder),
     F64(Vec<f64>, NullBufferBuilder),
     Text(StringBuilder),
+}
+
+impl Building {
+    fn new<R>(get: &Get<R>, n: usize) -> Building {
+        match get {
+            Get::U64(_) => Building::U64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
+            Get::I64(_) => Building::I64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
+            Get::F64(_) => Building::F64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
+            Get::Text(_) => Building::Text(StringBuilder::with_capacity(n, n * 8)),
+        }
+    }
 }
 
 impl<R: 'static> TableDef<R> {
@@ -179,16 +203,8 @@ impl<R: 'static> TableDef<R> {
     /// Turns rows into a table.
     pub fn table(&self, rows: &[R]) -> Result<Table> {
         let n = rows.len();
-        let mut building: Vec<Building> = self
-            .columns
-            .iter()
-            .map(|c| match c.get {
-                Get::U64(_) => Building::U64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
-                Get::I64(_) => Building::I64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
-                Get::F64(_) => Building::F64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
-                Get::Text(_) => Building::Text(StringBuilder::with_capacity(n, n * 8)),
-            })
-            .collect();
+        let mut building: Vec<Building> =
+            self.columns.iter().map(|c| Building::new(&c.get, n)).collect();
         for block in rows.chunks(BLOCK) {
             for (column, to) in self.columns.iter().zip(&mut building) {
                 fill(&column.get, block, to);
@@ -199,6 +215,13 @@ impl<R: 'static> TableDef<R> {
         let batch = RecordBatch::try_new_with_options(self.arrow.clone(), arrays, &options)?;
         Ok(Table::trusted(self.schema.clone(), batch))
     }
+}
+
+/// One column of `rows`.
+pub(super) fn build<R>(column: &Column<R>, rows: &[R]) -> ArrayRef {
+    let mut building = Building::new(&column.get, rows.len());
+    fill(&column.get, rows, &mut building);
+    finish(building)
 }
 
 fn fill<R>(get: &Get<R>, rows: &[R], to: &mut Building) {

@@ -40,6 +40,8 @@ pub enum Unit {
     Ns,
     /// Microseconds.
     Us,
+    /// A `CLOCK_MONOTONIC` ns at which something happened; a clock time on screen.
+    Instant,
     /// Per cent, 0..=100 (of one CPU where it can exceed 100).
     Percent,
     /// A number that is a name (pid, port, inode): never scaled, never summed.

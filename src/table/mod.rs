@@ -5,8 +5,13 @@
 
 mod batch;
 mod clean;
+pub mod clock;
 mod column;
+mod filter;
 mod frame;
+mod nearest;
+pub mod quantity;
+mod renew;
 mod schema;
 mod sort;
 mod value;
@@ -15,7 +20,9 @@ pub(crate) use batch::clean_array;
 pub use batch::{Sample, Table, TableDef};
 pub use clean::{Clean, clean, is_clean};
 pub use column::{Column, Get, Kind, Type, Unit};
+pub use filter::{Bound, Filter, FilterError};
 pub use frame::{Frame, Join, row_keys};
+pub use nearest::meant;
 pub use schema::{Field, From, Nature, Schema};
 pub use sort::{Order, sort_rows};
 pub use value::Value;

@@ -200,7 +200,7 @@ fn derive(nature: Nature, i: usize, f: &Field) -> Option<Field> {
             d.help = format!("Per second over the last interval, derived from {}.", f.id);
             d.from = From::Rate(i);
         }
-        Kind::Start => {
+        Kind::Start if f.id.contains("start") => {
             d.id = f.id.replace("start", "age");
             d.title = "AGE".to_owned();
             d.kind = Kind::Duration;

@@ -1,0 +1,181 @@
+//! Which columns a pane shows and how wide each is: a function of the screen's width only, never
+//! of what the rows hold, so nothing jumps.
+
+use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
+
+use super::pane::{Pane, Show};
+use super::state::PaneState;
+
+/// Columns of a pane as chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// In order; hidden ones are not here.
+    pub shown: Vec<Shown>,
+}
+
+/// A chosen column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Shown {
+    /// One field's id.
+    One(String),
+    /// Address id, port id, title.
+    Pair(String, String, String),
+    /// Two ids added, title.
+    Sum(String, String, String),
+}
+
+impl From<Show> for Shown {
+    fn from(s: Show) -> Shown {
+        match s {
+            Show::One(a) => Shown::One(a.to_owned()),
+            Show::Pair(a, b, t) => Shown::Pair(a.to_owned(), b.to_owned(), t.to_owned()),
+            Show::Sum(a, b, t) => Shown::Sum(a.to_owned(), b.to_owned(), t.to_owned()),
+        }
+    }
+}
+
+/// Narrowest an address with a port is drawn: an IPv4 address in full.
+const PAIR_MIN: u16 = 21;
+/// Widest: an IPv6 address in full.
+const PAIR_MAX: u16 = 47;
+/// Cells of a group's first column before and behind the name: the fold and the count.
+pub const FOLD: u16 = 6;
+
+impl Shown {
+    /// The field that gives the column its unit and help.
+    pub fn field<'a>(&self, schema: &'a Schema) -> Option<&'a Field> {
+        schema.find(self.first_id()).map(|i| &schema.fields()[i])
+    }
+
+    fn first_id(&self) -> &str {
+        match self {
+            Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) => a,
+        }
+    }
+
+    /// What it is made of, in ids: `saddr:sport`, `bytes_acked_rate + bytes_received_rate`.
+    pub fn ids(&self) -> String {
+        match self {
+            Shown::One(a) => a.clone(),
+            Shown::Pair(a, b, _) => format!("{a}:{b}"),
+            Shown::Sum(a, b, _) => format!("{a} + {b}"),
+        }
+    }
+
+    /// Header text.
+    pub fn title<'a>(&'a self, schema: &'a Schema) -> &'a str {
+        match self {
+            Shown::One(_) => self.field(schema).map_or("?", |f| f.title.as_str()),
+            Shown::Pair(.., t) | Shown::Sum(.., t) => t,
+        }
+    }
+
+    /// Whether cells are numbers, drawn flush right.
+    pub fn right(&self, schema: &Schema) -> bool {
+        !matches!(self, Shown::Pair(..)) && self.field(schema).is_some_and(|f| f.ty != Type::Text)
+    }
+
+    /// The least cells it is drawn in, and how many it takes when there is room.
+    fn widths(&self, schema: &Schema, bits: bool) -> (u16, u16) {
+        let Some(field) = self.field(schema) else { return (0, 0) };
+        // One more cell keeps room for the sort mark beside the title, another for the `b` of bits.
+        let marks = if bits && field.unit == Unit::BytesPerSec { 2 } else { 1 };
+        let title = u16::try_from(self.title(schema).chars().count()).unwrap_or(8) + marks;
+        match (self, field.ty) {
+            (Shown::Pair(..), _) => (PAIR_MIN, PAIR_MAX),
+            // A long name says enough in two thirds of its cells.
+            (_, Type::Text) if field.width > 10 && field.kind != Kind::Key => {
+                ((field.width * 2).div_ceil(3).max(title), field.width.max(title))
+            }
+            (_, Type::Text) => (field.width.max(title), field.width.max(title)),
+            _ => {
+                let cells = quantity::width(field).max(title);
+                (cells, cells)
+            }
+        }
+    }
+}
+
+/// How long a column stays as the screen gets narrower: the lowest longest. What the rows are
+/// sorted by is never left out; then comes what the pane is about, then what was chosen, then the
+/// rest of the pane.
+fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, usize) {
+    if *shown == view.sort {
+        return (0, 0);
+    }
+    let same = |s: &Show| Shown::from(*s) == *shown;
+    if view.ended && pane.totals.iter().any(same) {
+        return (2, 1);
+    }
+    match pane.keep.iter().position(same) {
+        Some(at) if at < 3 => (1, at),
+        Some(at) => (3, at),
+        None if pane.columns.iter().any(same) => {
+            (4, shown.field(schema).map_or(255, |f| usize::from(f.hide)))
+        }
+        None => (2, 0),
+    }
+}
+
+/// Chooses what fits into `width` cells, one blank between columns; returns the index into the
+/// view's columns and the width of each column drawn.
+pub fn fit(
+    pane: &Pane,
+    view: &PaneState,
+    schema: &Schema,
+    bits: bool,
+    width: u16,
+) -> Vec<(usize, u16)> {
+    let shown = &view.columns.shown;
+    let grouped = pane.groups.get(view.group).is_some_and(|g| !g.is_empty());
+    let extra = |i: usize| if i == 0 && grouped { FOLD } else { 0 };
+    let mut drawn: Vec<(usize, u16)> = shown
+        .iter()
+        .enumerate()
+        .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + view.pan))
+        .map(|(i, s)| (i, s.widths(schema, bits).0 + extra(i)))
+        .collect();
+    let total = |d: &[(usize, u16)]| -> u32 {
+        d.iter().map(|c| u32::from(c.1) + 1).sum::<u32>().saturating_sub(1)
+    };
+    while drawn.len() > 1 && total(&drawn) > u32::from(width) {
+        // Of equals the one further right goes first.
+        let Some(worst) =
+            (0..drawn.len()).max_by_key(|&d| (rank(&shown[drawn[d].0], schema, pane, view), d))
+        else {
+            break;
+        };
+        drawn.remove(worst);
+    }
+    if let [only] = drawn.as_mut_slice() {
+        only.1 = only.1.min(width);
+    }
+    let spare = u32::from(width).saturating_sub(total(&drawn));
+    let most: Vec<u16> =
+        drawn.iter().map(|&(i, _)| shown[i].widths(schema, bits).1 + extra(i)).collect();
+    let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
+    let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
+    widen(&mut drawn, &most, spare, pair);
+    drawn
+}
+
+/// Gives spare cells to the columns that `takes` names, evenly; returns what is left.
+fn widen(
+    drawn: &mut [(usize, u16)],
+    most: &[u16],
+    mut spare: u16,
+    takes: impl Fn(usize) -> bool,
+) -> u16 {
+    loop {
+        let before = spare;
+        for ((i, w), most) in drawn.iter_mut().zip(most) {
+            if spare > 0 && takes(*i) && *w < *most {
+                *w += 1;
+                spare -= 1;
+            }
+        }
+        if spare == 0 || spare == before {
+            return spare;
+        }
+    }
+}

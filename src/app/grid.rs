@@ -1,0 +1,354 @@
+//! The rows a pane shows: filtered, sorted, grouped; and what a cell of them is.
+
+use std::collections::HashMap;
+
+use crate::table::{Bound, Filter};
+use crate::table::{Frame, From, Kind, Nature, Order, Type, Unit, Value};
+
+use super::columns::Shown;
+use super::pane::PANES;
+use super::state::{RowKey, State, cell_text, row_key};
+
+/// Rows of a pane as shown.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    /// The tables the rows are of: what is, then what ended.
+    pub parts: Vec<Frame>,
+    /// Matching rows in order: part and row.
+    pub rows: Vec<(u8, u32)>,
+    /// What is drawn, one a line.
+    pub lines: Vec<Line>,
+    /// Rows before the filter.
+    pub total: usize,
+    /// Filter keys this table does not have; their terms are ignored.
+    pub unknown: Vec<String>,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A row: its index in [`Grid::rows`], and whether it is inside a group.
+    Row {
+        /// Index.
+        index: usize,
+        /// Inside a group.
+        inside: bool,
+    },
+    /// A group: rows `from..to`.
+    Group {
+        /// First row.
+        from: usize,
+        /// One past the last.
+        to: usize,
+        /// Whether its rows follow.
+        open: bool,
+    },
+}
+
+/// What stands in a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// A value.
+    One(Value<'a>),
+    /// An address and its port.
+    Pair(Value<'a>, Value<'a>),
+    /// So many rows that differ.
+    Many(usize),
+}
+
+impl Grid {
+    /// The part and row of a line; the first row of a group.
+    pub fn row_of(&self, line: usize) -> Option<(&Frame, usize, u8)> {
+        let index = match *self.lines.get(line)? {
+            Line::Row { index, .. } => index,
+            Line::Group { from, .. } => from,
+        };
+        let &(part, row) = self.rows.get(index)?;
+        Some((self.parts.get(usize::from(part))?, row as usize, part))
+    }
+
+    /// Whether the line is of what ended.
+    pub fn ended(&self, line: Line) -> bool {
+        matches!(line, Line::Row { index, .. } if self.rows.get(index).is_some_and(|r| r.0 == 1))
+    }
+
+    /// The cell of a line under a column.
+    pub fn cell(&self, line: Line, shown: &Shown) -> Cell<'_> {
+        match line {
+            Line::Row { index, .. } => self.row_cell(index, shown),
+            Line::Group { from, to, .. } => self.group_cell(from, to, shown),
+        }
+    }
+
+    fn value(&self, index: usize, id: &str) -> Value<'_> {
+        let Some(&(part, row)) = self.rows.get(index) else { return Value::None };
+        self.parts.get(usize::from(part)).map_or(Value::None, |f| f.get(row as usize, id))
+    }
+
+    fn row_cell(&self, index: usize, shown: &Shown) -> Cell<'_> {
+        match shown {
+            Shown::One(id) => Cell::One(self.value(index, id)),
+            Shown::Pair(a, b, _) => Cell::Pair(self.value(index, a), self.value(index, b)),
+            Shown::Sum(a, b, _) => Cell::One(add(self.value(index, a), self.value(index, b))),
+        }
+    }
+
+    fn group_cell(&self, from: usize, to: usize, shown: &Shown) -> Cell<'_> {
+        match shown {
+            Shown::Pair(a, b, _) => match (self.common(from, to, a), self.common(from, to, b)) {
+                (Some(a), Some(b)) => Cell::Pair(a, b),
+                (Some(a), None) => Cell::Pair(a, Value::None),
+                _ => Cell::Many(to - from),
+            },
+            Shown::One(id) => match self.total_of(from, to, id) {
+                Some(v) => Cell::One(v),
+                None => self.common(from, to, id).map_or(Cell::Many(to - from), Cell::One),
+            },
+            Shown::Sum(a, b, _) => Cell::One(add(
+                self.total_of(from, to, a).unwrap_or(Value::None),
+                self.total_of(from, to, b).unwrap_or(Value::None),
+            )),
+        }
+    }
+
+    fn common(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
+        let first = self.value(from, id);
+        (from + 1..to).all(|i| self.value(i, id) == first).then_some(first)
+    }
+
+    /// Sum or maximum over a group, where that means something for the column.
+    fn total_of(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
+        let schema = self.parts.first()?.table().schema();
+        let field = &schema.fields()[schema.find(id)?];
+        if field.ty == Type::Text || field.unit == Unit::Id || field.kind == Kind::Key {
+            return None;
+        }
+        let sums = field.kind == Kind::Counter
+            || matches!(field.from, From::Rate(_))
+            || field.unit == Unit::Bytes;
+        let numbers = (from..to).filter_map(|i| self.value(i, id).as_f64());
+        let total = if sums { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
+        Some(total.map_or(Value::None, Value::F64))
+    }
+}
+
+fn add<'a>(a: Value<'a>, b: Value<'a>) -> Value<'a> {
+    match (a.as_f64(), b.as_f64()) {
+        (None, None) => Value::None,
+        (x, y) => Value::F64(x.unwrap_or(0.0) + y.unwrap_or(0.0)),
+    }
+}
+
+/// Builds the rows of the pane shown, and keeps the selection on its row.
+pub fn rebuild(state: &mut State) {
+    let pane = &PANES[state.pane];
+    let view = &state.panes[state.pane];
+    let mut grid = Grid::default();
+    grid.parts.extend(part(state, pane.table));
+    if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), pane.ended) {
+        grid.parts.extend(part(state, ended));
+    }
+    let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
+    let only = Filter::parse(pane.only).unwrap_or_default();
+    let bound: Vec<Vec<Bound>> = grid
+        .parts
+        .iter()
+        .map(|f| filters.iter().map(|x| x.bind(f.table().schema())).collect())
+        .collect();
+    let unknown: Vec<Vec<String>> = bound
+        .iter()
+        .map(|b| b.iter().flat_map(|b| b.unknown().to_vec()).collect::<Vec<String>>())
+        .collect();
+    grid.unknown = unknown.first().cloned().unwrap_or_default();
+    grid.unknown.retain(|term| unknown.iter().all(|u| u.contains(term)));
+    for (p, frame) in grid.parts.iter().enumerate() {
+        let kept: Bound = only.bind(frame.table().schema());
+        // A term that only the other table knows (how it ended) is not met by a row of this one.
+        let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
+        for row in 0..frame.len() {
+            if !kept.matches(frame, row) {
+                continue;
+            }
+            grid.total += 1;
+            if met && bound[p].iter().all(|b| b.matches(frame, row)) {
+                grid.rows.push((p as u8, row as u32));
+            }
+        }
+    }
+    let rows = sorted(&grid, &view.sort, view.order);
+    grid.rows = rows;
+    let group = pane.groups.get(view.group).copied().unwrap_or("");
+    if group.is_empty() {
+        grid.lines = (0..grid.rows.len()).map(|index| Line::Row { index, inside: false }).collect();
+    } else {
+        group_lines(&mut grid, group, view);
+    }
+    state.grid = grid;
+    settle(state);
+}
+
+/// The same rows at another instant: only what is derived from time differs.
+pub fn refresh(state: &mut State) {
+    if let Some(frame) = part(state, PANES[state.pane].table) {
+        state.grid.parts = vec![frame];
+    }
+}
+
+fn part(state: &State, table: &str) -> Option<Frame> {
+    if let Some(frame) = state.frame(table)
+        && frame.table().schema().nature() == Nature::State
+    {
+        return Some(frame);
+    }
+    let mono = state.moment.as_ref()?.now.mono_ns;
+    Some(Frame::new(mono, state.trail.events(table)?, None))
+}
+
+fn sorted(grid: &Grid, by: &Shown, order: Order) -> Vec<(u8, u32)> {
+    let fields: Vec<(Option<usize>, Option<usize>)> = grid
+        .parts
+        .iter()
+        .map(|f| {
+            let find = |id: &str| f.table().schema().find(id);
+            match by {
+                Shown::One(a) => (find(a), None),
+                Shown::Pair(a, b, _) | Shown::Sum(a, b, _) => (find(a), find(b)),
+            }
+        })
+        .collect();
+    let value = |r: &(u8, u32), second: bool| -> Value<'_> {
+        let p = usize::from(r.0);
+        let field = if second { fields[p].1 } else { fields[p].0 };
+        field.map_or(Value::None, |f| grid.parts[p].value(r.1 as usize, f))
+    };
+    let mut keyed: Vec<(Value<'_>, Value<'_>, (u8, u32))> = grid
+        .rows
+        .iter()
+        .map(|r| match by {
+            Shown::One(_) => (value(r, false), Value::None, *r),
+            Shown::Pair(..) => (value(r, false), value(r, true), *r),
+            Shown::Sum(..) => (add(value(r, false), value(r, true)), Value::None, *r),
+        })
+        .collect();
+    keyed.sort_by(|a, b| {
+        by_value(a.0, b.0, order).then_with(|| by_value(a.1, b.1, order)).then(a.2.0.cmp(&b.2.0))
+    });
+    keyed.into_iter().map(|k| k.2).collect()
+}
+
+/// Missing last, whichever way.
+fn by_value(a: Value<'_>, b: Value<'_>, order: Order) -> std::cmp::Ordering {
+    match (a.is_none(), b.is_none()) {
+        (false, false) => match order {
+            Order::Ascending => a.total_cmp(b),
+            Order::Descending => b.total_cmp(a),
+        },
+        (a, b) => a.cmp(&b),
+    }
+}
+
+fn group_lines(grid: &mut Grid, by: &str, view: &super::state::PaneState) {
+    let mut index: HashMap<String, usize> = HashMap::new();
+    let mut groups: Vec<(String, Vec<(u8, u32)>)> = Vec::new();
+    for &(p, r) in &grid.rows {
+        let value = cell_text(grid.parts[usize::from(p)].get(r as usize, by));
+        let at = *index.entry(value.clone()).or_insert_with(|| {
+            groups.push((value, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push((p, r));
+    }
+    // Lay the rows out group by group, then order the groups by their own cell.
+    let mut rows = Vec::with_capacity(grid.rows.len());
+    let mut spans: Vec<(String, usize, usize)> = Vec::with_capacity(groups.len());
+    for (value, members) in groups {
+        let from = rows.len();
+        rows.extend(members);
+        spans.push((value, from, rows.len()));
+    }
+    grid.rows = rows;
+    let mut keyed: Vec<(Value<'_>, usize)> = spans
+        .iter()
+        .enumerate()
+        .map(|(i, &(_, from, to))| match grid.group_cell(from, to, &view.sort) {
+            Cell::One(v) | Cell::Pair(v, _) => (v, i),
+            Cell::Many(_) => (Value::None, i),
+        })
+        .collect();
+    keyed.sort_by(|a, b| by_value(a.0, b.0, view.order));
+    let mut lines = Vec::new();
+    for (_, i) in keyed {
+        let (value, from, to) = &spans[i];
+        let open = view.open.contains(value) != view.all_open;
+        lines.push(Line::Group { from: *from, to: *to, open });
+        if open {
+            lines.extend((*from..*to).map(|index| Line::Row { index, inside: true }));
+        }
+    }
+    grid.lines = lines;
+}
+
+/// The identity of a line: a row's key cells, or a group's name and value.
+pub fn line_key(state: &State, line: usize) -> Option<RowKey> {
+    let (frame, row, _) = state.grid.row_of(line)?;
+    match state.grid.lines.get(line)? {
+        Line::Group { .. } => {
+            let by = PANES[state.pane].groups[state.view().group];
+            Some(vec![format!("group {by}"), cell_text(frame.get(row, by))])
+        }
+        Line::Row { .. } => Some(row_key(frame, row)),
+    }
+}
+
+/// Puts the selection back on its row, and the window of lines within bounds.
+pub fn settle(state: &mut State) {
+    let lines = state.grid.lines.len();
+    let found = state.view().selected.clone().and_then(|key| find_line(state, &key));
+    let page = state.page();
+    let view = state.view_mut();
+    let moved = found.is_some_and(|at| at != view.at);
+    view.at = found.unwrap_or(view.at).min(lines.saturating_sub(1));
+    view.offset = view.offset.min(lines.saturating_sub(1));
+    if view.follow && moved {
+        show_selected(view, page);
+    }
+    if lines <= page {
+        view.offset = 0;
+    }
+}
+
+fn find_line(state: &State, key: &RowKey) -> Option<usize> {
+    if key.first().is_some_and(|k| k.starts_with("group ")) {
+        return (0..state.grid.lines.len())
+            .filter(|&l| matches!(state.grid.lines[l], Line::Group { .. }))
+            .find(|&l| line_key(state, l).as_ref() == Some(key));
+    }
+    (0..state.grid.lines.len()).find(|&l| {
+        matches!(state.grid.lines[l], Line::Row { .. })
+            && state.grid.row_of(l).is_some_and(|(frame, row, _)| has_key(frame, row, key))
+    })
+}
+
+/// Whether the row has these key cells; compares numbers without writing them out.
+pub fn has_key(frame: &Frame, row: usize, key: &RowKey) -> bool {
+    let schema = frame.table().schema();
+    let same = |c: usize, want: &String| match frame.table().value(row, c) {
+        Value::Text(s) => s == want,
+        Value::U64(n) => want.parse() == Ok(n),
+        other => cell_text(other) == *want,
+    };
+    if schema.keys().is_empty() {
+        return key.len() == schema.stored().len()
+            && key.iter().enumerate().all(|(c, want)| same(c, want));
+    }
+    schema.keys().len() == key.len() && schema.keys().iter().zip(key).all(|(&c, w)| same(c, w))
+}
+
+/// Scrolls so that the selected line is drawn.
+pub fn show_selected(view: &mut super::state::PaneState, page: usize) {
+    if view.at < view.offset {
+        view.offset = view.at;
+    } else if view.at >= view.offset + page {
+        view.offset = view.at + 1 - page;
+    }
+}

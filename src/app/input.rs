@@ -1,0 +1,403 @@
+//! Keys, pastes and the mouse: the innermost overlay first, then the table.
+
+use crate::table::Filter;
+
+use super::columns::fit;
+use super::detail::Detail;
+use super::effect::Effect;
+use super::grid::{Line, line_key, rebuild, show_selected};
+use super::key::Key;
+use super::keymap::{Action, BINDINGS, action};
+use super::layout::{Layout, tabs};
+use super::mode::Mode;
+use super::msg::{Mouse, MouseKind};
+use super::pane::PANES;
+use super::prompt::{Prompt, PromptKind};
+use super::state::{Overlay, State, Tone};
+use super::{choose, target, travel, typed};
+
+/// Carries out a key.
+pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
+    if key == Key::Ctrl('c') {
+        return vec![Effect::Quit];
+    }
+    match state.overlays.last() {
+        Some(Overlay::Prompt(_)) => return typed::key(state, key),
+        Some(Overlay::Columns { .. }) => return choose::key(state, key),
+        Some(Overlay::Help { .. }) => return help_key(state, key),
+        Some(Overlay::Detail(_)) | None => {}
+    }
+    action(key).map_or_else(Vec::new, |a| act(state, a))
+}
+
+/// Carries out an action of the key map.
+pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    if matches!(state.overlays.last(), Some(Overlay::Detail(_)))
+        && let Some(effects) = detail_act(state, action)
+    {
+        return effects;
+    }
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Help => {
+            state.overlays.push(Overlay::Help { search: String::new(), scroll: 0 });
+        }
+        Action::Back => return back(state),
+        Action::Up | Action::PrevMatch => step(state, -1),
+        Action::Down | Action::NextMatch => step(state, 1),
+        Action::PageUp => step(state, -page(state)),
+        Action::PageDown => step(state, page(state)),
+        Action::Top => step(state, isize::MIN / 2),
+        Action::Bottom => step(state, isize::MAX / 2),
+        Action::Left => sideways(state, false),
+        Action::Right => sideways(state, true),
+        Action::Pane(n) => open_pane(state, usize::from(n) - 1),
+        Action::NextPane => open_pane(state, (state.pane + 1) % PANES.len()),
+        Action::PrevPane => open_pane(state, (state.pane + PANES.len() - 1) % PANES.len()),
+        Action::Enter => return enter(state),
+        Action::SortLeft => sort_next(state, -1),
+        Action::SortRight => sort_next(state, 1),
+        Action::Reverse => {
+            let order = state.view().order.reversed();
+            state.view_mut().order = order;
+            rebuild(state);
+        }
+        Action::Columns => state.overlays.push(Overlay::Columns { at: 0 }),
+        Action::Group => next_group(state),
+        Action::Unfold => fold(state, true),
+        Action::Fold => fold(state, false),
+        Action::Follow => {
+            let follow = !state.view().follow;
+            let key = line_key(state, state.view().at);
+            let view = state.view_mut();
+            view.follow = follow;
+            view.selected = view.selected.take().or(key);
+            state.say(Tone::Plain, if follow { "Following the row." } else { "Not following." });
+        }
+        Action::Ended => {
+            let ended = !state.view().ended;
+            state.view_mut().ended = ended;
+            rebuild(state);
+            if PANES[state.pane].ended.is_none() {
+                state.say(Tone::Plain, "This view has no ended rows.");
+            }
+        }
+        Action::Units => state.bits = !state.bits,
+        Action::MouseToggle => {
+            state.mouse = !state.mouse;
+            return vec![Effect::Mouse(state.mouse)];
+        }
+        Action::Filter | Action::Pin | Action::JumpTime | Action::Palette => {
+            typed::open(state, action);
+        }
+        Action::Kill => target::ask(state),
+        Action::Copy => return target::copy(state),
+        Action::Export => return target::export(state),
+        Action::ZoomIn => return travel::zoom(state, false),
+        Action::ZoomOut => return travel::zoom(state, true),
+        Action::Freeze
+        | Action::StepForward
+        | Action::StepBack
+        | Action::FirstSample
+        | Action::LastSample
+        | Action::Mark
+        | Action::GoMark => return travel::act(state, action),
+    }
+    Vec::new()
+}
+
+/// What an action means on a details page, where it means something of its own.
+fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
+    let page = page(state);
+    let by: isize = match action {
+        Action::Up | Action::PrevMatch => -1,
+        Action::Down | Action::NextMatch => 1,
+        Action::PageUp => -page,
+        Action::PageDown => page,
+        Action::Top => isize::MIN / 2,
+        Action::Bottom => isize::MAX / 2,
+        Action::Enter | Action::Back | Action::Left => {
+            state.overlays.pop();
+            return Some(Vec::new());
+        }
+        Action::Pane(_) | Action::NextPane | Action::PrevPane => {
+            state.overlays.pop();
+            return None;
+        }
+        _ => return None,
+    };
+    if let Some(Overlay::Detail(d)) = state.overlays.last_mut() {
+        d.scroll = d.scroll.saturating_add_signed(by);
+    }
+    Some(Vec::new())
+}
+
+fn back(state: &mut State) -> Vec<Effect> {
+    if state.overlays.pop().is_some() {
+        return Vec::new();
+    }
+    if !state.filter.is_empty() {
+        state.filter = Filter::default();
+        rebuild(state);
+        return Vec::new();
+    }
+    if state.mode == Mode::Frozen { travel::thaw(state) } else { Vec::new() }
+}
+
+fn page(state: &State) -> isize {
+    isize::try_from(state.page()).unwrap_or(1)
+}
+
+/// Moves the selection by so many lines.
+pub fn step(state: &mut State, by: isize) {
+    let lines = state.grid.lines.len();
+    let page = state.page();
+    let at = state.view().at.saturating_add_signed(by).min(lines.saturating_sub(1));
+    let key = line_key(state, at);
+    let view = state.view_mut();
+    view.at = at;
+    // The first line stays the first line: whatever is on top, until one moves off it.
+    view.selected = if at == 0 && !view.follow { None } else { key };
+    show_selected(view, page);
+}
+
+fn sideways(state: &mut State, right: bool) {
+    match state.grid.lines.get(state.view().at) {
+        Some(Line::Group { open, .. }) if *open != right => return fold(state, right),
+        _ => {}
+    }
+    let most = state.view().columns.shown.len().saturating_sub(3);
+    let view = state.view_mut();
+    view.pan = if right { (view.pan + 1).min(most) } else { view.pan.saturating_sub(1) };
+}
+
+/// Shows another pane; filter, pin, time and each pane's own view stay.
+pub fn open_pane(state: &mut State, pane: usize) {
+    if pane < PANES.len() {
+        state.pane = pane;
+        rebuild(state);
+    }
+}
+
+fn enter(state: &mut State) -> Vec<Effect> {
+    let at = state.view().at;
+    let Some(line) = state.grid.lines.get(at).copied() else { return Vec::new() };
+    if let Line::Group { open, .. } = line {
+        fold(state, !open);
+        return Vec::new();
+    }
+    let (Some(key), Some((frame, _, part))) = (line_key(state, at), state.grid.row_of(at)) else {
+        return Vec::new();
+    };
+    let pane = &PANES[state.pane];
+    let table = if part == 0 { pane.table } else { pane.ended.unwrap_or(pane.table) };
+    let mut detail = Detail::new(table, key.clone());
+    let row = state.grid.row_of(at).map_or(0, |r| r.1);
+    detail.last = Some((frame.clone(), row));
+    detail.there = true;
+    if let Some(moment) = &state.moment {
+        detail.take(moment, state.mode == Mode::Live);
+    }
+    state.view_mut().selected = Some(key);
+    state.overlays.push(Overlay::Detail(Box::new(detail)));
+    travel::past(state)
+}
+
+/// Sorts by the column next to the one sorted by now.
+fn sort_next(state: &mut State, by: isize) {
+    let view = state.view();
+    let shown = &view.columns.shown;
+    if shown.is_empty() {
+        return;
+    }
+    let at = shown.iter().position(|s| *s == view.sort).unwrap_or(0);
+    let to = (at as isize + by).rem_euclid(shown.len() as isize) as usize;
+    sort_by(state, to);
+}
+
+/// Sorts by a shown column: largest number first, text from A.
+pub fn sort_by(state: &mut State, column: usize) {
+    let Some(shown) = state.view().columns.shown.get(column).cloned() else { return };
+    let numbers = state.grid.parts.first().is_some_and(|f| shown.right(f.table().schema()));
+    let view = state.view_mut();
+    if view.sort == shown {
+        view.order = view.order.reversed();
+    } else {
+        view.sort = shown;
+        view.order =
+            if numbers { crate::table::Order::Descending } else { crate::table::Order::Ascending };
+    }
+    rebuild(state);
+}
+
+fn next_group(state: &mut State) {
+    let groups = PANES[state.pane].groups;
+    let view = state.view_mut();
+    view.group = (view.group + 1) % groups.len();
+    view.open.clear();
+    view.all_open = false;
+    view.selected = None;
+    view.at = 0;
+    view.offset = 0;
+    let by = groups[view.group];
+    let text = if by.is_empty() { "Not grouped.".to_owned() } else { format!("Grouped by {by}.") };
+    rebuild(state);
+    state.say(Tone::Plain, text);
+}
+
+/// Unfolds or folds the selected group; all of them when a row outside any is selected.
+fn fold(state: &mut State, open: bool) {
+    if PANES[state.pane].groups[state.view().group].is_empty() {
+        state.say(Tone::Plain, "Rows are not grouped; a groups them.");
+        return;
+    }
+    let at = state.view().at;
+    let group = (0..=at)
+        .rev()
+        .find(|&l| matches!(state.grid.lines.get(l), Some(Line::Group { .. })))
+        .and_then(|l| Some((line_key(state, l)?, state.grid.lines[l])));
+    let Some((key, Line::Group { open: was, .. })) = group else { return };
+    let Some(value) = key.last().cloned() else { return };
+    let view = state.view_mut();
+    if was == open {
+        // Already so: then all of them.
+        view.all_open = open;
+        view.open.clear();
+    } else if view.open.contains(&value) {
+        view.open.retain(|v| *v != value);
+    } else {
+        view.open.push(value);
+    }
+    view.selected = Some(key);
+    rebuild(state);
+    let page = state.page();
+    show_selected(state.view_mut(), page);
+}
+
+fn help_key(state: &mut State, key: Key) -> Vec<Effect> {
+    let page = state.page();
+    let Some(Overlay::Help { search, scroll }) = state.overlays.last_mut() else {
+        return Vec::new();
+    };
+    match key {
+        Key::Esc | Key::F(1) => {
+            state.overlays.pop();
+        }
+        Key::Up => *scroll = scroll.saturating_sub(1),
+        Key::Down => *scroll = scroll.saturating_add(1),
+        Key::PageUp => *scroll = scroll.saturating_sub(page),
+        Key::PageDown => *scroll = scroll.saturating_add(page),
+        Key::Home => *scroll = 0,
+        Key::End => *scroll = usize::MAX,
+        Key::Backspace => {
+            search.pop();
+            *scroll = 0;
+        }
+        Key::Char('?' | 'q') if search.is_empty() => {
+            state.overlays.pop();
+        }
+        Key::Char(c) if search.len() < 64 => {
+            search.push(c);
+            *scroll = 0;
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Pasted text goes into the line being typed, and nowhere else: a paste is never keys.
+pub fn paste(state: &mut State, text: &str) -> Vec<Effect> {
+    let first = text.lines().next().unwrap_or("");
+    if let Some(Overlay::Prompt(p)) = state.overlays.last_mut() {
+        if !matches!(p.kind, PromptKind::Kill { .. }) {
+            p.insert(first);
+            typed::changed(state);
+        }
+    } else {
+        state.say(Tone::Plain, "Pasted text is taken only while typing; / starts a filter.");
+    }
+    Vec::new()
+}
+
+/// Carries out a mouse event.
+pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    let wheel = match mouse.kind {
+        MouseKind::WheelUp => Some(Action::Up),
+        MouseKind::WheelDown => Some(Action::Down),
+        _ => None,
+    };
+    if let Some(action) = wheel {
+        match state.overlays.last_mut() {
+            Some(Overlay::Help { scroll, .. }) => {
+                *scroll = scroll.saturating_add_signed(if action == Action::Up { -3 } else { 3 });
+            }
+            Some(Overlay::Prompt(_) | Overlay::Columns { .. }) => {}
+            Some(Overlay::Detail(_)) | None => {
+                for _ in 0..3 {
+                    act(state, action);
+                }
+            }
+        }
+        return Vec::new();
+    }
+    if !state.overlays.is_empty() {
+        return Vec::new();
+    }
+    let layout = Layout::of(state.size.1);
+    if mouse.y == layout.tabs && mouse.kind == MouseKind::Press {
+        if let Some(pane) = tab_at(state, mouse.x) {
+            open_pane(state, pane);
+        }
+    } else if mouse.y == layout.titles && mouse.kind == MouseKind::Press {
+        if let Some(column) = column_at(state, mouse.x) {
+            sort_by(state, column);
+        }
+    } else if mouse.y >= layout.body && mouse.y < layout.body + layout.rows {
+        let line = state.view().offset + usize::from(mouse.y - layout.body);
+        if line < state.grid.lines.len() {
+            let again = line == state.view().at && mouse.kind == MouseKind::Press;
+            let by = line as isize - state.view().at as isize;
+            step(state, by);
+            if again && matches!(state.grid.lines.get(line), Some(Line::Group { .. })) {
+                return enter(state);
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// The columns drawn: index into the pane's chosen columns, and width.
+pub fn drawn(state: &State) -> Vec<(usize, u16)> {
+    let Some(frame) = state.grid.parts.first() else { return Vec::new() };
+    fit(&PANES[state.pane], state.view(), frame.table().schema(), state.bits, state.size.0)
+}
+
+fn column_at(state: &State, x: u16) -> Option<usize> {
+    let mut left = 0;
+    drawn(state).into_iter().find_map(|(i, w)| {
+        let hit = x >= left && x < left + w;
+        left += w + 1;
+        hit.then_some(i)
+    })
+}
+
+fn tab_at(state: &State, x: u16) -> Option<usize> {
+    tabs(state.size.0, state.pane).iter().position(|t| x >= t.x && x < t.x + t.width)
+}
+
+/// A binding by the word typed after `:`.
+pub fn by_word(word: &str) -> Option<Action> {
+    let word = word.trim().to_lowercase();
+    let exact = BINDINGS.iter().find(|b| b.hint == word);
+    exact
+        .or_else(|| {
+            BINDINGS.iter().find(|b| !word.is_empty() && b.help.to_lowercase().contains(&word))
+        })
+        .map(|b| b.action)
+}
+
+/// Opens a prompt.
+pub fn prompt(state: &mut State, kind: PromptKind, text: &str) {
+    state.overlays.push(Overlay::Prompt(Prompt::new(kind, text)));
+}

@@ -1,0 +1,42 @@
+//! What the screen shows and how keys change it. Pure: no clock, no I/O, no terminal.
+//!
+//! [`update`] takes the [`State`] and a [`Msg`] and gives back [`Effect`]s, which the commands
+//! carry out. Time, samples and keys arrive as messages.
+
+mod choose;
+mod columns;
+mod detail;
+mod effect;
+mod grid;
+mod input;
+mod key;
+mod keymap;
+mod layout;
+mod mode;
+mod msg;
+mod pane;
+mod prompt;
+mod state;
+mod target;
+mod trail;
+mod travel;
+mod typed;
+mod update;
+
+pub use choose::choices;
+pub use columns::{Columns, FOLD, Shown};
+pub use detail::{Detail, SERIES, Segment, Series};
+pub use effect::Effect;
+pub use grid::{Cell, Grid, Line, has_key};
+pub use input::drawn;
+pub use key::{Key, keys};
+pub use keymap::{Action, BINDINGS, Binding, Context, action};
+pub use layout::{Layout, Tab, tabs};
+pub use mode::Mode;
+pub use msg::{Mouse, MouseKind, Msg};
+pub use pane::{PANES, Pane, Show};
+pub use prompt::{Prompt, PromptKind};
+pub use state::{Note, Overlay, PaneState, RowKey, State, Tone, cell_text as text_of};
+pub use trail::{Pulse, Trail};
+pub use typed::pin_filter;
+pub use update::update;

@@ -1,0 +1,65 @@
+//! What can happen to the screen.
+
+use crate::source::Moment;
+
+use super::detail::Series;
+use super::key::Key;
+use super::trail::Trail;
+
+/// One event from outside.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key.
+    Key(Key),
+    /// Text pasted by the terminal.
+    Paste(String),
+    /// The mouse.
+    Mouse(Mouse),
+    /// The terminal's size in cells.
+    Resize(u16, u16),
+    /// A sample just taken.
+    Live(Moment),
+    /// The answer to a seek: the moment and what led to it.
+    Sought {
+        /// The moment, `None` when nothing is kept there.
+        moment: Option<Moment>,
+        /// Recent history up to it.
+        trail: Trail,
+        /// What can be sought, Unix ns.
+        span: Option<(i64, i64)>,
+    },
+    /// The answer to a history request for the detail page.
+    Series(Series),
+    /// Something done or refused that the user should know.
+    Note(String),
+    /// The same, as a failure.
+    Failed(String),
+    /// The recorder's state: bytes kept, or why it stopped.
+    Recording(Result<u64, String>),
+    /// Time for the next step of a playing recording.
+    Beat,
+}
+
+/// A mouse event in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mouse {
+    /// What.
+    pub kind: MouseKind,
+    /// Column from the left, 0-based.
+    pub x: u16,
+    /// Row from the top, 0-based.
+    pub y: u16,
+}
+
+/// What the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MouseKind {
+    /// Left button pressed.
+    Press,
+    /// Left button pressed and moved.
+    Drag,
+    /// Wheel away from the user.
+    WheelUp,
+    /// Wheel towards the user.
+    WheelDown,
+}

@@ -1,0 +1,170 @@
+//! A line being typed at the bottom of the screen.
+
+use super::key::Key;
+use super::state::RowKey;
+
+/// A TCP connection: cookie, local and remote end.
+pub type Socket = (u64, (String, u16), (String, u16));
+
+/// What the line is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    /// The filter, live while typing; holds the text to go back to.
+    Filter {
+        /// What it was before.
+        before: String,
+    },
+    /// A pid, host or address to pin.
+    Pin,
+    /// A time to jump to.
+    Time,
+    /// A command.
+    Palette,
+    /// A question about closing a connection or its process; the target is fixed when asked.
+    Kill {
+        /// Process.
+        pid: Option<u64>,
+        /// Its name.
+        comm: String,
+        /// The row meant.
+        row: RowKey,
+        /// The connection, when it is a TCP one: cookie, local, remote.
+        socket: Option<Socket>,
+    },
+}
+
+/// The line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What for.
+    pub kind: PromptKind,
+    /// What is typed.
+    pub text: String,
+    /// Cursor, in characters from the left.
+    pub cursor: usize,
+    /// What is wrong with it, while typing.
+    pub wrong: Option<String>,
+}
+
+/// Longest line kept, in characters: a paste cannot grow it without bound.
+const LONGEST: usize = 1024;
+
+impl Prompt {
+    /// A line that starts as `text`.
+    pub fn new(kind: PromptKind, text: &str) -> Prompt {
+        Prompt { kind, text: text.to_owned(), cursor: text.chars().count(), wrong: None }
+    }
+
+    /// What stands before the line; shorter on a narrow screen.
+    pub fn label(&self, narrow: bool) -> String {
+        let (wide, short) = match &self.kind {
+            PromptKind::Filter { .. } => ("filter: ", "filter: "),
+            PromptKind::Pin => ("pin pid, host or address: ", "pin: "),
+            PromptKind::Time => ("time (12:03:07, -5m, 2026-11-21T12:03): ", "time: "),
+            PromptKind::Palette => (":", ":"),
+            PromptKind::Kill { pid, socket, .. } => match (pid.is_some(), socket.is_some()) {
+                (true, true) => (
+                    "c closes the connection, t sends SIGTERM, Esc leaves it ",
+                    "c close  t SIGTERM  Esc leave ",
+                ),
+                (true, false) => ("t sends SIGTERM, Esc leaves it ", "t SIGTERM  Esc leave "),
+                (false, _) => ("c closes the connection, Esc leaves it ", "c close  Esc leave "),
+            },
+        };
+        if narrow { short } else { wide }.to_owned()
+    }
+
+    /// What the question is about.
+    pub fn about(&self) -> Option<String> {
+        let PromptKind::Kill { pid, comm, socket, .. } = &self.kind else { return None };
+        let mut out = match pid {
+            Some(pid) => format!("{comm} ({pid})"),
+            None => "no process".to_owned(),
+        };
+        if let Some((_, local, remote)) = socket {
+            let end = |(address, port): &(String, u16)| match address.contains(':') {
+                true => format!("[{address}]:{port}"),
+                false => format!("{address}:{port}"),
+            };
+            out = format!("{out} with {}, local {}", end(remote), end(local));
+        }
+        Some(out)
+    }
+
+    /// Puts text in at the cursor; what would act on a terminal is left out.
+    pub fn insert(&mut self, text: &str) {
+        for c in text.chars().filter(|c| !c.is_control()) {
+            if self.text.chars().count() >= LONGEST {
+                return;
+            }
+            self.text.insert(self.byte(self.cursor), c);
+            self.cursor += 1;
+        }
+    }
+
+    /// Edits the line; true when the key was an edit.
+    pub fn edit(&mut self, key: Key) -> bool {
+        let len = self.text.chars().count();
+        match key {
+            Key::Char(c) => {
+                let mut buf = [0; 4];
+                self.insert(c.encode_utf8(&mut buf));
+            }
+            Key::Backspace if self.cursor > 0 => {
+                self.cursor -= 1;
+                self.text.remove(self.byte(self.cursor));
+            }
+            Key::Backspace => {}
+            Key::Delete if self.cursor < len => {
+                self.text.remove(self.byte(self.cursor));
+            }
+            Key::Delete => {}
+            Key::Left => self.cursor = self.cursor.saturating_sub(1),
+            Key::Right => self.cursor = (self.cursor + 1).min(len),
+            Key::Home | Key::Ctrl('a') => self.cursor = 0,
+            Key::End | Key::Ctrl('e') => self.cursor = len,
+            Key::Ctrl('u') => {
+                self.text.clear();
+                self.cursor = 0;
+            }
+            Key::Ctrl('w') => {
+                let end = self.byte(self.cursor);
+                let kept = self.text[..end].trim_end();
+                let from = kept.rfind(' ').map_or(0, |i| i + 1);
+                self.text.replace_range(from..end, "");
+                self.cursor = self.text[..from].chars().count();
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn byte(&self, chars: usize) -> usize {
+        self.text.char_indices().nth(chars).map_or(self.text.len(), |(i, _)| i)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn editing_moves_by_characters_not_bytes() {
+        let mut p = Prompt::new(PromptKind::Pin, "aé");
+        p.edit(Key::Left);
+        p.edit(Key::Backspace);
+        p.edit(Key::Char('日'));
+        assert_eq!((p.text.as_str(), p.cursor), ("日é", 1));
+        p.edit(Key::End);
+        p.edit(Key::Ctrl('w'));
+        assert_eq!((p.text.as_str(), p.cursor), ("", 0));
+    }
+
+    #[test]
+    fn a_paste_is_bounded_and_harmless() {
+        let mut p = Prompt::new(PromptKind::Palette, "");
+        p.insert(&"x\x1b[2J".repeat(5000));
+        assert_eq!(p.text.chars().count(), LONGEST);
+        assert!(!p.text.contains('\x1b'));
+    }
+}

@@ -1,0 +1,260 @@
+//! The whole state of the screen.
+
+use std::sync::Arc;
+
+use crate::source::Moment;
+use crate::table::Filter;
+use crate::table::{Frame, Order, Value};
+
+use super::columns::{Columns, Shown};
+use super::detail::Detail;
+use super::grid::Grid;
+use super::layout::Layout;
+use super::mode::Mode;
+use super::pane::PANES;
+use super::prompt::Prompt;
+use super::trail::Trail;
+
+/// The identity of a row: the texts of its key cells.
+pub type RowKey = Vec<String>;
+
+/// Everything drawn follows from this.
+pub struct State {
+    /// Terminal size in cells.
+    pub size: (u16, u16),
+    /// Which pane is shown: an index into [`PANES`].
+    pub pane: usize,
+    /// How each pane is looked at.
+    pub panes: Vec<PaneState>,
+    /// Live, frozen or replay.
+    pub mode: Mode,
+    /// The moment shown.
+    pub moment: Option<Moment>,
+    /// The newest live moment, while frozen.
+    pub newest: Option<Moment>,
+    /// What can be sought, Unix ns.
+    pub span: Option<(i64, i64)>,
+    /// Recent history up to the moment shown.
+    pub trail: Trail,
+    /// Rows as shown now.
+    pub grid: Grid,
+    /// The filter, across panes; empty matches all.
+    pub filter: Filter,
+    /// The pin, across panes.
+    pub pin: Option<Filter>,
+    /// What lies over the table, innermost last.
+    pub overlays: Vec<Overlay>,
+    /// One line to the user, until the next key.
+    pub note: Option<Note>,
+    /// Rates in bits.
+    pub bits: bool,
+    /// Mouse reporting.
+    pub mouse: bool,
+    /// A marked instant, Unix ns.
+    pub mark: Option<i64>,
+    /// What the recorder says; `None` when nothing is recorded.
+    pub recording: Option<Result<u64, String>>,
+    /// Name of the recording being replayed.
+    pub replayed: Option<String>,
+    /// Time zone of the clock on screen.
+    pub zone: jiff::tz::TimeZone,
+}
+
+/// How one pane is looked at.
+#[derive(Clone, Debug)]
+pub struct PaneState {
+    /// Columns.
+    pub columns: Columns,
+    /// The column sorted by.
+    pub sort: Shown,
+    /// Which way.
+    pub order: Order,
+    /// Index into the pane's `groups`.
+    pub group: usize,
+    /// Groups that are open, by value.
+    pub open: Vec<String>,
+    /// Whether every group is open but those in `open`.
+    pub all_open: bool,
+    /// Whether what ended is shown.
+    pub ended: bool,
+    /// The selected row's key; `None` stays on the first row.
+    pub selected: Option<RowKey>,
+    /// Index of the selected line.
+    pub at: usize,
+    /// First line drawn.
+    pub offset: usize,
+    /// Columns left out after the first two.
+    pub pan: usize,
+    /// Keep the selection in view as rows move.
+    pub follow: bool,
+}
+
+/// What lies over the table.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    /// Keys and columns; `search` narrows, `scroll` in lines.
+    Help {
+        /// Narrowing words.
+        search: String,
+        /// First line drawn.
+        scroll: usize,
+    },
+    /// Column chooser: index of the line.
+    Columns {
+        /// Selected line.
+        at: usize,
+    },
+    /// One row in full.
+    Detail(Box<Detail>),
+    /// A line being typed.
+    Prompt(Prompt),
+}
+
+/// One line to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The sentence.
+    pub text: String,
+    /// How it is meant.
+    pub tone: Tone,
+}
+
+/// How a note is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Done.
+    Plain,
+    /// Refused or failed.
+    Bad,
+}
+
+impl State {
+    /// A screen of this size that waits for its first sample.
+    pub fn new(size: (u16, u16), mode: Mode, zone: jiff::tz::TimeZone) -> State {
+        let panes = PANES
+            .iter()
+            .map(|p| PaneState {
+                columns: Columns { shown: p.columns.iter().map(|&s| s.into()).collect() },
+                sort: p.columns[p.sort].into(),
+                order: p.order,
+                group: 0,
+                open: Vec::new(),
+                all_open: false,
+                ended: false,
+                selected: None,
+                at: 0,
+                offset: 0,
+                pan: 0,
+                follow: false,
+            })
+            .collect();
+        State {
+            size,
+            pane: 0,
+            panes,
+            mode,
+            moment: None,
+            newest: None,
+            span: None,
+            trail: Trail::default(),
+            grid: Grid::default(),
+            filter: Filter::default(),
+            pin: None,
+            overlays: Vec::new(),
+            note: None,
+            bits: false,
+            mouse: true,
+            mark: None,
+            recording: None,
+            replayed: None,
+            zone,
+        }
+    }
+
+    /// The pane shown.
+    pub fn view(&self) -> &PaneState {
+        &self.panes[self.pane]
+    }
+
+    /// The pane shown, to change.
+    pub fn view_mut(&mut self) -> &mut PaneState {
+        &mut self.panes[self.pane]
+    }
+
+    /// Unix ns of the moment shown.
+    pub fn wall_ns(&self) -> Option<i64> {
+        self.moment.as_ref().map(|m| m.now.wall_ns)
+    }
+
+    /// A table of the moment shown, with the one before it.
+    pub fn frame(&self, table: &str) -> Option<Frame> {
+        frame_of(self.moment.as_ref()?, table)
+    }
+
+    /// The detail page on top, if one is open.
+    pub fn detail(&self) -> Option<&Detail> {
+        self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Detail(d) => Some(d.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The line being typed, if one is.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self.overlays.last() {
+            Some(Overlay::Prompt(p)) => Some(p),
+            _ => None,
+        }
+    }
+
+    /// Lines of table that fit on the screen.
+    pub fn page(&self) -> usize {
+        usize::from(Layout::of(self.size.1).rows).max(1)
+    }
+
+    /// Stops the page on top from scrolling past its end, which only the view knows.
+    pub fn limit_scroll(&mut self, most: usize) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
+            Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            _ => {}
+        }
+    }
+
+    /// Says one line to the user.
+    pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        self.note = Some(Note { text: text.into(), tone });
+    }
+}
+
+/// A table of a moment, with the one before it.
+pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
+    let now = moment.now.table(table)?;
+    let before: Option<(u64, &crate::table::Table)> =
+        moment.before.as_ref().map(Arc::as_ref).and_then(|b| Some((b.mono_ns, b.table(table)?)));
+    Some(Frame::new(moment.now.mono_ns, now.clone(), before))
+}
+
+/// The key cells of a row as texts; all stored cells where the table has no key.
+pub fn row_key(frame: &Frame, row: usize) -> RowKey {
+    let schema = frame.table().schema();
+    let all: Vec<usize>;
+    let keys: &[usize] = if schema.keys().is_empty() {
+        all = (0..schema.stored().len()).collect();
+        &all
+    } else {
+        schema.keys()
+    };
+    keys.iter().map(|&k| cell_text(frame.table().value(row, k))).collect()
+}
+
+/// A cell's exact text.
+pub fn cell_text(v: Value<'_>) -> String {
+    match v {
+        Value::None => String::new(),
+        Value::U64(n) => n.to_string(),
+        Value::I64(n) => n.to_string(),
+        Value::F64(n) => n.to_string(),
+        Value::Text(s) => s.to_owned(),
+    }
+}

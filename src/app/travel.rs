@@ -1,0 +1,164 @@
+//! Moving in time: freezing, stepping, jumping, playing, marks.
+
+use crate::source::{Moment, Seek};
+use crate::table::clock;
+
+use super::effect::Effect;
+use super::keymap::Action;
+use super::mode::Mode;
+use super::state::{Overlay, State, Tone};
+use super::trail::Trail;
+use super::update::{detail_mut, show};
+
+/// Carries out a key that moves in time.
+pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Freeze => freeze(state),
+        Action::StepForward => go(state, Seek::Step(1)),
+        Action::StepBack => go(state, Seek::Step(-1)),
+        Action::FirstSample => go(state, Seek::First),
+        Action::LastSample if state.mode == Mode::Frozen => thaw(state),
+        Action::LastSample => go(state, Seek::Last),
+        Action::Mark => {
+            state.mark = state.wall_ns();
+            if let Some(at) = state.mark {
+                let text = format!("Marked {}.", clock::clock(at, &state.zone));
+                state.say(Tone::Plain, text);
+            }
+            Vec::new()
+        }
+        Action::GoMark => match state.mark {
+            Some(at) => go(state, Seek::At(at)),
+            None => {
+                state.say(Tone::Bad, "There is no mark yet; m makes one.");
+                Vec::new()
+            }
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn freeze(state: &mut State) -> Vec<Effect> {
+    match state.mode {
+        // What is kept is put where the screen is, so that steps go on from here.
+        Mode::Live => match state.wall_ns() {
+            Some(at) => {
+                state.mode = Mode::Frozen;
+                vec![Effect::Seek(Seek::At(at))]
+            }
+            None => Vec::new(),
+        },
+        Mode::Frozen => thaw(state),
+        Mode::Replay { playing } => {
+            state.mode = Mode::Replay { playing: !playing };
+            let end = state.span.map(|s| s.1);
+            // Played again at the end, it starts at the beginning.
+            if !playing && end.is_some() && state.wall_ns() == end {
+                return vec![Effect::Seek(Seek::First)];
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Back to live: the newest moment at once, and its history from what is kept.
+pub fn thaw(state: &mut State) -> Vec<Effect> {
+    state.mode = Mode::Live;
+    if let Some(newest) = state.newest.take() {
+        show(state, newest, false);
+    }
+    vec![Effect::Seek(Seek::Last)]
+}
+
+/// Seeks; a live view is frozen first.
+pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
+    if state.mode == Mode::Live {
+        if state.moment.is_none() {
+            return Vec::new();
+        }
+        let mut effects = freeze(state);
+        effects.push(Effect::Seek(to));
+        return effects;
+    }
+    vec![Effect::Seek(to)]
+}
+
+/// Jumps to a typed time.
+pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
+    let (start, end) = state.span.ok_or("There is nothing to go to yet.")?;
+    let current = state.wall_ns().unwrap_or(end);
+    let anchor = clock::Anchor { now: end, current, start, end };
+    let at = clock::parse(text, &anchor, &state.zone)?;
+    Ok(go(state, Seek::At(at.max(start))))
+}
+
+/// The answer to a seek; the page of a row then asks for the past up to there.
+pub fn arrived(
+    state: &mut State,
+    moment: Option<Moment>,
+    trail: Trail,
+    span: Option<(i64, i64)>,
+) -> Vec<Effect> {
+    if state.mode != Mode::Live {
+        state.span = span.or(state.span);
+    }
+    let Some(moment) = moment else {
+        state.say(Tone::Bad, "Nothing is kept at that time.");
+        return Vec::new();
+    };
+    if let Mode::Replay { playing: true } = state.mode
+        && state.wall_ns() == Some(moment.now.wall_ns)
+    {
+        state.mode = Mode::Replay { playing: false };
+        state.say(Tone::Plain, "End of the recording.");
+    }
+    if state.mode == Mode::Live {
+        // Newer samples may have come while this was read: never go back.
+        let end = moment.now.wall_ns;
+        state.trail = trail;
+        if let Some(shown) = state.moment.clone().filter(|m| m.now.wall_ns > end) {
+            state.trail.push(&shown.now);
+        }
+        super::grid::rebuild(state);
+    } else {
+        state.trail = trail;
+        show(state, moment, false);
+    }
+    past(state)
+}
+
+/// One step of a playing recording.
+pub fn beat(state: &mut State) -> Vec<Effect> {
+    match state.mode {
+        Mode::Replay { playing: true } => vec![Effect::Seek(Seek::Step(1))],
+        _ => Vec::new(),
+    }
+}
+
+/// Asks for the past of the row on the detail page, over its window.
+pub fn past(state: &mut State) -> Vec<Effect> {
+    let Some(until) = state.wall_ns() else { return Vec::new() };
+    let Some(detail) = detail_mut(state) else { return Vec::new() };
+    vec![Effect::Series {
+        table: detail.table,
+        key: detail.key.clone(),
+        back_ns: detail.window_ns,
+        until,
+    }]
+}
+
+/// Longer or shorter time across the detail page: 10 s to 1 h.
+pub fn zoom(state: &mut State, longer: bool) -> Vec<Effect> {
+    const STEPS: [u64; 7] = [10, 30, 60, 180, 600, 1_800, 3_600];
+    let Some(Overlay::Detail(_)) = state.overlays.last() else {
+        state.say(Tone::Plain, "Time zoom works on a details page (Enter).");
+        return Vec::new();
+    };
+    if let Some(detail) = detail_mut(state) {
+        let now = detail.window_ns / 1_000_000_000;
+        let at = STEPS.iter().position(|&s| s == now).unwrap_or(2);
+        let to = if longer { (at + 1).min(STEPS.len() - 1) } else { at.saturating_sub(1) };
+        detail.window_ns = STEPS[to] * 1_000_000_000;
+    }
+    past(state)
+}

@@ -1,0 +1,155 @@
+//! What a typed line does: filter, pin, time, command, and the answer to a question.
+
+use crate::table::Filter;
+
+use super::effect::Effect;
+use super::grid::rebuild;
+use super::input::{act, by_word, prompt};
+use super::key::Key;
+use super::keymap::Action;
+use super::prompt::PromptKind;
+use super::state::{Overlay, State, Tone};
+use super::travel;
+
+/// Opens the line that an action asks for; a pin that is set is cleared instead.
+pub fn open(state: &mut State, action: Action) {
+    match action {
+        Action::Filter => {
+            let before = state.filter.to_string();
+            prompt(state, PromptKind::Filter { before: before.clone() }, &before);
+        }
+        Action::Pin if state.pin.is_some() => {
+            state.pin = None;
+            rebuild(state);
+            state.say(Tone::Plain, "Unpinned.");
+        }
+        Action::Pin => {
+            let pid = state
+                .grid
+                .row_of(state.view().at)
+                .and_then(|(f, row, _)| f.get(row, "pid").as_u64())
+                .map_or_else(String::new, |p| p.to_string());
+            prompt(state, PromptKind::Pin, &pid);
+        }
+        Action::JumpTime => prompt(state, PromptKind::Time, ""),
+        Action::Palette => prompt(state, PromptKind::Palette, ""),
+        _ => {}
+    }
+}
+
+/// Carries out a key in the line.
+pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
+    let Some(Overlay::Prompt(p)) = state.overlays.last_mut() else { return Vec::new() };
+    if matches!(p.kind, PromptKind::Kill { .. }) {
+        return super::target::answer(state, key);
+    }
+    match key {
+        Key::Esc => {
+            if let PromptKind::Filter { before } = p.kind.clone() {
+                state.filter = Filter::parse(&before).unwrap_or_default();
+            }
+            state.overlays.pop();
+            rebuild(state);
+            Vec::new()
+        }
+        Key::Enter => accept(state),
+        // Rows can be looked at while the filter is typed.
+        Key::Down => {
+            super::input::step(state, 1);
+            Vec::new()
+        }
+        Key::Up => {
+            super::input::step(state, -1);
+            Vec::new()
+        }
+        key => {
+            if p.edit(key) {
+                changed(state);
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// The text changed: a filter works while it is typed.
+pub fn changed(state: &mut State) {
+    let Some(Overlay::Prompt(p)) = state.overlays.last_mut() else { return };
+    p.wrong = None;
+    if !matches!(p.kind, PromptKind::Filter { .. }) {
+        return;
+    }
+    match Filter::parse(&p.text) {
+        Ok(filter) => {
+            state.filter = filter;
+            let view = &mut state.panes[state.pane];
+            view.offset = 0;
+            rebuild(state);
+        }
+        Err(e) if e.incomplete => {}
+        Err(e) => p.wrong = Some(e.what),
+    }
+}
+
+fn accept(state: &mut State) -> Vec<Effect> {
+    let Some(Overlay::Prompt(p)) = state.overlays.last().cloned() else { return Vec::new() };
+    let wrong = |state: &mut State, what: String| {
+        if let Some(Overlay::Prompt(p)) = state.overlays.last_mut() {
+            p.wrong = Some(what);
+        }
+        Vec::new()
+    };
+    match p.kind {
+        PromptKind::Filter { .. } => match Filter::parse(&p.text) {
+            Ok(filter) => {
+                state.filter = filter;
+                state.overlays.pop();
+                rebuild(state);
+                Vec::new()
+            }
+            Err(e) => wrong(state, e.what),
+        },
+        PromptKind::Pin => match pin_filter(&p.text) {
+            Ok(pin) => {
+                state.pin = pin;
+                state.overlays.pop();
+                rebuild(state);
+                Vec::new()
+            }
+            Err(e) => wrong(state, e),
+        },
+        PromptKind::Time => {
+            let text = p.text.clone();
+            match travel::jump(state, &text) {
+                Ok(effects) => {
+                    state.overlays.pop();
+                    effects
+                }
+                Err(e) => wrong(state, e),
+            }
+        }
+        PromptKind::Palette => match by_word(&p.text) {
+            Some(action) => {
+                state.overlays.pop();
+                act(state, action)
+            }
+            None => wrong(state, "no such command; ? lists them".to_owned()),
+        },
+        PromptKind::Kill { .. } => Vec::new(),
+    }
+}
+
+/// The filter of a pin: digits are a pid, anything else a host or address.
+pub fn pin_filter(text: &str) -> Result<Option<Filter>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let expr = if text.bytes().all(|b| b.is_ascii_digit()) {
+        format!("pid={text}")
+    } else if text.contains([':', '>', '<', '=']) && text.parse::<std::net::IpAddr>().is_err() {
+        text.to_owned()
+    } else {
+        format!("host:\"{text}\"")
+    };
+    Filter::parse(&expr).map(Some).map_err(|e| e.what)
+}

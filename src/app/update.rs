@@ -1,0 +1,101 @@
+//! The one place where messages change the state.
+
+use crate::source::Moment;
+
+use super::effect::Effect;
+use super::grid::rebuild;
+use super::input;
+use super::mode::Mode;
+use super::msg::Msg;
+use super::pane::PANES;
+use super::state::{Overlay, State, Tone};
+use super::travel;
+
+/// Takes in one message; what is to be done outside comes back.
+pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Key(key) => {
+            state.note = None;
+            return input::key(state, key);
+        }
+        Msg::Paste(text) => return input::paste(state, &text),
+        Msg::Mouse(mouse) => return input::mouse(state, mouse),
+        Msg::Resize(w, h) => {
+            state.size = (w, h);
+            super::grid::settle(state);
+        }
+        Msg::Live(moment) => live(state, moment),
+        Msg::Sought { moment, trail, span } => {
+            return travel::arrived(state, moment, trail, span);
+        }
+        Msg::Series(series) => {
+            if let Some(detail) = detail_mut(state)
+                && detail.key == series.key
+            {
+                // What arrived live meanwhile goes on where the past ends.
+                let end = series.points.last().map_or(i64::MIN, |p| p.0);
+                let newer = std::mem::take(&mut detail.series.points);
+                detail.series = series;
+                detail.series.points.extend(newer.into_iter().filter(|p| p.0 > end));
+            }
+        }
+        Msg::Note(text) => state.say(Tone::Plain, text),
+        Msg::Failed(text) => state.say(Tone::Bad, text),
+        Msg::Recording(what) => {
+            // Said once in full; the header goes on saying it in short.
+            if let Err(why) = &what
+                && state.recording.as_ref() != Some(&what)
+            {
+                state.say(Tone::Bad, format!("Not recording: {why}"));
+            }
+            state.recording = Some(what);
+        }
+        Msg::Beat => return travel::beat(state),
+    }
+    Vec::new()
+}
+
+fn live(state: &mut State, moment: Moment) {
+    let first = state.span.map_or(moment.now.wall_ns, |s| s.0);
+    state.span = Some((first, moment.now.wall_ns));
+    if state.mode == Mode::Live {
+        state.trail.push(&moment.now);
+        show(state, moment, true);
+    } else {
+        state.newest = Some(moment);
+    }
+}
+
+/// Shows a moment: rows, selection and the detail page follow it.
+pub fn show(state: &mut State, moment: Moment, live: bool) {
+    if let Some(detail) = detail_mut(state) {
+        detail.take(&moment, live);
+    }
+    let idle = live && still(state, &moment);
+    state.moment = Some(moment);
+    if idle { super::grid::refresh(state) } else { rebuild(state) }
+}
+
+/// Whether the pane's rows are the very rows shown, and were so the time before too: then every
+/// rate is 0 already and nothing can change its place.
+fn still(state: &State, moment: &Moment) -> bool {
+    let pane = &PANES[state.pane];
+    let table = |m: &Moment| m.now.table(pane.table).cloned();
+    let (Some(shown), Some(new)) = (state.moment.as_ref(), table(moment)) else { return false };
+    let Some(first) = state.grid.parts.first() else { return false };
+    let before = shown.before.as_ref().and_then(|b| b.table(pane.table));
+    state.filter.is_empty()
+        && state.pin.is_none()
+        && state.grid.parts.len() == 1
+        && first.table().same(&new)
+        && table(shown).is_some_and(|t| t.same(&new))
+        && before.is_some_and(|t| t.same(&new))
+}
+
+/// The detail page, to change.
+pub fn detail_mut(state: &mut State) -> Option<&mut super::detail::Detail> {
+    state.overlays.iter_mut().rev().find_map(|o| match o {
+        Overlay::Detail(d) => Some(d.as_mut()),
+        _ => None,
+    })
+}

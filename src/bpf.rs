@@ -1,0 +1,240 @@
+//! Loading kernel programs: each by itself succeeds or fails, and a failure keeps the kernel's words.
+//!
+//! What works is found by trying, never by kernel version. Nothing here knows what a program does.
+//! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were.
+
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
+use libbpf_rs::{Link, OpenObject, PrintLevel, libbpf_sys, set_print};
+
+/// What libbpf and the verifier said since the last [`listen`].
+static SAID: Mutex<String> = Mutex::new(String::new());
+
+/// One loader at a time: libbpf's messages are global and name only the program.
+static LOADING: Mutex<()> = Mutex::new(());
+
+fn hear(_: PrintLevel, words: String) {
+    if let Ok(mut said) = SAID.lock() {
+        // A verifier log can be megabytes; what matters is at the end, but names come first.
+        if said.len() < 1 << 20 {
+            said.push_str(&words);
+        }
+    }
+}
+
+fn listen() {
+    if let Ok(mut said) = SAID.lock() {
+        said.clear();
+    }
+    set_print(Some((PrintLevel::Info, hear)));
+}
+
+fn heard() -> String {
+    SAID.lock().map(|said| said.clone()).unwrap_or_default()
+}
+
+/// A loaded and attached object, its links, and why programs are missing from it.
+pub struct Attached<S> {
+    /// The skeleton. Programs in `refused` are not in the kernel.
+    pub skel: S,
+    /// Links of the attached programs, by name: dropping one detaches it.
+    pub links: BTreeMap<String, Link>,
+    /// Programs that did not load or attach, and the kernel's words.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// Loads what loads of an object and attaches what attaches of that.
+///
+/// # Errors
+/// When nothing of it loads; the message holds the kernel's words.
+pub fn attach<B>(
+    make: impl Fn() -> B,
+) -> Result<Attached<<<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output>>
+where
+    B: SkelBuilder<'static>,
+{
+    let _one = LOADING.lock();
+    let mut refused = BTreeMap::new();
+    let skel = load(&make, &mut refused)?;
+    let mut links = BTreeMap::new();
+    for program in skel.object().progs_mut() {
+        let name = program.name().to_string_lossy().into_owned();
+        if refused.contains_key(&name) || !program.autoload() {
+            continue;
+        }
+        listen();
+        match program.attach() {
+            Ok(link) => {
+                links.insert(name, link);
+            }
+            Err(e) => {
+                refused.insert(name, words_of(&heard()).unwrap_or_else(|| e.to_string()));
+            }
+        }
+    }
+    if links.is_empty() {
+        bail!(summary(&refused));
+    }
+    Ok(Attached { skel, links, refused })
+}
+
+/// The whole object, or without the programs that the kernel refuses.
+fn load<B>(
+    make: &impl Fn() -> B,
+    refused: &mut BTreeMap<String, String>,
+) -> Result<<<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output>
+where
+    B: SkelBuilder<'static>,
+{
+    loop {
+        listen();
+        // The object borrows this for as long as the process observes anything: a few bytes a try.
+        let slot: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = make().open(slot).context("the kernel programs are not readable")?;
+        let mut left = Vec::new();
+        for mut program in open.open_object_mut().progs_mut() {
+            let name = program.name().to_string_lossy().into_owned();
+            if refused.contains_key(&name) || !is_turn(&name, refused) {
+                program.set_autoload(false);
+            } else {
+                left.push(name);
+            }
+        }
+        if left.is_empty() {
+            bail!(summary(refused));
+        }
+        let error = match open.load() {
+            Ok(skel) => return Ok(skel),
+            Err(e) => e,
+        };
+        let said = heard();
+        let reason = words_of(&said).unwrap_or_else(|| error.to_string());
+        match failed_program(&said).filter(|p| left.contains(p)) {
+            Some(program) => {
+                refused.insert(program, reason);
+            }
+            None => bail!("{reason}"),
+        }
+    }
+}
+
+/// Whether all better ways than this program were refused.
+fn is_turn(name: &str, refused: &BTreeMap<String, String>) -> bool {
+    match name.split_once("__alt") {
+        None => true,
+        Some((best, "")) => refused.contains_key(best),
+        Some((best, _)) => refused.contains_key(&format!("{best}__alt")),
+    }
+}
+
+fn summary(refused: &BTreeMap<String, String>) -> String {
+    let mut reasons: Vec<&str> = refused.values().map(String::as_str).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons.join("; ")
+}
+
+/// The program libbpf gave up on: the last that its messages name.
+fn failed_program(said: &str) -> Option<String> {
+    let at = said.rfind("prog '")? + 6;
+    let end = said[at..].find('\'')? + at;
+    Some(said[at..end].to_owned())
+}
+
+/// The one line of what was said that tells why: the verifier's last word, else libbpf's first.
+fn words_of(said: &str) -> Option<String> {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    if let Some(end) = lines.iter().rposition(|l| l.starts_with("-- END PROG LOAD LOG")) {
+        let verdict = lines[..end].iter().rev().find(|l| {
+            !(l.starts_with("processed ")
+                || l.starts_with("verification time")
+                || l.starts_with("stack depth")
+                || l.starts_with("max_states")
+                || l.starts_with("-- BEGIN"))
+        });
+        if let Some(verdict) = verdict {
+            return Some((*verdict).to_owned());
+        }
+    }
+    let first = lines.iter().find(|l| l.starts_with("libbpf:"))?;
+    Some(first.trim_start_matches("libbpf:").trim().to_owned())
+}
+
+/// How often a program ran and for how long, if the kernel counts (see [`count_cost`]).
+pub fn cost(program: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    let fd = program.as_raw_fd();
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut len = size_of::<libbpf_sys::bpf_prog_info>() as u32;
+    // SAFETY: `info` is plain data of `len` bytes; all its pointers are null, so only numbers come.
+    let failed = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(fd, &raw mut info, &raw mut len) };
+    (failed == 0 && info.run_cnt > 0).then_some((info.run_cnt, info.run_time_ns))
+}
+
+/// Makes the kernel count runs and their time of all BPF programs until this is dropped.
+/// Costs some 50 ns a run, so it is done on demand only.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn count_cost() -> Result<OwnedFd> {
+    // SAFETY: the call has no memory arguments.
+    let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+    if fd < 0 {
+        return Err(std::io::Error::from_raw_os_error(-fd))
+            .context("the kernel does not count the cost of its programs");
+    }
+    // SAFETY: the call returned a new descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERIFIER: &str = "libbpf: prog 'sweep': BPF program load failed: Permission denied
+libbpf: prog 'sweep': -- BEGIN PROG LOAD LOG --
+0: R1=ctx() R10=fp0
+R1 invalid mem access 'ptr_or_null_'
+verification time 3579 usec
+stack depth 88
+processed 157 insns (limit 1000000) max_states_per_insn 0 total_states 12
+-- END PROG LOAD LOG --
+libbpf: prog 'sweep': failed to load: -13
+libbpf: failed to load object 'net_bpf'
+";
+
+    #[test]
+    fn the_verifiers_last_word_is_the_reason() {
+        assert_eq!(words_of(VERIFIER).as_deref(), Some("R1 invalid mem access 'ptr_or_null_'"));
+        assert_eq!(failed_program(VERIFIER).as_deref(), Some("sweep"));
+    }
+
+    #[test]
+    fn a_hook_that_is_not_there_is_named() {
+        let said = "libbpf: prog 'udp_sent': failed to find kernel BTF type ID of \
+                    'sock_send_length': -3\nlibbpf: prog 'udp_sent': failed to prepare load \
+                    attributes: -3\nlibbpf: prog 'udp_sent': failed to load: -3\n";
+        assert!(words_of(said).unwrap().contains("failed to find kernel BTF type ID"));
+        assert_eq!(failed_program(said).as_deref(), Some("udp_sent"));
+    }
+
+    #[test]
+    fn an_alternative_waits_for_the_better_way_to_fail() {
+        let mut refused = BTreeMap::new();
+        assert!(is_turn("drop", &refused) && !is_turn("drop__alt", &refused));
+        refused.insert("drop".to_owned(), String::new());
+        assert!(is_turn("drop__alt", &refused) && !is_turn("drop__alt2", &refused));
+        refused.insert("drop__alt".to_owned(), String::new());
+        assert!(is_turn("drop__alt2", &refused));
+    }
+
+    #[test]
+    fn silence_gives_no_reason() {
+        assert_eq!(words_of(""), None);
+        assert_eq!(failed_program("libbpf: Error in bpf_create_map_xattr(ring)"), None);
+    }
+}

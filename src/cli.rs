@@ -1,0 +1,335 @@
+//! The command line: what may be said to lmptop, and how a mistake in it is answered.
+//!
+//! Scripts depend on names, defaults and exit codes here: 0 done, 1 failure, 2 usage.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::export::Format;
+
+/// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
+///
+/// Without a command it opens the live screen and records while it runs. Root (or CAP_BPF,
+/// CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE) shows everything; without it lmptop shows what
+/// /proc and sock_diag give and `lmptop doctor` says what is missing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lmptop",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "TIME is 12:03:07, 2026-11-21T12:03:07, -5m (before the end) or +30s (after the \
+                  start). EXPR is what / takes on screen: words AND-ed, key:value, key>value with \
+                  units (rtt>50ms, tx>1MB/s), !word, /regex/, 10.0.0.0/8."
+)]
+pub struct Cli {
+    /// What to do; the live screen when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the live screen.
+    #[command(flatten)]
+    pub live: Live,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record without a screen, until --for has passed or SIGINT, SIGTERM or SIGHUP
+    Record(Record),
+    /// Show a recording in the same screen; needs no root
+    Replay(Replay),
+    /// List what is recorded
+    Sessions(Sessions),
+    /// Print rows to standard output, live or from a recording
+    Print(Print),
+    /// Explain the columns of every table, or of one
+    Columns(Columns),
+    /// Say what works on this machine, by which way, and why the rest does not
+    Doctor(Doctor),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// The live screen.
+#[derive(Args, Clone, Debug)]
+pub struct Live {
+    /// Pin this process: every pane shows only what is its own
+    #[arg(short, long, value_parser = pid)]
+    pub pid: Option<u32>,
+    /// Time between samples: 1s, 500ms, or seconds; at least 100ms
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Keep nothing on disk
+    #[arg(long)]
+    pub no_record: bool,
+    /// Record into a new session inside this directory
+    #[arg(long, value_name = "DIR")]
+    pub session: Option<PathBuf>,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// Recording without a screen.
+#[derive(Args, Clone, Debug)]
+pub struct Record {
+    /// Stop after this long: 60s, 10m, 2h, or seconds
+    #[arg(long = "for", value_name = "TIME", value_parser = length)]
+    pub length: Option<Duration>,
+    /// Time between samples: 1s, 500ms, or seconds; at least 100ms
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Record into a new session inside this directory
+    #[arg(long, value_name = "DIR")]
+    pub session: Option<PathBuf>,
+    /// Record only these: names of probes (all their tables) or of tables
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub tables: Vec<String>,
+}
+
+/// A recording in the screen.
+#[derive(Args, Clone, Debug)]
+pub struct Replay {
+    /// A session's directory or id, or a directory of sessions; the newest by default
+    pub session: Option<PathBuf>,
+    /// Start at this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// Pin this process: every pane shows only what is its own
+    #[arg(short, long, value_parser = pid)]
+    pub pid: Option<u32>,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// The list of recordings.
+#[derive(Args, Clone, Debug)]
+pub struct Sessions {
+    /// Where they are, or one session
+    #[arg(long, value_name = "DIR")]
+    pub session: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Plain,
+}
+
+/// Rows to standard output.
+#[derive(Args, Clone, Debug)]
+pub struct Print {
+    /// The table; `lmptop columns` lists them
+    pub table: String,
+    /// How to print: json is one object a line, folded is for call stacks
+    #[arg(long, value_name = "FORMAT", default_value = "table",
+          value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
+    pub format: String,
+    /// Number of samples; from the end of a recording; 0 means live until stopped, or all
+    #[arg(short = 'n', long = "samples", value_name = "N")]
+    pub samples: Option<u64>,
+    /// Time between samples: 1s, 500ms, or seconds; at least 100ms
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Only rows of this process
+    #[arg(short, long, value_parser = pid)]
+    pub pid: Option<u32>,
+    /// Only rows that match, for example 'rtt>50ms !ssh'
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
+    pub filter: Option<String>,
+    /// Only these columns, in this order; `all` adds rates and raw starts
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Sort by this column, smallest first; -COL or COL:desc puts the largest first
+    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Read a recording: a session's directory or id, or a directory of sessions (the newest)
+    #[arg(long, value_name = "DIR")]
+    pub session: Option<PathBuf>,
+    /// The sample at this time of the recording (with -n: that many, the last at this time)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session",
+          conflicts_with_all = ["from", "to"])]
+    pub at: Option<String>,
+    /// From this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
+    pub from: Option<String>,
+    /// To this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
+    pub to: Option<String>,
+}
+
+/// The column reference.
+#[derive(Args, Clone, Debug)]
+pub struct Columns {
+    /// Only this table's
+    pub table: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Listed,
+}
+
+/// What works here.
+#[derive(Args, Clone, Debug)]
+pub struct Doctor {
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Plain,
+}
+
+/// A completion script.
+#[derive(Args, Clone, Debug)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Text for people or lines for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Plain {
+    /// Aligned text
+    Table,
+    /// One object a line
+    Json,
+}
+
+/// How the column reference is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// Aligned text
+    Table,
+    /// Comma-separated, with a header
+    Csv,
+    /// One object a line
+    Json,
+}
+
+/// A mistake in what was asked for: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// clap's answer to a mistake, on one line.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
+        .filter(|l| !l.is_empty())
+        .collect();
+    let said = said.join(" ").replace("tip:", "-").trim_start_matches("error: ").to_owned();
+    format!("{}; see lmptop --help", said.trim_end_matches(['.', ':']))
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        // PID_MAX_LIMIT (include/linux/threads.h) on 64-bit machines.
+        Ok(pid) if (1..=4_194_304).contains(&pid) => Ok(pid),
+        _ => Err("a process id is a number from 1 to 4194304".to_owned()),
+    }
+}
+
+/// A length of time: `1s`, `500ms`, `10m`, `2h`, or a bare number of seconds.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn length(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err("a time is a number and ms, s, m, h or d, like 500ms".to_owned()),
+    };
+    let number: f64 =
+        number.parse().map_err(|_| "a time starts with a number, like 1.5s".to_owned())?;
+    match Duration::try_from_secs_f64(number * scale) {
+        Ok(d) if d > Duration::ZERO && d <= Duration::from_secs(10 * 366 * 86_400) => Ok(d),
+        _ => Err("a time is more than nothing and at most ten years".to_owned()),
+    }
+}
+
+/// A [`length`] that can be kept between samples: 100 ms to a day.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let d = length(text)?;
+    if d < Duration::from_millis(100) {
+        return Err("samples are at least 100ms apart".to_owned());
+    }
+    if d > Duration::from_secs(86_400) {
+        return Err("samples are at most a day apart".to_owned());
+    }
+    Ok(d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(interval("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(interval("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(interval("1m"), Ok(Duration::from_secs(60)));
+        for bad in ["", "s", "99ms", "0", "-1s", "1x", "1.2.3s", "1e3", "inf", "2d", "١s", "ms"] {
+            assert!(interval(bad).is_err(), "{bad:?}");
+        }
+        assert!(length(&"9".repeat(400)).is_err());
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_without_the_usage_block() {
+        for args in [
+            &["lmptop", "print"][..],
+            &["lmptop", "print", "net", "--frmo", "x"],
+            &["lmptop", "frobnicate"],
+            &["lmptop", "-i", "1ms"],
+            &["lmptop", "sessions", "--format", "xml"],
+            &["lmptop", "--session", "x", "print", "net"],
+            &["lmptop", "print", "net", "--at", "-5m"],
+        ] {
+            let error = Cli::try_parse_from(args).unwrap_err();
+            let line = one_line(&error);
+            assert!(!line.contains('\n') && !line.contains("Usage"), "{args:?}: {line}");
+            assert!(line.ends_with("; see lmptop --help"), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_before_the_end_are_values_not_options() {
+        let cli = Cli::try_parse_from([
+            "lmptop",
+            "print",
+            "net",
+            "--session",
+            "d",
+            "--from",
+            "-5m",
+            "--to",
+            "-1m",
+            "--sort",
+            "-pid",
+        ]);
+        let Ok(Cli { command: Some(Command::Print(p)), .. }) = cli else { panic!("{cli:?}") };
+        assert_eq!((p.from.as_deref(), p.to.as_deref()), (Some("-5m"), Some("-1m")));
+        assert_eq!(p.sort.as_deref(), Some("-pid"));
+    }
+}

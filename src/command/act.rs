@@ -1,0 +1,190 @@
+//! What the screen does to the machine: a signal, a closed connection, a file.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::mem::size_of;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::table::Clean;
+
+/// Writes a view into the current directory; never over another file.
+///
+/// # Errors
+/// When the file cannot be made.
+pub fn export(name: &str, csv: &str) -> Result<String> {
+    for n in 0..1000 {
+        let path = if n == 0 { format!("{name}.csv") } else { format!("{name}-{n}.csv") };
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => {
+                file.write_all(csv.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+                return Ok(format!("Wrote {path}."));
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).context(format!("cannot write {path}")),
+        }
+    }
+    bail!("there are 1000 files {name}-N.csv here already")
+}
+
+/// Sends SIGTERM to a process if it still has the name it had when the question was asked.
+///
+/// # Errors
+/// When it is gone, is another one now, or may not be signalled.
+pub fn terminate(pid: u64, comm: &str) -> Result<String> {
+    let id = libc::pid_t::try_from(pid).context("that is no pid")?;
+    ensure!(id > 1, "process {id} is never signalled");
+    // The descriptor holds the process: the pid cannot be reused between the look and the signal.
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor or an error.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let now = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let now = Clean::new(now.strip_suffix(b"\n").unwrap_or(&now));
+    ensure!(now.as_str() == comm, "process {pid} is {now} now, not {comm}; nothing was sent");
+    // SAFETY: the descriptor is open; no siginfo is passed.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGTERM, 0usize, 0)
+    };
+    if sent != 0 {
+        return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
+    }
+    Ok(format!("Sent SIGTERM to {comm} ({pid})."))
+}
+
+/// `struct inet_diag_req_v2` behind its `struct nlmsghdr` (linux/netlink.h, linux/inet_diag.h).
+#[repr(C)]
+struct Destroy {
+    len: u32,
+    kind: u16,
+    flags: u16,
+    seq: u32,
+    port: u32,
+    family: u8,
+    protocol: u8,
+    ext: u8,
+    pad: u8,
+    states: u32,
+    sport: [u8; 2],
+    dport: [u8; 2],
+    saddr: [u8; 16],
+    daddr: [u8; 16],
+    interface: u32,
+    cookie: [u32; 2],
+}
+
+/// `SOCK_DESTROY` (linux/sock_diag.h), from 4.5 on.
+const SOCK_DESTROY: u16 = 21;
+
+/// Closes a TCP connection of this network namespace: both ends see a reset.
+///
+/// # Errors
+/// When the kernel refuses; without `CAP_NET_ADMIN`, or built without `INET_DIAG_DESTROY`.
+pub fn close_socket(cookie: u64, local: (&str, u16), remote: (&str, u16)) -> Result<String> {
+    let bytes = |a: &str| -> Result<(u8, [u8; 16])> {
+        let mut out = [0; 16];
+        let address: IpAddr = a.parse().with_context(|| format!("{a} is no address"))?;
+        match address {
+            IpAddr::V4(v4) => out[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => out = v6.octets(),
+        }
+        Ok((if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8, out))
+    };
+    let (family, saddr) = bytes(local.0)?;
+    let (_, daddr) = bytes(remote.0)?;
+    let request = Destroy {
+        len: size_of::<Destroy>() as u32,
+        kind: SOCK_DESTROY,
+        flags: (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16,
+        seq: 1,
+        port: 0,
+        family,
+        protocol: libc::IPPROTO_TCP as u8,
+        ext: 0,
+        pad: 0,
+        states: u32::MAX,
+        sport: local.1.to_be_bytes(),
+        dport: remote.1.to_be_bytes(),
+        saddr,
+        daddr,
+        interface: 0,
+        cookie: [cookie as u32, (cookie >> 32) as u32],
+    };
+    match ask_kernel(&request)? {
+        0 => Ok(format!("Closed {}:{} - {}:{}.", local.0, local.1, remote.0, remote.1)),
+        e => {
+            let why = match -e {
+                libc::ENOENT => "it is gone, or in another network namespace".to_owned(),
+                libc::EPERM => "closing needs CAP_NET_ADMIN".to_owned(),
+                libc::EOPNOTSUPP => "this kernel is built without INET_DIAG_DESTROY".to_owned(),
+                other => io::Error::from_raw_os_error(other).to_string(),
+            };
+            bail!("cannot close the connection: {why}")
+        }
+    }
+}
+
+/// Sends one request and reads the error number of the answer; 0 is done.
+fn ask_kernel(request: &Destroy) -> Result<i32> {
+    // SAFETY: socket(2) takes three integers and returns a new descriptor or an error.
+    let fd = unsafe {
+        libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_DGRAM | libc::SOCK_CLOEXEC,
+            libc::NETLINK_SOCK_DIAG,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).context("cannot talk to sock_diag");
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let wait = libc::timeval { tv_sec: 1, tv_usec: 0 };
+    let mut answer = [0u8; 512];
+    // SAFETY: each pointer is to a live object of the length passed beside it.
+    let got = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            (&raw const wait).cast(),
+            size_of::<libc::timeval>() as u32,
+        );
+        let request: *const Destroy = request;
+        if libc::send(fd.as_raw_fd(), request.cast(), size_of::<Destroy>(), 0) < 0 {
+            -1
+        } else {
+            libc::recv(fd.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0)
+        }
+    };
+    ensure!(got >= 20, "sock_diag gave no answer: {}", io::Error::last_os_error());
+    // NLMSG_ERROR: nlmsghdr (16 bytes), then the negated error number.
+    Ok(i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_has_the_kernels_layout() {
+        // nlmsghdr 16 + inet_diag_req_v2 56.
+        assert_eq!(size_of::<Destroy>(), 72);
+        assert_eq!(std::mem::offset_of!(Destroy, sport), 24);
+        assert_eq!(std::mem::offset_of!(Destroy, cookie), 64);
+    }
+
+    #[test]
+    fn init_and_strangers_are_left_alone() {
+        assert!(terminate(1, "systemd").is_err());
+        let me = u64::from(std::process::id());
+        let err = terminate(me, "somebody-else").unwrap_err().to_string();
+        assert!(err.contains("nothing was sent"), "{err}");
+    }
+}

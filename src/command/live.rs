@@ -1,0 +1,77 @@
+//! `lmptop`: the live screen, recording while it runs.
+
+use std::io::IsTerminal;
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result, ensure};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::act;
+use super::past::{self, Ask};
+use super::sampler::{self, Plan};
+use super::screen::{self, Outside};
+use crate::app::{Effect, Mode, Msg, State, pin_filter};
+use crate::cli;
+use crate::privilege;
+
+/// Opens the live screen.
+///
+/// # Errors
+/// When there is no terminal to draw on.
+pub fn run(args: &cli::Live) -> Result<()> {
+    ensure!(
+        std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
+        "there is no terminal to draw on; lmptop print and lmptop record need none"
+    );
+    let (out, inbox) = unbounded_channel();
+    // The sampler starts with every capability and drops by itself once probes are attached; all
+    // other threads are started after this one has dropped, and inherit what is left.
+    let (ask, asked) = std::sync::mpsc::channel();
+    let plan = Plan {
+        interval: args.interval,
+        pid: args.pid,
+        place: (!args.no_record)
+            .then(|| args.session.clone().unwrap_or_else(crate::session::default_place)),
+    };
+    let sampler = sampler::start(plan, out.clone(), ask.clone())?;
+    privilege::drop_all_but(&privilege::ACTIONS)?;
+    past::start(asked, out.clone())?;
+    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
+    if let Some(pid) = args.pid {
+        state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
+    }
+    let look = screen::look(args.ascii);
+    let mut outside = LiveOutside { ask, out };
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    let done = runtime.block_on(screen::run(state, &look, inbox, &mut outside));
+    sampler.stop();
+    done
+}
+
+struct LiveOutside {
+    ask: Sender<Ask>,
+    out: UnboundedSender<Msg>,
+}
+
+impl Outside for LiveOutside {
+    fn carry(&mut self, effect: Effect) {
+        if let Some(ask) = past::question(&effect) {
+            let _ = self.ask.send(ask);
+            return;
+        }
+        let done = match effect {
+            Effect::Export { name, csv } => act::export(&name, &csv),
+            Effect::Signal { pid, comm } => act::terminate(pid, &comm),
+            Effect::CloseSocket { cookie, saddr, sport, daddr, dport } => {
+                act::close_socket(cookie, (&saddr, sport), (&daddr, dport))
+            }
+            _ => return,
+        };
+        let _ = self.out.send(match done {
+            Ok(text) => Msg::Note(text),
+            Err(e) => Msg::Failed(format!("{e:#}")),
+        });
+    }
+}

@@ -1,0 +1,35 @@
+//! One file a subcommand: each wires the rooms below it. The only place where effects happen.
+
+mod act;
+pub mod columns;
+pub mod completions;
+pub mod doctor;
+pub mod live;
+mod machine;
+pub mod man;
+pub mod past;
+pub mod print;
+pub mod record;
+pub mod replay;
+mod sampler;
+mod screen;
+pub mod sessions;
+mod stop;
+
+use std::io::{self, Write};
+
+use anyhow::{Error, Result};
+
+use crate::cli::Usage;
+
+/// An error that is the user's: exit status 2.
+fn usage(error: Error) -> Error {
+    Error::new(Usage(format!("{error:#}")))
+}
+
+/// Writes text to standard output at once.
+fn say(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,131 @@
+//! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
+
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::app::{Effect, Msg, RowKey, Series, Trail, has_key};
+use crate::session::Reader;
+use crate::source::{Replay, Seek, Source};
+use crate::table::{Frame, Nature, Table};
+
+/// How far back the header's figures and the events go, ns.
+const TRAIL: i64 = 240_000_000_000;
+
+/// One question.
+pub enum Ask {
+    /// Read this from now on.
+    Open(Reader),
+    /// Go there.
+    Seek(Seek),
+    /// One row's past.
+    Series {
+        /// Its table.
+        table: &'static str,
+        /// Its key.
+        key: RowKey,
+        /// From, Unix ns.
+        from: i64,
+        /// To, Unix ns.
+        to: i64,
+    },
+}
+
+/// The question an effect of the screen asks, if it asks about the past.
+pub fn question(effect: &Effect) -> Option<Ask> {
+    match effect {
+        Effect::Seek(to) => Some(Ask::Seek(*to)),
+        Effect::Series { table, key, back_ns, until } => Some(Ask::Series {
+            table,
+            key: key.clone(),
+            from: until.saturating_sub(i64::try_from(*back_ns).unwrap_or(i64::MAX)),
+            to: *until,
+        }),
+        _ => None,
+    }
+}
+
+/// Starts the thread that answers; answers go to `out`.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>) -> Result<()> {
+    thread::Builder::new()
+        .name("past".to_owned())
+        .spawn(move || serve(&asked, &out))
+        .context("cannot start a thread")?;
+    Ok(())
+}
+
+fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
+    let mut past = Past::default();
+    while let Ok(ask) = asked.recv() {
+        if let Some(msg) = past.answer(ask)
+            && out.send(msg).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What is kept, and a position in it.
+#[derive(Default)]
+pub struct Past {
+    at: Option<(Reader, Replay)>,
+}
+
+impl Past {
+    /// The answer to a question; opening has none.
+    pub fn answer(&mut self, ask: Ask) -> Option<Msg> {
+        let answer = match (ask, &mut self.at) {
+            (Ask::Open(reader), at) => {
+                *at = Some((reader.clone(), Replay::new(reader)));
+                return None;
+            }
+            (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
+            (Ask::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
+            (Ask::Series { table, key, from, to }, Some((reader, _))) => {
+                series(reader, table, key, from, to).map(Msg::Series)
+            }
+        };
+        Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
+    }
+}
+
+fn seek(reader: &Reader, replay: &mut Replay, to: Seek) -> Result<Msg> {
+    let moment = replay.seek(to)?;
+    let mut trail = Trail::default();
+    if let Some(m) = &moment {
+        let end = m.now.wall_ns;
+        for schema in reader.schemas() {
+            if schema.nature() == Nature::Event || schema.table() == "host" {
+                reader.range(schema.table(), end - TRAIL, end, &mut |wall, mono, table| {
+                    trail.push_table(wall, mono, &table);
+                    Ok(true)
+                })?;
+            }
+        }
+    }
+    Ok(Msg::Sought { moment, trail, span: replay.span() })
+}
+
+fn series(reader: &Reader, table: &str, key: RowKey, from: i64, to: i64) -> Result<Series> {
+    let mut points = Vec::new();
+    let mut before: Option<(u64, Table)> = None;
+    reader.range(table, from, to, &mut |wall, mono, rows| {
+        let whole = Frame::new(mono, rows, None);
+        let Some(row) = (0..whole.len()).find(|&r| has_key(&whole, r, &key)) else {
+            before = None;
+            return Ok(true);
+        };
+        // Only this row: a rate needs no join of thousands.
+        let one = whole.table().row(row);
+        let frame = Frame::new(mono, one.clone(), before.as_ref().map(|(ns, t)| (*ns, t)));
+        points.push((wall, Series::point(&frame, 0)));
+        before = Some((mono, one));
+        Ok(true)
+    })?;
+    Ok(Series { key, points })
+}

@@ -1,0 +1,268 @@
+//! `lmptop print`: rows of one table to standard output, live or from a recording.
+
+use std::io::{self, BufWriter, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use jiff::tz::TimeZone;
+
+use super::sessions::find;
+use super::stop::Stop;
+use super::usage;
+use crate::cli;
+use crate::export::{Export, Format, Layout, Selection, Sheet};
+use crate::privilege;
+use crate::session::Reader;
+use crate::source::{Live, LiveOptions, Ticker, clocks, schema_of};
+use crate::table::clock::{self, Anchor};
+use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
+
+/// Prints what was asked for.
+///
+/// # Errors
+/// When there is no such table, column or time, and when writing fails.
+pub fn run(args: &cli::Print) -> Result<()> {
+    let format = Format::parse(&args.format).map_err(usage)?;
+    if format.is_binary() && io::stdout().is_terminal() {
+        return Err(usage(anyhow!(
+            "{} is not for a terminal; send it to a file with > {}.{0}",
+            args.format,
+            args.table
+        )));
+    }
+    match &args.session {
+        None => live(args, format),
+        Some(named) => recorded(args, format, named),
+    }
+}
+
+/// The rows and columns that were asked for, on their way to standard output.
+struct Rows {
+    export: Box<dyn Export>,
+    selection: Selection,
+    filter: Bound,
+    before: Option<(u64, Table)>,
+}
+
+impl Rows {
+    fn new(args: &cli::Print, format: Format, schema: &Arc<Schema>, many: bool) -> Result<Rows> {
+        let fields = Selection::fields(schema, &args.columns).map_err(usage)?;
+        let sort = args.sort.as_deref().map(|s| Selection::order(schema, s)).transpose();
+        let pid = args.pid.map(|p| Selection::process(schema, p)).transpose();
+        let selection = Selection { fields, sort: sort.map_err(usage)?, pid: pid.map_err(usage)? };
+        let filter = filter(args.filter.as_deref().unwrap_or_default(), schema).map_err(usage)?;
+        let zone = Some(TimeZone::system());
+        let layout = Layout { width: width(args), heads: many, zone };
+        let out = BufWriter::with_capacity(64 << 10, io::stdout());
+        let export = format.begin(out, schema, &selection.fields, layout).map_err(usage)?;
+        Ok(Rows { export, selection, filter, before: None })
+    }
+
+    fn put(&mut self, mono_ns: u64, wall_ns: i64, table: &Table) -> Result<()> {
+        let before = self.before.as_ref().map(|(ns, t)| (*ns, t));
+        let frame = Frame::new(mono_ns, table.clone(), before);
+        let rows = self.selection.rows(&frame, |row| self.filter.matches(&frame, row));
+        self.before = Some((mono_ns, table.clone()));
+        self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.export.finish().context("cannot end the output")
+    }
+}
+
+fn filter(text: &str, schema: &Schema) -> Result<Bound> {
+    let filter = Filter::parse(text).map_err(|e| anyhow!("--filter: {e}"))?;
+    let bound = filter.bind(schema);
+    match bound.unknown() {
+        [] => Ok(bound),
+        unknown => bail!(
+            "--filter: {} cannot answer {}; see lmptop columns {0}",
+            schema.table(),
+            unknown.join(" and ")
+        ),
+    }
+}
+
+/// How wide text may be: as the terminal, unless the columns were chosen.
+fn width(args: &cli::Print) -> Option<usize> {
+    if !args.columns.is_empty() || !io::stdout().is_terminal() {
+        return None;
+    }
+    crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns))
+}
+
+fn live(args: &cli::Print, format: Format) -> Result<()> {
+    let schema = schema_of(&args.table).map_err(usage)?;
+    let limit = args.samples.unwrap_or(1);
+    let mut rows = Rows::new(args, format, &schema, limit != 1)?;
+    let mut stop = Stop::new()?;
+    let options = LiveOptions {
+        tables: vec![schema.table().to_owned()],
+        pid: args.pid,
+        // Who asks for this table wants to know, and counting is not free.
+        count_cost: schema.table() == "probe",
+    };
+    let mut live = Live::open(&options)?;
+    privilege::drop_after_start(&live.needs(), None)?;
+    let mut ticker = Ticker::new(Instant::now(), args.interval);
+    let (mut done, mut lost) = (0, 0);
+    let mut go_on = true;
+    while go_on && (limit == 0 || done < limit) {
+        // What holds is known at once; what happens takes an interval to happen.
+        if done > 0 || schema.nature() == Nature::Event {
+            go_on = stop.wait(ticker.next(Instant::now()), || live.drain());
+        }
+        if !go_on && schema.nature() == Nature::State {
+            break;
+        }
+        let sample = live.sample()?;
+        lost = lost.max(super::record::lost(&sample));
+        let Some(table) = sample.table(schema.table()) else {
+            let why = live.fault().unwrap_or_else(|| "its probe gave nothing".to_owned());
+            bail!("no {} here: {why}; see lmptop doctor", schema.table());
+        };
+        rows.put(sample.mono_ns, sample.wall_ns, table)?;
+        done += 1;
+    }
+    rows.finish()?;
+    explain(&live);
+    if lost > 0 {
+        eprintln!("lmptop: {lost} events were lost; lmptop print probe says where");
+    }
+    Ok(())
+}
+
+/// Tells a person at a terminal what is missing from what was printed, and how to get it.
+fn explain(live: &Live) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    for (probe, signals) in live.status() {
+        for s in signals.iter().filter(|s| !s.missing.is_empty()) {
+            eprintln!("lmptop: {probe}: missing: {}; {}", clean(&s.missing), clean(&s.fix));
+        }
+    }
+}
+
+fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
+    privilege::drop_all_but(&privilege::FILES)?;
+    let reader = Reader::open(&find(Some(named))?)?;
+    let schema = schema_in(&reader, &args.table).map_err(usage)?;
+    let (from, to) = bounds(args, &reader)?;
+    let ranged = args.from.is_some() || args.to.is_some();
+    let limit = args.samples.unwrap_or(if ranged { 0 } else { 1 });
+    let mut rows = Rows::new(args, format, &schema, limit != 1)?;
+    let printed = if limit == 0 {
+        range(&reader, &schema, from, to, &mut rows)?
+    } else {
+        last(&reader, &schema, from, to, limit, &mut rows)?
+    };
+    rows.finish()?;
+    for note in reader.notes() {
+        eprintln!("lmptop: {}", clean(&note));
+    }
+    if printed == 0 {
+        let zone = TimeZone::system();
+        let (start, end) = reader.span().unwrap_or_default();
+        bail!(
+            "no {} was recorded then; the recording is from {} to {}",
+            schema.table(),
+            clock::date_and_clock(start, &zone),
+            clock::date_and_clock(end, &zone)
+        );
+    }
+    Ok(())
+}
+
+/// The newest columns that the recording has of a table.
+fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
+    let schemas = reader.schemas();
+    if let Some(schema) = schemas.iter().rfind(|s| s.table() == table) {
+        return Ok(schema.clone());
+    }
+    let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
+    let meant = meant(table, &names);
+    bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "))
+}
+
+/// First and last Unix time in ns that are wanted.
+fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
+    let Some((start, end)) = reader.span() else {
+        bail!("this recording holds no sample");
+    };
+    let zone = TimeZone::system();
+    let (_, now) = clocks();
+    let time = |option: &str, text: &Option<String>| -> Result<Option<i64>> {
+        let Some(text) = text else { return Ok(None) };
+        // On screen these count from the instant looked at; here from the ends.
+        let current = if text.trim_start().starts_with('+') { start } else { end };
+        let anchor = Anchor { now, current, start, end };
+        match clock::parse(text, &anchor, &zone) {
+            Ok(ns) => Ok(Some(ns)),
+            Err(why) => Err(usage(anyhow!("--{option}: {why}"))),
+        }
+    };
+    let from = time("from", &args.from)?.unwrap_or(i64::MIN);
+    let to = time("to", &args.to)?.or(time("at", &args.at)?).unwrap_or(i64::MAX);
+    if from > to {
+        return Err(usage(anyhow!("--from is after --to; swap them")));
+    }
+    Ok((from, to))
+}
+
+/// Every sample between two times.
+fn range(
+    reader: &Reader,
+    schema: &Arc<Schema>,
+    from: i64,
+    to: i64,
+    rows: &mut Rows,
+) -> Result<u64> {
+    if let Some(before) = reader.at(from.saturating_sub(1))? {
+        rows.before = before.table(schema.table()).map(|t| (before.mono_ns, t.clone()));
+    }
+    let mut printed = 0;
+    reader.range(schema.table(), from, to, &mut |wall_ns, mono_ns, table| {
+        if table.schema() == schema {
+            rows.put(mono_ns, wall_ns, &table)?;
+            printed += 1;
+        }
+        Ok(true)
+    })?;
+    Ok(printed)
+}
+
+/// The last `limit` samples between two times, with the one before them for rates.
+fn last(
+    reader: &Reader,
+    schema: &Arc<Schema>,
+    from: i64,
+    to: i64,
+    limit: u64,
+    rows: &mut Rows,
+) -> Result<u64> {
+    let Some(end) = reader.find(to)? else { return Ok(0) };
+    let back = i64::try_from(limit).unwrap_or(i64::MAX);
+    let first = reader.shift(end, 1 - back)?;
+    let mut at = reader.shift(first, -1)?;
+    let mut printed = 0;
+    loop {
+        let sample = reader.sample(at)?;
+        let table = sample.table(schema.table()).filter(|t| t.schema() == schema);
+        if let Some(table) = table {
+            if at >= first && sample.wall_ns >= from {
+                rows.put(sample.mono_ns, sample.wall_ns, table)?;
+                printed += 1;
+            } else {
+                rows.before = Some((sample.mono_ns, table.clone()));
+            }
+        }
+        if at >= end {
+            return Ok(printed);
+        }
+        at = reader.shift(at, 1)?;
+    }
+}

@@ -1,0 +1,78 @@
+//! `lmptop replay`: the same screen on a recording.
+
+use std::io::IsTerminal;
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result, ensure};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::act;
+use super::past::{self, Ask};
+use super::screen::{self, Outside};
+use crate::app::{Effect, Mode, Msg, State, pin_filter};
+use crate::cli;
+use crate::privilege;
+use crate::session::Reader;
+use crate::source::Seek;
+use crate::table::clock;
+
+/// Opens a recording in the screen.
+///
+/// # Errors
+/// When there is no such recording, it cannot be read, or there is no terminal.
+pub fn run(args: &cli::Replay) -> Result<()> {
+    ensure!(
+        std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
+        "there is no terminal to draw on; lmptop print --session needs none"
+    );
+    privilege::drop_all_but(&privilege::FILES)?;
+    let path = super::sessions::find(args.session.as_deref())?;
+    let reader = Reader::open(&path)?;
+    let zone = jiff::tz::TimeZone::system();
+    let first = first_seek(args, &reader, &zone)?;
+    let (out, inbox) = unbounded_channel();
+    let (ask, asked) = std::sync::mpsc::channel();
+    past::start(asked, out.clone())?;
+    let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone);
+    state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
+    if let Some(pid) = args.pid {
+        state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
+    }
+    if let Some(note) = reader.notes().first() {
+        let _ = out.send(Msg::Failed(note.clone()));
+    }
+    let _ = ask.send(Ask::Open(reader));
+    let _ = ask.send(Ask::Seek(first));
+    let look = screen::look(args.ascii);
+    let mut outside = ReplayOutside { ask, out };
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
+    runtime.block_on(screen::run(state, &look, inbox, &mut outside))
+}
+
+fn first_seek(args: &cli::Replay, reader: &Reader, zone: &jiff::tz::TimeZone) -> Result<Seek> {
+    let Some(text) = &args.at else { return Ok(Seek::First) };
+    let (start, end) = reader.span().context("the recording holds no sample")?;
+    let anchor = clock::Anchor { now: end, current: end, start, end };
+    let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
+    Ok(Seek::At(at.max(start)))
+}
+
+struct ReplayOutside {
+    ask: Sender<Ask>,
+    out: UnboundedSender<Msg>,
+}
+
+impl Outside for ReplayOutside {
+    fn carry(&mut self, effect: Effect) {
+        if let Some(ask) = past::question(&effect) {
+            let _ = self.ask.send(ask);
+        } else if let Effect::Export { name, csv } = effect {
+            let _ = self.out.send(match act::export(&name, &csv) {
+                Ok(text) => Msg::Note(text),
+                Err(e) => Msg::Failed(format!("{e:#}")),
+            });
+        }
+    }
+}

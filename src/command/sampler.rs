@@ -1,0 +1,174 @@
+//! The threads behind the live screen: one samples, one records.
+//!
+//! A sample is taken at absolute times, so intervals do not drift; what the kernel queues is taken
+//! every 100 ms in between. The recorder has a thread of its own because a write may take a while.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
+};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::past::Ask;
+use super::record::info;
+use crate::app::Msg;
+use crate::privilege;
+use crate::session::{Retention, Status, Writer, memory_writer, prune};
+use crate::source::{Live, LiveOptions, Moment, Ticker, clocks};
+use crate::table::Sample;
+
+/// Samples that may wait for the recorder before they are dropped, and said to be.
+const WAITING: usize = 8;
+/// Bytes of history kept in memory when nothing is recorded on disk.
+const MEMORY: usize = 16 << 20;
+/// Time between two looks at the kernel's queues.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// What shall be sampled, how often, and where it is kept.
+pub struct Plan {
+    /// Time between samples.
+    pub interval: Duration,
+    /// The pinned process.
+    pub pid: Option<u32>,
+    /// Where sessions are; `None` keeps the last minutes in memory only.
+    pub place: Option<PathBuf>,
+}
+
+/// The running threads.
+pub struct Sampler {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Sampler {
+    /// Ends sampling and finishes the recording.
+    pub fn stop(self) {
+        let _ = self.stop.send(());
+        // A panic there has ended the process already; nothing is left to report.
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts sampling: moments and notes go to `out`, the session's reader to `past`.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(plan: Plan, out: UnboundedSender<Msg>, past: Sender<Ask>) -> Result<Sampler> {
+    let (stop, stopped) = channel();
+    let thread = thread::Builder::new()
+        .name("sampler".to_owned())
+        .spawn(move || {
+            if let Err(e) = sample(&plan, &out, &past, &stopped) {
+                let _ = out.send(Msg::Failed(format!("{e:#}")));
+            }
+        })
+        .context("cannot start a thread")?;
+    Ok(Sampler { stop, thread })
+}
+
+fn sample(
+    plan: &Plan,
+    out: &UnboundedSender<Msg>,
+    past: &Sender<Ask>,
+    stopped: &Receiver<()>,
+) -> Result<()> {
+    let mut live = Live::open(&LiveOptions { pid: plan.pid, ..LiveOptions::default() })?;
+    privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
+    let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
+    let recorder = recorder(plan, samples, out.clone(), past.clone())?;
+    let mut before: Option<Arc<Sample>> = None;
+    let mut ticker = Ticker::new(Instant::now(), plan.interval);
+    loop {
+        let now = Arc::new(live.sample()?);
+        keep(&record, &now, out);
+        let moment = Moment { now: now.clone(), before: before.replace(now) };
+        if out.send(Msg::Live(moment)).is_err() {
+            break;
+        }
+        if !wait(&mut live, ticker.next(Instant::now()), stopped) {
+            break;
+        }
+    }
+    drop(record);
+    let _ = recorder.join();
+    Ok(())
+}
+
+/// Waits for the next sample, draining meanwhile; false when asked to stop.
+fn wait(live: &mut Live, next: Instant, stopped: &Receiver<()>) -> bool {
+    loop {
+        let left = next.saturating_duration_since(Instant::now());
+        match stopped.recv_timeout(left.min(DRAIN)) {
+            Err(RecvTimeoutError::Timeout) if left > DRAIN => live.drain(),
+            Err(RecvTimeoutError::Timeout) => return true,
+            _ => return false,
+        }
+    }
+}
+
+fn keep(record: &SyncSender<Arc<Sample>>, now: &Arc<Sample>, out: &UnboundedSender<Msg>) {
+    if let Err(TrySendError::Full(_)) = record.try_send(now.clone()) {
+        let why = "the disk is too slow; a sample was not recorded".to_owned();
+        let _ = out.send(Msg::Failed(why));
+    }
+}
+
+fn recorder(
+    plan: &Plan,
+    samples: Receiver<Arc<Sample>>,
+    out: UnboundedSender<Msg>,
+    past: Sender<Ask>,
+) -> Result<JoinHandle<()>> {
+    let place = plan.place.clone();
+    let interval = plan.interval;
+    thread::Builder::new()
+        .name("recorder".to_owned())
+        .spawn(move || {
+            let (mut writer, on_disk) = match open(place.as_deref(), interval, &out) {
+                Ok(opened) => opened,
+                Err(e) => {
+                    let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
+                    return;
+                }
+            };
+            let _ = past.send(Ask::Open(writer.reader()));
+            while let Ok(sample) = samples.recv() {
+                let done = writer.append(&sample);
+                if !on_disk {
+                    continue;
+                }
+                let status = match (done, writer.status()) {
+                    (Err(e), _) => Err(format!("{e:#}")),
+                    (Ok(()), Status::Recording) => Ok(writer.bytes()),
+                    (Ok(()), Status::Stopped { reason }) => Err(reason),
+                };
+                let _ = out.send(Msg::Recording(status));
+            }
+            let _ = writer.finish();
+        })
+        .context("cannot start a thread")
+}
+
+/// The session on disk; in memory when there is none to be, or it cannot be made.
+fn open(
+    place: Option<&Path>,
+    interval: Duration,
+    out: &UnboundedSender<Msg>,
+) -> Result<(Writer, bool)> {
+    if let Some(place) = place {
+        // What cannot be removed is no reason not to record.
+        let _ = prune(place, Retention::default(), clocks().1);
+        match Writer::create(place, info(interval)) {
+            Ok(writer) => return Ok((writer, true)),
+            Err(e) => {
+                let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
+            }
+        }
+    }
+    Ok((memory_writer(info(interval), MEMORY)?, false))
+}

@@ -1,0 +1,203 @@
+//! Tables as bytes for others: one file a format, all of them fed with the same [`Sheet`]s.
+//!
+//! Pure: what is written goes to a `Write` that somebody else opened. Text in a table is already
+//! neutralised; each format only escapes what would break the format itself.
+
+mod csv;
+mod folded;
+mod json;
+mod parquet;
+mod selection;
+mod text;
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
+use jiff::tz::TimeZone;
+
+use crate::table::{Frame, Schema};
+
+pub use csv::{Csv, csv_line};
+pub use folded::Folded;
+pub use json::Json;
+pub use parquet::Parquet;
+pub use selection::Selection;
+pub use text::{Text, grid};
+
+/// The id under which every format but text and folded gives the sample's time.
+pub const TIME: &str = "time";
+
+/// One sample of one table as it shall be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sheet<'a> {
+    /// Unix time of the sample in ns.
+    pub wall_ns: i64,
+    /// The table with the sample before it, so that rates and ages can be written too.
+    pub frame: &'a Frame,
+    /// Rows, in order.
+    pub rows: &'a [u32],
+}
+
+/// A format being written.
+pub trait Export {
+    /// Writes one sample.
+    ///
+    /// # Errors
+    /// When the bytes cannot be written.
+    fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()>;
+
+    /// Ends what was begun; nothing is complete without it.
+    ///
+    /// # Errors
+    /// When the bytes cannot be written.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned text with titles and units, for people.
+    Text,
+    /// Comma-separated values (RFC 4180), header = column ids.
+    Csv,
+    /// One JSON object a line, keys = column ids.
+    Json,
+    /// Call stacks, frames joined by `;`, and a number: what flame graph tools read.
+    Folded,
+    /// One Parquet file.
+    Parquet,
+}
+
+impl Format {
+    /// Every format by the name it has on the command line.
+    pub const ALL: [(&'static str, Format); 5] = [
+        ("table", Format::Text),
+        ("csv", Format::Csv),
+        ("json", Format::Json),
+        ("folded", Format::Folded),
+        ("parquet", Format::Parquet),
+    ];
+
+    /// The format called `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn parse(name: &str) -> Result<Format> {
+        match Format::ALL.iter().find(|(n, _)| *n == name) {
+            Some((_, format)) => Ok(*format),
+            None => {
+                let names: Vec<&str> = Format::ALL.iter().map(|(n, _)| *n).collect();
+                bail!("no format is called {name}; there are {}", names.join(", "))
+            }
+        }
+    }
+
+    /// Whether the bytes are not text, so that a terminal must not get them.
+    pub fn is_binary(self) -> bool {
+        self == Format::Parquet
+    }
+
+    /// Begins to write `fields` (indices into the schema's) of a table to `out`.
+    ///
+    /// # Errors
+    /// When this format cannot hold that table.
+    pub fn begin<'w, W: Write + Send + 'w>(
+        self,
+        out: W,
+        schema: &Schema,
+        fields: &[usize],
+        layout: Layout,
+    ) -> Result<Box<dyn Export + 'w>> {
+        let fields = fields.to_vec();
+        Ok(match self {
+            Format::Text => Box::new(Text::new(out, schema, fields, layout)),
+            Format::Csv => Box::new(Csv::new(out, schema, fields)?),
+            Format::Json => Box::new(Json::new(out, schema, fields)?),
+            Format::Folded => Box::new(Folded::new(out, schema, &fields)?),
+            Format::Parquet => Box::new(Parquet::new(out, schema, fields)?),
+        })
+    }
+}
+
+/// How text is laid out; other formats do not care.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// Columns are left out, by their hide priority, until a line fits in this many cells.
+    pub width: Option<usize>,
+    /// A line with the time above each sample.
+    pub heads: bool,
+    /// Where instants are local; UTC when absent.
+    pub zone: Option<TimeZone>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Column, Kind, Nature, Table, TableDef, Unit};
+
+    pub struct Row {
+        pub id: u64,
+        pub text: Option<&'static str>,
+        pub bytes: Option<u64>,
+        pub temperature: Option<i64>,
+        pub share: Option<f64>,
+    }
+
+    type C = Column<Row>;
+    pub const COLUMNS: &[C] = &[
+        C::u64("id", "ID", Kind::Key, |r| Some(r.id)).unit(Unit::Id).hide(0),
+        C::text("text", "TEXT", Kind::Text, |r| r.text).hide(10).alias(&["t"]),
+        C::u64("bytes", "BYTES", Kind::Counter, |r| r.bytes).unit(Unit::Bytes).hide(20),
+        C::u64("start_ns", "START", Kind::Start, |r| Some(r.id)).unit(Unit::Ns).hide(30),
+        C::i64("temperature", "TEMP", Kind::Gauge, |r| r.temperature).hide(40),
+        C::f64("share", "SHARE", Kind::Gauge, |r| r.share).unit(Unit::Percent).hide(50),
+    ];
+
+    pub const NOON: i64 = 1_795_262_400_000_000_007;
+
+    pub fn table(rows: &[Row]) -> Table {
+        TableDef::new("t", Nature::State, COLUMNS).table(rows).unwrap()
+    }
+
+    /// Two samples a second apart: the second row is new in the later one.
+    pub fn frame() -> Frame {
+        let before =
+            table(&[Row { id: 1, text: None, bytes: Some(1000), temperature: None, share: None }]);
+        let now = table(&[
+            Row {
+                id: 1,
+                text: Some("plain"),
+                bytes: Some(3000),
+                temperature: Some(-5),
+                share: Some(12.5),
+            },
+            Row {
+                id: 2,
+                text: Some("a \"quoted\", one\\ \u{1b}[2J\nnext"),
+                bytes: None,
+                temperature: None,
+                share: Some(f64::NAN),
+            },
+        ]);
+        Frame::new(1_000_000_010, now, Some((10, &before)))
+    }
+
+    pub fn export(format: Format, columns: &[&str], layout: Layout) -> Vec<u8> {
+        let frame = frame();
+        let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
+        let fields = Selection::fields(frame.table().schema(), &columns).unwrap();
+        let mut out = Vec::new();
+        let schema = frame.table().schema().clone();
+        let mut export = format.begin(&mut out, &schema, &fields, layout).unwrap();
+        export.sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1] }).unwrap();
+        export.finish().unwrap();
+        drop(export);
+        out
+    }
+
+    #[test]
+    fn an_unknown_format_names_the_known_ones() {
+        let said = Format::parse("xml").unwrap_err().to_string();
+        assert!(said.contains("xml") && said.contains("table, csv, json, folded, parquet"));
+    }
+}

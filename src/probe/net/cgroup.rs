@@ -1,0 +1,105 @@
+//! Paths of control groups by the number that sockets carry.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::table::Clean;
+
+/// A walk through all groups is done at most this often.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Groups kept at most.
+const MOST: usize = 100_000;
+
+/// The groups of the version 2 hierarchy; a number is the inode of the group's directory.
+pub(super) struct Cgroups {
+    mount: Option<PathBuf>,
+    paths: HashMap<u64, Clean>,
+    walked: Option<Instant>,
+}
+
+impl Cgroups {
+    /// Finds the hierarchy; nothing is walked before a number is asked for.
+    pub fn new() -> Cgroups {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Cgroups { mount: mount_point(&mounts), paths: HashMap::new(), walked: None }
+    }
+
+    /// The path of this group below the hierarchy's root, as ss prints it.
+    pub fn path(&mut self, id: u64) -> Option<Clean> {
+        if !self.paths.contains_key(&id) && self.walked.is_none_or(|t| t.elapsed() > PAUSE) {
+            self.walked = Some(Instant::now());
+            self.walk();
+        }
+        self.paths.get(&id).cloned()
+    }
+
+    fn walk(&mut self) {
+        let Some(mount) = self.mount.clone() else { return };
+        self.paths.clear();
+        if let Some(root) = inode(&mount) {
+            self.paths.insert(root, Clean::from("/"));
+        }
+        let mut left = vec![mount.clone()];
+        while let Some(dir) = left.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                if !entry.file_type().is_ok_and(|t| t.is_dir()) || self.paths.len() >= MOST {
+                    continue;
+                }
+                let path = entry.path();
+                if let Ok(below) = path.strip_prefix(&mount) {
+                    let mut name = b"/".to_vec();
+                    name.extend_from_slice(below.as_os_str().as_bytes());
+                    self.paths.insert(entry.ino(), Clean::new(&name));
+                }
+                left.push(path);
+            }
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Some(fs::metadata(path).ok()?.ino())
+}
+
+/// Where the version 2 hierarchy is mounted, from the lines of mountinfo.
+fn mount_point(mounts: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        (after.split(' ').next() == Some("cgroup2"))
+            .then(|| before.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hierarchy_is_found_where_it_is_mounted() {
+        let lines = "24 1 0:22 / /proc rw - proc proc rw\n\
+            33 32 0:28 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu\n\
+            34 32 0:29 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_point(lines), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        assert_eq!(mount_point("24 1 0:22 / /proc rw - proc proc rw\n"), None);
+    }
+
+    #[test]
+    fn groups_are_named_by_the_inode_of_their_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a.slice/b\x1b.service")).unwrap();
+        let mut groups =
+            Cgroups { mount: Some(dir.path().to_owned()), paths: HashMap::new(), walked: None };
+        let id = |below: &str| inode(&dir.path().join(below)).unwrap();
+        assert_eq!(groups.path(id("")).unwrap().as_str(), "/");
+        assert_eq!(
+            groups.path(id("a.slice/b\x1b.service")).unwrap().as_str(),
+            "/a.slice/b\\x1b.service"
+        );
+        assert_eq!(groups.path(u64::MAX), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! The rows of the network tables and their columns, a file a table.
+//!
+//! A number read from the kernel is "not known" when all its bits are ones: [`known`] makes that
+//! a missing cell. Whoever fills a row without the kernel programs starts from all ones.
+
+mod event;
+mod flow;
+mod net;
+
+pub use event::{EVENT, EventRow};
+pub use flow::{FLOW, FlowRow};
+pub use net::{NET, NetRow};
+
+/// A kernel number that says "not known" with all ones.
+pub(super) trait Known {
+    fn known(self) -> Option<u64>;
+}
+
+impl Known for u32 {
+    fn known(self) -> Option<u64> {
+        (self != u32::MAX).then_some(u64::from(self))
+    }
+}
+
+impl Known for u64 {
+    fn known(self) -> Option<u64> {
+        (self != u64::MAX).then_some(self)
+    }
+}
+
+/// The number, unless it is all ones.
+pub(super) fn known<T: Known>(v: T) -> Option<u64> {
+    v.known()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Column;
+
+    fn check<R>(list: &[Column<R>]) {
+        for (i, c) in list.iter().enumerate() {
+            assert!(list[..i].iter().all(|d| d.id != c.id), "{} twice", c.id);
+            assert!(c.title.chars().count() <= 8, "{}: title {}", c.id, c.title);
+            assert!(c.help.ends_with(").") && c.help.contains('('), "{}: no source", c.id);
+            for a in c.alias {
+                let taken = list.iter().any(|d| d.id == *a)
+                    || list[..i].iter().any(|d| d.alias.contains(a));
+                assert!(!taken, "alias {a} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_titles_short_and_help_names_its_source() {
+        check(NET);
+        check(FLOW);
+        check(EVENT);
+    }
+
+    #[test]
+    fn all_ones_is_missing() {
+        assert_eq!((known(u32::MAX), known(u64::MAX)), (None, None));
+        assert_eq!((known(0u32), known(7u64)), (Some(0), Some(7)));
+    }
+}

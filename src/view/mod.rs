@@ -1,0 +1,25 @@
+//! Draws a `&State` into a buffer. Pure: nothing here changes the state or asks the outside.
+//!
+//! ```text
+//! lmptop web1  12:03:07  LIVE  rec 3.2M                     self 0.4% 23M  lost 0
+//! cpu ▁▂▃▅ 12%  mem ▄▄▄▄ 34%  psi ▁▁▁▁ 0%  rx ▁▁▇▁ 12K/s  tx ▁▁▂▁ 3K/s  retr 0/s
+//!  1 Connections  2 Processes  3 Listeners  4 Events            34 of 1203 · rtt>50ms
+//! COMM      PID  STATE   LOCAL            PEER             RATE▼  TX/s  RX/s    RTT
+//! nginx     812  ESTAB   10.0.0.1:443     10.0.0.9:53122    1.2M  1.2M   12K  840us
+//! ? help  q quit  Space freeze  / filter  ...
+//! ```
+
+mod chooser;
+mod detail;
+mod footer;
+mod header;
+mod help;
+mod paint;
+mod rows;
+mod screen;
+pub mod sparkline;
+pub mod svg;
+pub mod theme;
+pub mod timeline;
+
+pub use screen::{draw, most_scroll};
