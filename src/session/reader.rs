@@ -66,7 +66,16 @@ impl Shared {
         self.note(notes);
         let open = open.with_context(|| {
             format!("segment {} of session {} cannot be read", segment.number, self.info.id)
-        })?;
+        });
+        let open = match open {
+            Ok(open) => open,
+            Err(e) => {
+                // It counts as empty from now on: the others are still there to be seen.
+                self.note([format!("{e:#}")]);
+                segment.set_summary(Summary::default());
+                return Err(e);
+            }
+        };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.back().is_none_or(|s| s.number != segment.number) {
             recent.retain(|s| s.number != segment.number);
@@ -78,6 +87,13 @@ impl Shared {
             }
         }
         Ok(open)
+    }
+}
+
+impl Shared {
+    /// How many samples a segment has; none when it cannot be read, which is noted.
+    fn len(&self, segment: &Arc<Segment>) -> usize {
+        self.open(segment).map_or(0, |open| open.with(<[Stamp]>::len))
     }
 }
 
@@ -228,20 +244,32 @@ impl Reader {
     /// # Errors
     /// When a segment that may hold it cannot be read.
     pub fn find(&self, wall_ns: i64) -> Result<Option<Position>> {
-        let mut best: Option<(i64, Arc<Segment>)> = None;
-        for segment in self.shared.segments() {
-            let time = match segment.summary() {
-                Some(s) if s.samples == 0 || s.min_wall_ns > wall_ns => None,
-                Some(s) if s.max_wall_ns <= wall_ns => Some(s.max_wall_ns),
-                _ => newest(self.shared.open(&segment)?.as_ref(), wall_ns).map(|(_, t)| t),
-            };
-            if let Some(t) = time.filter(|t| best.as_ref().is_none_or(|(b, _)| t >= b)) {
-                best = Some((t, segment));
+        for _ in 0..=self.shared.segments().len() {
+            let mut best: Option<(i64, Arc<Segment>)> = None;
+            for segment in self.shared.segments() {
+                let time = match segment.summary() {
+                    Some(s) if s.samples == 0 || s.min_wall_ns > wall_ns => None,
+                    Some(s) if s.max_wall_ns <= wall_ns => Some(s.max_wall_ns),
+                    _ => self
+                        .shared
+                        .open(&segment)
+                        .ok()
+                        .and_then(|o| newest(&o, wall_ns))
+                        .map(|n| n.1),
+                };
+                if let Some(t) = time.filter(|t| best.as_ref().is_none_or(|(b, _)| t >= b)) {
+                    best = Some((t, segment));
+                }
+            }
+            let Some((_, segment)) = best else { return Ok(None) };
+            // A segment that cannot be read counts as empty the next time round, as does what a
+            // damaged one no longer holds.
+            let Ok(open) = self.shared.open(&segment) else { continue };
+            if let Some((index, _)) = newest(&open, wall_ns) {
+                return Ok(Some(Position { segment: segment.number, index }));
             }
         }
-        let Some((_, segment)) = best else { return Ok(None) };
-        let found = newest(self.shared.open(&segment)?.as_ref(), wall_ns);
-        Ok(found.map(|(index, _)| Position { segment: segment.number, index }))
+        Ok(None)
     }
 
     /// The first position.
@@ -250,7 +278,7 @@ impl Reader {
     /// When a segment cannot be read.
     pub fn first(&self) -> Result<Option<Position>> {
         for segment in self.shared.segments() {
-            if self.shared.open(&segment)?.with(|s| !s.is_empty()) {
+            if self.shared.len(&segment) > 0 {
                 return Ok(Some(Position { segment: segment.number, index: 0 }));
             }
         }
@@ -263,8 +291,7 @@ impl Reader {
     /// When a segment cannot be read.
     pub fn last(&self) -> Result<Option<Position>> {
         for segment in self.shared.segments().iter().rev() {
-            let len = self.shared.open(segment)?.with(<[Stamp]>::len);
-            if let Some(index) = len.checked_sub(1) {
+            if let Some(index) = self.shared.len(segment).checked_sub(1) {
                 return Ok(Some(Position { segment: segment.number, index }));
             }
         }
@@ -284,14 +311,14 @@ impl Reader {
         let mut index = i64::try_from(index)?.saturating_add(n);
         let mut stop = Position { segment: all[s].number, index: 0 };
         loop {
-            let len = self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+            let len = self.shared.len(&all[s]) as i64;
             if len > 0 {
                 let edge = if index < 0 { 0 } else { index.min(len - 1) };
                 stop = Position { segment: all[s].number, index: edge as usize };
             }
             if index < 0 && s > 0 {
                 s -= 1;
-                index += self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+                index += self.shared.len(&all[s]) as i64;
             } else if index >= len && s + 1 < all.len() {
                 s += 1;
                 index -= len;
@@ -439,7 +466,7 @@ impl Reader {
             if segment.summary().is_some_and(outside) {
                 continue;
             }
-            let open = self.shared.open(&segment)?;
+            let Ok(open) = self.shared.open(&segment) else { continue };
             let within = |s: &&Stamp| (from..=to).contains(&s.wall_ns);
             let stamps: Vec<Stamp> = open.with(|s| s.iter().filter(within).copied().collect());
             let mut cursors = HashMap::new();

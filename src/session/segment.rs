@@ -46,14 +46,17 @@ impl Open {
 
     /// Finds all samples; `false` when some index entries could not be read.
     fn load(&self) -> Result<bool> {
-        let mut stamps = Vec::new();
+        let (mut stamps, mut readable) = (Vec::new(), true);
         let sound = self.store.all(Tree::Index, |head, payload| {
-            let e = Entry::unpack(head, payload)?;
+            let Ok(e) = Entry::unpack(head, payload) else {
+                readable = false;
+                return Ok(());
+            };
             stamps.push(Stamp { seq: head.seq, mono_ns: e.mono_ns, wall_ns: e.wall_ns });
             Ok(())
         })?;
         *self.stamps.write().unwrap_or_else(PoisonError::into_inner) = stamps;
-        Ok(sound)
+        Ok(sound && readable)
     }
 
     fn spare(&self) -> Option<&Store> {
