@@ -54,7 +54,7 @@ build: deps-build ## Builds target/release/lmptop, which needs nothing but glibc
 
 test: deps-test ## Runs every test on this machine; those that need root run when you are root
 	@echo "Running the tests (the first build takes some minutes)"
-	@cargo test --locked
+	@cargo test --locked --no-fail-fast
 
 test-kernels: deps-kernels ## Boots Debian kernels in qemu and checks lmptop there (KERNELS='5.10 6.1 6.12')
 	@echo "Testing on kernels $(KERNELS)"

@@ -1,6 +1,8 @@
 //! What recording costs: CPU of an append, bytes on disk per row, time to open and to seek.
 //! `cargo bench --bench session [idle|some|busy|paced]`; time passes in the samples, not outside.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::time::{Duration, Instant};
 
 use lmptop::session::{Info, Limits, Reader, Writer};
@@ -181,7 +183,11 @@ fn run(name: &str, load: Load) {
         bytes as f64 / samples as f64,
     );
     look(&path, samples);
-    std::fs::remove_dir_all(&place).unwrap();
+    if std::env::var_os("LMPTOP_BENCH_KEEP").is_none() {
+        std::fs::remove_dir_all(&place).unwrap();
+    } else {
+        println!("  kept: {}", path.display());
+    }
 }
 
 fn look(path: &std::path::Path, samples: u64) {

@@ -17,19 +17,36 @@ struct mark {
 	u32 copied_seq;
 	u32 rmem;
 	u32 wmem;
-	u32 state; /* state, shutdown */
+	u32 state;
 	u32 drops;
-	/* UDP payload since the hooks were attached. */
+};
+
+/*
+ * By socket cookie. Storage in the socket itself (BPF_MAP_TYPE_SK_STORAGE) would be no faster, and
+ * the kernel charges it to the socket's option memory, where ss and the application would see it.
+ * The reader deletes the marks of sockets that are gone.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, u64);
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+/* UDP payload since the hooks were attached, by socket cookie. */
+struct udp_bytes {
 	u64 sent;
 	u64 received;
 };
 
+/* Most UDP sockets ask one question and are gone: the oldest make room. */
 struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct mark);
-} marks SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 14);
+	__type(key, u64);
+	__type(value, struct udp_bytes);
+} udp_bytes SEC(".maps");
 
 /* The row under construction: a sweep is read by one thread at a time. */
 struct row {
@@ -46,6 +63,7 @@ u32 stray_room; /* how many TIME_WAIT and half open ones are wanted */
 u64 strays_skipped;
 u64 now_ns;
 u64 now_jiffies;
+u32 self_pid; /* who reads the sweep, as the root pid namespace knows it */
 /* Whether the UDP hooks count. */
 u32 udp_counted;
 
@@ -59,7 +77,8 @@ static __always_inline void read_owner(struct task_struct *task, u32 *pid, u8 *c
 }
 
 /* Whether nothing moved; remembers what there is now. */
-static __always_inline bool unmoved(struct mark *m, struct sock *sk, struct tcp_sock *tp)
+static __always_inline bool unmoved(struct mark *m, struct sock *sk, struct tcp_sock *tp,
+				    struct udp_bytes *bytes)
 {
 	u32 state = sk->__sk_common.skc_state;
 	u32 rmem = sk->sk_backlog.rmem_alloc.counter;
@@ -76,8 +95,10 @@ static __always_inline bool unmoved(struct mark *m, struct sock *sk, struct tcp_
 	} else {
 		wmem = sk->sk_wmem_alloc.refs.counter;
 		drops = sock_drops(sk);
-		in = (u32)m->received;
-		out = (u32)m->sent;
+		if (bytes) {
+			in = (u32)bytes->received;
+			out = (u32)bytes->sent;
+		}
 		written = sk->__sk_common.skc_dport;
 	}
 	same = m->sweep + 1 == sweep_number && m->state == state && m->segs_in == in &&
@@ -94,7 +115,7 @@ static __always_inline bool unmoved(struct mark *m, struct sock *sk, struct tcp_
 	return same;
 }
 
-static __always_inline void read_udp(struct sock *sk, struct mark *m, struct sock_part *row)
+static __always_inline void read_udp(struct sock *sk, struct udp_bytes *bytes, struct sock_part *row)
 {
 	struct udp_sock *up = (void *)sk;
 	int deficit = 0;
@@ -103,13 +124,16 @@ static __always_inline void read_udp(struct sock *sk, struct mark *m, struct soc
 	row->recvq = row->rmem_alloc - deficit;
 	row->sendq = row->wmem_alloc;
 	row->backlog = row->backlog_max = row->req_queue = NONE32;
-	row->sent = m && udp_counted ? m->sent : NONE64;
-	row->received = m && udp_counted ? m->received : NONE64;
+	row->sent = row->received = udp_counted ? 0 : NONE64;
+	if (udp_counted && bytes) {
+		row->sent = bytes->sent;
+		row->received = bytes->received;
+	}
 }
 
-/* The whole row of a socket to the reader; m may be missing. Below 0: it did not fit. */
+/* The whole row of a socket to the reader; bytes may be missing. Below 0: it did not fit. */
 static __always_inline long give(struct seq_file *seq, struct sock *sk, struct tcp_sock *tp,
-				 struct mark *m)
+				 struct udp_bytes *bytes)
 {
 	read_sock(sk, &row.sock);
 	row.sock.retrans = NONE32;
@@ -121,9 +145,21 @@ static __always_inline long give(struct seq_file *seq, struct sock *sk, struct t
 	} else {
 		row.sock.record = RECORD_SOCK;
 		row.sock.proto = IPPROTO_UDP;
-		read_udp(sk, m, &row.sock);
+		read_udp(sk, bytes, &row.sock);
 		return bpf_seq_write(seq, &row.sock, sizeof(row.sock));
 	}
+}
+
+/* The mark of a socket, made if there is none; 0 if there is no memory for it. */
+static __always_inline struct mark *mark_of(u64 cookie)
+{
+	struct mark *m = bpf_map_lookup_elem(&marks, &cookie);
+	struct mark fresh = {};
+
+	if (m)
+		return m;
+	bpf_map_update_elem(&marks, &cookie, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&marks, &cookie);
 }
 
 /* Cost: see the bench; idle sockets are what it is made for. */
@@ -137,12 +173,15 @@ int sweep(struct bpf_iter__task_file *ctx)
 	struct sock *sk;
 	struct mark *m;
 	u16 family;
+	struct udp_bytes *bytes = 0;
 	bool same_row;
+	u64 cookie;
 	long failed;
 
 	if (ctx->meta->seq_num == 0) {
 		now_ns = bpf_ktime_get_ns();
 		now_jiffies = bpf_jiffies64();
+		self_pid = bpf_get_current_pid_tgid() >> 32;
 	}
 	if (!task || !file)
 		return 0;
@@ -165,18 +204,21 @@ int sweep(struct bpf_iter__task_file *ctx)
 	if (!tp && sk->sk_protocol != IPPROTO_UDP)
 		return 0;
 
-	m = bpf_sk_storage_get(&marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	cookie = sock_cookie(sk);
+	if (!tp)
+		bytes = bpf_map_lookup_elem(&udp_bytes, &cookie);
+	m = mark_of(cookie);
 	if (m) {
 		bool seen = m->sweep == sweep_number;
 
-		same_row = unmoved(m, sk, tp) && !sweep_whole &&
-			   (sock_cookie(sk) + sweep_number) % ROTATION;
+		same_row = unmoved(m, sk, tp, bytes) && !sweep_whole &&
+			   (cookie + sweep_number) % ROTATION;
 		m->sweep = sweep_number;
 		if (seen || same_row) {
 			same.record = RECORD_SAME;
 			read_owner(task, &same.pid, same.comm);
 			same.fd = ctx->fd;
-			same.cookie = sock_cookie(sk);
+			same.cookie = cookie;
 			failed = bpf_seq_write(ctx->meta->seq, &same, sizeof(same));
 			goto out;
 		}
@@ -185,7 +227,7 @@ int sweep(struct bpf_iter__task_file *ctx)
 	row.sock.fd = ctx->fd;
 	if (HAS(file->f_inode))
 		row.sock.ino = file->f_inode->i_ino;
-	failed = give(ctx->meta->seq, sk, tp, m);
+	failed = give(ctx->meta->seq, sk, tp, bytes);
 out:
 	/* The kernel runs this again for a socket whose record did not fit in its page. */
 	if (failed < 0 && m)
@@ -227,13 +269,15 @@ int strays(struct bpf_iter__tcp *ctx)
 	struct tcp_sock *tp;
 	struct sock *sk;
 	struct mark *m;
+	u64 cookie;
 
 	if (!sc)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sc);
 	if (tp) {
 		sk = &tp->inet_conn.icsk_inet.sk;
-		m = bpf_sk_storage_get(&marks, sk, 0, 0);
+		cookie = sock_cookie(sk);
+		m = bpf_map_lookup_elem(&marks, &cookie);
 		if (m && m->sweep == sweep_number)
 			return 0;
 		__builtin_memset(row.sock.comm, 0, sizeof(row.sock.comm));
@@ -269,41 +313,40 @@ int strays(struct bpf_iter__tcp *ctx)
 #define SOCK_DGRAM 2
 #define MSG_PEEK 2
 
-static __always_inline struct mark *udp_mark(struct sock *sk)
+/* Counts payload of a UDP socket; leaves at once if it is another one. */
+static __always_inline int count_udp(struct sock *sk, u64 sent, u64 received)
 {
 	u16 family = sk->__sk_common.skc_family;
+	struct udp_bytes fresh = {}, *b;
+	u64 cookie;
 
 	if (sk->sk_protocol != IPPROTO_UDP || sk->sk_type != SOCK_DGRAM)
 		return 0;
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
-	return bpf_sk_storage_get(&marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	cookie = sock_cookie(sk);
+	b = bpf_map_lookup_elem(&udp_bytes, &cookie);
+	if (!b) {
+		bpf_map_update_elem(&udp_bytes, &cookie, &fresh, BPF_NOEXIST);
+		b = bpf_map_lookup_elem(&udp_bytes, &cookie);
+	}
+	if (b) {
+		__sync_fetch_and_add(&b->sent, sent);
+		__sync_fetch_and_add(&b->received, received);
+	}
+	return 0;
 }
 
-/* Payload given to a UDP socket. Runs at every send of every socket: leaves at once if not UDP. */
+/* Payload given to a UDP socket. Runs at every send of every socket. */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(udp_sent, struct sock *sk, int ret, int flags)
 {
-	struct mark *m;
-
-	if (ret <= 0)
-		return 0;
-	m = udp_mark(sk);
-	if (m)
-		__sync_fetch_and_add(&m->sent, ret);
-	return 0;
+	return ret > 0 ? count_udp(sk, ret, 0) : 0;
 }
 
-/* Payload read from a UDP socket. */
+/* Payload read from a UDP socket; looking at it does not count. */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(udp_received, struct sock *sk, int ret, int flags)
 {
-	struct mark *m;
-
-	if (ret <= 0 || flags & MSG_PEEK)
-		return 0;
-	m = udp_mark(sk);
-	if (m)
-		__sync_fetch_and_add(&m->received, ret);
-	return 0;
+	return ret > 0 && !(flags & MSG_PEEK) ? count_udp(sk, 0, ret) : 0;
 }

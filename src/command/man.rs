@@ -40,7 +40,8 @@ pub fn run() -> Result<()> {
 fn keys() -> String {
     let mut out = String::new();
     for b in BINDINGS {
-        let names: Vec<String> = b.keys.iter().map(|k| k.to_string().replace('\\', "\\e")).collect();
+        let names: Vec<String> =
+            b.keys.iter().map(|k| k.to_string().replace('\\', "\\e")).collect();
         // A leading quote or dot would be a request to roff.
         out.push_str(&format!(".TP\n\\&{}\n\\&{}\n", names.join(" "), b.help));
     }

@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 
 use super::change::{Delta, Run, apply, diff, new_rows, pick, rows_after};
 use super::format::{Bytes, MAX_RAW, MAX_ROWS, put_varint};
@@ -156,7 +157,8 @@ impl Builder {
         self.pieces += 1;
         for (c, cells) in columns.iter().zip(cells) {
             self.cells[*c].push((piece, cells.clone()));
-            self.bytes += cells.get_array_memory_size();
+            // Not the memory of the buffer, which columns read from one batch share.
+            self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
         }
     }
 
@@ -184,7 +186,7 @@ impl Builder {
         }
         let schema = hidden(&self.schema);
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&self.schema))
+            .with_properties(self.properties())
             .with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
         let mut carried = vec![(0, 0); self.cells.len()];
@@ -193,6 +195,32 @@ impl Builder {
         }
         out.extend_from_slice(&writer.into_inner()?);
         Ok(out)
+    }
+
+    /// Numbers that move are packed as differences; where few cells change, a dictionary with run
+    /// lengths is smaller, because differences jump from one subject to the next.
+    fn properties(&self) -> WriterProperties {
+        let mut p = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(None)
+            // The whole value is compressed when it is stored: footer and small pages too.
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_created_by("lmptop".to_owned());
+        for (c, field) in hidden(&self.schema).fields().iter().enumerate() {
+            let path = ColumnPath::new(vec![field.name().clone()]);
+            let cells = c.checked_sub(2).map(|c| self.cells[c].iter().map(|(_, a)| a.len()).sum());
+            let still = cells.is_some_and(|cells: usize| cells < self.marks.len() / 2);
+            p = match field.data_type() {
+                _ if still => p.set_column_dictionary_enabled(path, true),
+                DataType::Utf8 => p.set_column_dictionary_enabled(path, true),
+                DataType::Float64 => p.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+                _ => p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            };
+        }
+        p.build()
     }
 
     /// Whole rows for these marks: a cell that did not change is the one of the subject's mark
@@ -235,27 +263,6 @@ fn hidden(schema: &Schema) -> SchemaRef {
     let own = ["\u{1}entry", "\u{1}row"].map(|n| Arc::new(Field::new(n, DataType::UInt32, false)));
     let fields: Vec<_> = own.into_iter().chain(schema.arrow().fields().iter().cloned()).collect();
     Arc::new(ArrowSchema::new(fields))
-}
-
-fn properties(schema: &Schema) -> WriterProperties {
-    let mut p = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(None)
-        // The whole value is compressed when it is stored: footer and small pages too.
-        .set_compression(Compression::UNCOMPRESSED)
-        .set_created_by("lmptop".to_owned());
-    for field in hidden(schema).fields() {
-        let path = parquet::schema::types::ColumnPath::new(vec![field.name().clone()]);
-        p = match field.data_type() {
-            DataType::Utf8 => p.set_column_dictionary_enabled(path, true),
-            DataType::Float64 => p.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
-            _ => p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-        };
-    }
-    p.build()
 }
 
 /// A block in memory.

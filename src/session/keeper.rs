@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::block::Builder;
 use super::change::apply;
@@ -17,7 +17,7 @@ use super::cursor::steps;
 use super::format::{Kind, Packer, Tree, Value, part_key};
 use super::guard::guarded;
 use super::keep::{Retention, prune};
-use super::meta::{Summary, packed_dir, private_dir, tidy, write_json};
+use super::meta::{Summary, packed_dir, private_dir, tidy};
 use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
@@ -51,7 +51,6 @@ pub(super) enum Job {
         place: PathBuf,
         keep: Retention,
         now_wall_ns: i64,
-        shared: Arc<Shared>,
     },
 }
 
@@ -63,13 +62,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start() -> Result<Keeper> {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Keeper> {
         let (jobs, todo) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
         let thread = thread::Builder::new()
             .name("lmptop-session".to_owned())
-            .spawn(move || work(&todo, &counter))
+            .spawn(move || work(&todo, &counter, &shared))
             .context("cannot start the recorder's thread")?;
         Ok(Keeper { jobs: Some(jobs), thread: Some(thread), waiting })
     }
@@ -98,16 +97,19 @@ impl Drop for Keeper {
     }
 }
 
-fn work(todo: &Receiver<Job>, waiting: &AtomicUsize) {
+fn work(todo: &Receiver<Job>, waiting: &AtomicUsize, shared: &Shared) {
     while let Ok(job) = todo.recv() {
-        // A failed conversion leaves the tail, a failed seal is read by carving: nothing is lost.
-        let _ = guarded("a segment", || match job {
+        let done = guarded("a segment", || match job {
             Job::Convert(c) => convert(&c),
             Job::Seal { segment, open, summary } => seal(&segment, open, summary),
-            Job::Prune { place, keep, now_wall_ns, shared } => {
-                prune_shared(&place, keep, now_wall_ns, &shared)
+            Job::Prune { place, keep, now_wall_ns } => {
+                prune_shared(&place, keep, now_wall_ns, shared)
             }
         });
+        if let Err(e) = done {
+            // Nothing is lost (a tail stays a tail, an unsealed segment is carved), but it is told.
+            shared.note([format!("the recording could not be tidied up: {e:#}")]);
+        }
         trim();
         waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -165,7 +167,7 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
     match alone(open) {
         Ok(open) => {
             let packed = packed_dir(session, segment.number);
-            summary.packed = pack(&open, &packed).is_ok();
+            summary.packed = pack(&open, &dir, &packed).is_ok();
             drop(open);
             if !summary.packed {
                 reopen(&dir)?;
@@ -175,7 +177,7 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
         Err(open) => *slot = Some(open),
     }
     tidy(&dir);
-    write_json(&Summary::path(session, segment.number), &summary)?;
+    summary.write(session, segment.number)?;
     segment.set_summary(summary.clone());
     if summary.packed {
         segment.moved(packed_dir(session, segment.number));
@@ -187,18 +189,20 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
 
 /// Copies a segment into a fresh database: sled never gives back the room of the tails that went
 /// into blocks. Nothing is left behind when it fails.
-fn pack(open: &Open, to: &Path) -> Result<()> {
+fn pack(open: &Open, dir: &Path, to: &Path) -> Result<()> {
     private_dir(to)?;
     let done = (|| {
         let store = Store::sled(to)?;
         open.store.copy_to(&store)?;
         drop(store);
-        reopen(to)
+        reopen(to)?;
+        // A segment without blocks has little to give back, and a copy may be the larger one.
+        ensure!(tidy(to) < tidy(dir), "packing makes it larger");
+        Ok(())
     })();
-    match done {
-        Ok(()) => tidy(to),
-        Err(_) => fs::remove_dir_all(to).map(|()| 0)?,
-    };
+    if done.is_err() {
+        fs::remove_dir_all(to)?;
+    }
     done
 }
 
@@ -236,6 +240,7 @@ fn prune_shared(place: &Path, keep: Retention, now_wall_ns: i64, shared: &Shared
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::session::{Info, Limits, Reader, Writer};

@@ -114,7 +114,7 @@ impl Reader {
     /// not be read. Damage inside is no error: see [`Reader::notes`].
     pub fn open(path: &Path) -> Result<Reader> {
         let dir = find_session(path)?;
-        let (info, schemas) = Meta::read(&dir)?;
+        let (info, schemas, sound) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
         ensure!(
             !recorded_now(&dir),
@@ -125,6 +125,9 @@ impl Reader {
         let shared = Arc::new(Shared::new(info, Some(dir.clone())));
         *shared.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
         let mut notes = Vec::new();
+        if !sound {
+            notes.push("`meta` is damaged: names, columns or the host may be wrong".to_owned());
+        }
         let found: Vec<Arc<Segment>> = segments(&dir)?
             .into_iter()
             .map(|n| Arc::new(Segment::found(&dir, n, &mut notes)))
@@ -430,12 +433,7 @@ impl Reader {
         Ok(out)
     }
 
-    fn each_stamp(
-        &self,
-        from: i64,
-        to: i64,
-        each: &mut dyn FnMut(&Open, &mut HashMap<u16, Cursor>, Stamp) -> Result<bool>,
-    ) -> Result<()> {
+    fn each_stamp(&self, from: i64, to: i64, each: &mut EachStamp<'_>) -> Result<()> {
         for segment in self.shared.segments() {
             let outside = |s: Summary| s.samples == 0 || s.max_wall_ns < from || s.min_wall_ns > to;
             if segment.summary().is_some_and(outside) {
@@ -454,6 +452,9 @@ impl Reader {
         Ok(())
     }
 }
+
+/// What is done at every sample of a range, with the cursors of its segment.
+type EachStamp<'a> = dyn FnMut(&Open, &mut HashMap<u16, Cursor>, Stamp) -> Result<bool> + 'a;
 
 /// Index and time of the sample with the greatest time up to `wall_ns`; the later of equals.
 fn newest(open: &Open, wall_ns: i64) -> Option<(usize, i64)> {

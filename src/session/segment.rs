@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::carve::Carved;
 use super::format::{Entry, Head, Tree, Value, index_key, part_key, unpack};
-use super::meta::{Summary, packed_dir, read_json, segment_dir, tidy};
+use super::meta::{Summary, packed_dir, segment_dir, tidy};
 use super::store::Store;
 
 /// When a sample was taken.
@@ -133,15 +133,10 @@ impl Segment {
 
     /// A segment found on disk.
     pub(super) fn found(session: &Path, number: u32, notes: &mut Vec<String>) -> Segment {
-        let path = Summary::path(session, number);
-        let summary: Option<Summary> = match read_json(&path) {
-            Ok(summary) => Some(summary),
-            Err(_) if !path.exists() => None,
-            Err(_) => {
-                notes.push(format!("segment {number}: its summary is damaged and was not used"));
-                None
-            }
-        };
+        let summary = Summary::read(session, number).unwrap_or_else(|_| {
+            notes.push(format!("segment {number}: its summary is damaged and was not used"));
+            None
+        });
         if let Some(s) = summary.as_ref().filter(|s| !s.cut.is_empty()) {
             notes.push(format!(
                 "recording stopped after segment {number}: {}",
@@ -151,6 +146,8 @@ impl Segment {
         let sealed = summary.is_some();
         let dir = match &summary {
             Some(s) if s.packed => packed_dir(session, number),
+            // Its summary is lost: where it was packed, nothing else is left.
+            None if !segment_dir(session, number).exists() => packed_dir(session, number),
             _ => segment_dir(session, number),
         };
         Segment {
@@ -225,10 +222,9 @@ impl Segment {
     /// a damaged one can empty it.
     fn open_dir(&self, dir: &Path, notes: &mut Vec<String>) -> Result<Open> {
         let expected = self.summary().map(|s| s.samples);
-        if self.sealed && ours(dir) {
-            if let Some(open) = open_sled(dir, expected) {
-                return Ok(open);
-            }
+        let open = (self.sealed && ours(dir)).then(|| open_sled(dir, expected)).flatten();
+        if let Some(open) = open {
+            return Ok(open);
         }
         let store = Store::Carved(Carved::scan(dir)?);
         let open = Open::new(store, Some(dir.to_path_buf()));

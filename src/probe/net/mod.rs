@@ -139,8 +139,12 @@ impl Net {
         if sweep.has("strays") {
             self.strays.look(sockets, |s| sweep.read("strays", |record| s.take(&record)));
         }
+        self.track.self_pid = sweep.self_pid();
         let ticks = self.clock.ticks(sweep.clocks());
         self.whole = self.settle(ticks);
+        if let Ok(sweep) = self.sweep.as_mut() {
+            sweep.forget(self.sockets.gone());
+        }
         self.table()
     }
 

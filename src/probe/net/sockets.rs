@@ -101,6 +101,8 @@ pub(super) struct Sockets {
     changed: Vec<u32>,
     /// Ranges of the rows before this sweep that are still there, in order.
     kept: Vec<Range<usize>>,
+    /// Sockets that the last sweep did not find any more.
+    gone: Vec<u64>,
     /// A short record came for a socket that is not known: the next sweep must be whole.
     unknown: u64,
 }
@@ -114,6 +116,11 @@ impl Sockets {
     /// What of the rows before the last sweep is still there, and which rows it changed.
     pub fn renewal(&self) -> (&[Range<usize>], &[u32]) {
         (&self.kept, &self.changed)
+    }
+
+    /// The cookies of the sockets that were gone at the last sweep.
+    pub fn gone(&self) -> &[u64] {
+        &self.gone
     }
 
     /// The row of this socket.
@@ -262,6 +269,7 @@ impl Sockets {
     fn drop_unseen(&mut self) {
         let sweep = self.sweep;
         self.kept.clear();
+        self.gone.clear();
         if self.slots.iter().all(|s| s.sweep == sweep) {
             self.kept.push(0..self.first_new);
             return;
@@ -273,6 +281,9 @@ impl Sockets {
             let stays = slot.sweep == sweep;
             to.push(stays.then_some(next));
             next += u32::from(stays);
+            if !stays {
+                self.gone.push(slot.cookie);
+            }
             if stays && i < self.first_new {
                 match self.kept.last_mut() {
                     Some(run) if run.end == i => run.end += 1,

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{Iter, Link};
+use libbpf_rs::{Iter, Link, MapCore};
 
 use super::kernel::{NetSkel, NetSkelBuilder, types};
 use crate::bpf;
@@ -66,6 +66,11 @@ impl Sweep {
         bpf::cost(fd)
     }
 
+    /// This process, as the kernel programs see it; 0 before the first sweep.
+    pub fn self_pid(&self) -> u32 {
+        self.skel.maps.bss_data.as_deref().map_or(0, |bss| bss.self_pid)
+    }
+
     /// Sockets without owner that were left out of the last sweep, since there are too many.
     pub fn strays_skipped(&self) -> u64 {
         self.skel.maps.bss_data.as_deref().map_or(0, |bss| bss.strays_skipped)
@@ -85,6 +90,15 @@ impl Sweep {
     /// `CLOCK_MONOTONIC` ns and jiffies as the last sweep began.
     pub fn clocks(&self) -> (u64, u64) {
         self.skel.maps.bss_data.as_deref().map_or((0, 0), |bss| (bss.now_ns, bss.now_jiffies))
+    }
+
+    /// Forgets what is kept of these sockets in the kernel.
+    pub fn forget(&mut self, cookies: &[u64]) {
+        let keys: Vec<u8> = cookies.iter().flat_map(|c| c.to_ne_bytes()).collect();
+        for key in keys.chunks_exact(8) {
+            // TIME_WAIT and other strays have no mark: then there is nothing to delete.
+            let _ = self.skel.maps.marks.delete(key);
+        }
     }
 
     /// Runs the iterator `program` and hands over its records.

@@ -70,7 +70,10 @@ struct Connection {
     start_ns: Option<u64>,
     changed_ns: Option<u64>,
     connect_ns: Option<u64>,
+    /// Who opened, held or closed it.
     process: Option<Process>,
+    /// Who listened when it came in: the owner for want of a better one.
+    listener: Option<Process>,
     ends: Option<Ends>,
     role: Option<Role>,
     first_fin: Option<Fin>,
@@ -78,6 +81,13 @@ struct Connection {
     reset_received: bool,
     /// A change to SYN-RECV waits for the addresses, which the kernel fills in just after it.
     untold: Option<types::event>,
+}
+
+/// A connection that has ended, and its row of `flow`.
+struct Ended {
+    flow: usize,
+    ends: Ends,
+    process: Option<Process>,
 }
 
 /// What did not fit, since the start.
@@ -99,9 +109,14 @@ pub(super) struct Track {
     listeners: HashMap<(u32, u16), Process, RandomState>,
     events: Vec<EventRow>,
     flows: Vec<FlowRow>,
+    /// Connections among `flows`, since the reset that ends one is told just after its end.
+    ended: HashMap<u64, Ended, RandomState>,
     excess: Excess,
     reasons: Option<Reasons>,
     kallsyms: Option<Kallsyms>,
+    /// This process. A sweep holds a file while it looks at it: when its owner closes it just
+    /// then, the kernel closes the socket in our name.
+    pub self_pid: u32,
 }
 
 impl Track {
@@ -112,6 +127,7 @@ impl Track {
 
     /// The rows since the last call.
     pub fn take_rows(&mut self) -> (Vec<FlowRow>, Vec<EventRow>) {
+        self.ended.clear();
         (std::mem::take(&mut self.flows), std::mem::take(&mut self.events))
     }
 
@@ -183,9 +199,11 @@ impl Track {
         let (old, new) = (u32::from(e.old_state), u32::from(e.state));
         if let Some(t) = tuple {
             c.ends = Some(ends(e, t));
-            if e.pid != 0 {
-                c.process = Some(Process { pid: e.pid, comm: t.comm });
-            }
+            // Who opened or held it goes before who closes it: a child that was forked with it may.
+            let opens = matches!(new, state::SYN_SENT | state::LISTEN);
+            let held = || sockets.row(e.cookie).and_then(process_of);
+            let charged = self.charged(e, t, opens);
+            c.process = if opens { charged } else { c.process.or_else(held).or(charged) };
         }
         match (old, new) {
             (_, state::SYN_SENT) => {
@@ -204,6 +222,9 @@ impl Track {
                 c.role = Some(Role::Server);
             }
             (_, state::ESTABLISHED) => {
+                if c.role == Some(Role::Server) {
+                    c.listener = c.ends.and_then(|at| self.listening(&at, sockets));
+                }
                 c.connect_ns = match c.role {
                     // The listener answered, and the client's last segment came: one round trip.
                     Some(Role::Server) => {
@@ -234,9 +255,7 @@ impl Track {
         if last.sport != 0 || c.ends.is_none() {
             c.ends = Some(last);
         }
-        if e.event.pid != 0 {
-            c.process = Some(Process { pid: e.event.pid, comm: e.tuple.comm });
-        }
+        c.process = c.process.or(self.charged(&e.event, &e.tuple, false));
         self.tell_change(&e.event, &mut c, dur_ns, sockets);
         let old = u32::from(e.event.old_state);
         if old == state::LISTEN {
@@ -245,6 +264,10 @@ impl Track {
             }
         } else if self.flows.len() < MOST_FLOWS {
             let flow = self.flow(e, &c, sockets);
+            if let Some(ends) = c.ends {
+                let ended = Ended { flow: self.flows.len(), ends, process: c.process };
+                self.ended.insert(e.event.cookie, ended);
+            }
             self.flows.push(flow);
         } else {
             self.excess.flows += 1;
@@ -288,9 +311,22 @@ impl Track {
         }
     }
 
+    /// The process that the kernel ran for, if it ran for one.
+    fn charged(&self, e: &types::event, t: &types::tuple, opens: bool) -> Option<Process> {
+        let charged = e.pid != 0 && (opens || e.pid != self.self_pid);
+        charged.then_some(Process { pid: e.pid, comm: t.comm })
+    }
+
     /// Whose connection it is: who opened or closed it, who held it, who listened for it.
     fn process(&self, c: &Connection, at: &Ends, sockets: &Sockets) -> Option<Process> {
-        c.process.or_else(|| self.listeners.get(&(at.netns, at.sport)).copied()).or_else(|| {
+        c.process.or(c.listener).or_else(|| match c.role {
+            Some(Role::Client) => None,
+            _ => self.listening(at, sockets),
+        })
+    }
+
+    fn listening(&self, at: &Ends, sockets: &Sockets) -> Option<Process> {
+        self.listeners.get(&(at.netns, at.sport)).copied().or_else(|| {
             let owner = sockets.listener(at.netns, at.sport.into())?;
             Some(Process { pid: owner.pid, comm: owner.comm })
         })
@@ -331,32 +367,26 @@ impl Track {
         };
         let cookie = Some(e.event.cookie).filter(|&c| c != 0);
         if let (Some(cookie), "reset-sent" | "reset-received") = (cookie, kind) {
-            let mut c = self.connection(cookie, sockets);
-            c.reset_sent |= kind == "reset-sent";
-            c.reset_received |= kind == "reset-received";
-            // A connect that fails is told of without its port before and after.
-            if let Some(at) = c.ends.as_mut().filter(|at| at.sport == 0) {
-                at.sport = e.tuple.sport;
-            }
-            self.remember(cookie, c);
+            self.note_reset(cookie, kind == "reset-sent", e, sockets);
         }
         if self.events.len() >= MOST_EVENTS {
             self.excess.events += 1;
             return;
         }
-        let at = ends(&e.event, &e.tuple);
-        let known = cookie.and_then(|cookie| self.alive.get(&cookie));
-        let c = Connection {
-            ends: Some(at),
-            process: if e.event.pid != 0 {
-                Some(Process { pid: e.event.pid, comm: e.tuple.comm })
-            } else {
-                known
-                    .and_then(|c| c.process)
-                    .or_else(|| cookie.and_then(|c| sockets.row(c)).and_then(process_of))
-            },
-            ..Connection::unknown()
-        };
+        let mut at = ends(&e.event, &e.tuple);
+        let ended = cookie.and_then(|cookie| self.ended.get(&cookie));
+        let alive = cookie.and_then(|cookie| self.alive.get(&cookie));
+        if at.sport == 0 {
+            // The kernel has given the port back already.
+            let known = ended.map(|c| c.ends).or_else(|| alive.and_then(|c| c.ends));
+            at = known.unwrap_or(at);
+        }
+        let process = self
+            .charged(&e.event, &e.tuple, false)
+            .or_else(|| ended.and_then(|c| c.process))
+            .or_else(|| alive.and_then(|c| c.process))
+            .or_else(|| cookie.and_then(|c| sockets.row(c)).and_then(process_of));
+        let c = Connection { ends: Some(at), process, ..Connection::unknown() };
         // A packet of no socket is nobody's, whoever listens on such a port.
         let mut row = match cookie {
             Some(_) => self.about(&c, sockets),
@@ -376,6 +406,35 @@ impl Track {
         row.seq = (e.seq != u32::MAX).then_some(e.seq);
         row.len = (e.len != u32::MAX).then_some(e.len);
         self.events.push(row);
+    }
+
+    /// Remembers a reset for how the connection ends, or has just ended.
+    fn note_reset(&mut self, cookie: u64, ours: bool, e: &types::event_packet, sockets: &Sockets) {
+        let charged = self.charged(&e.event, &e.tuple, false);
+        if let Some(ended) = self.ended.get_mut(&cookie) {
+            let Some(flow) = self.flows.get_mut(ended.flow).filter(|_| ours) else { return };
+            if flow.end == "aborted" {
+                flow.end = "reset";
+            }
+            if let Some(p) = charged.filter(|_| ended.process.is_none()) {
+                ended.process = Some(p);
+                flow.pid = Some(p.pid);
+                flow.comm = Some(Clean::from_c(&p.comm));
+            }
+            return;
+        }
+        if u32::from(e.event.state) == state::LISTEN {
+            return;
+        }
+        let mut c = self.connection(cookie, sockets);
+        c.reset_sent |= ours;
+        c.reset_received |= !ours;
+        // A connect that fails is told of without its port before and after.
+        if let Some(at) = c.ends.as_mut().filter(|at| at.sport == 0) {
+            at.sport = e.tuple.sport;
+        }
+        c.process = c.process.or(charged);
+        self.remember(cookie, c);
     }
 
     fn how(&mut self, kind: &str, e: &types::event_packet) -> Option<Clean> {
@@ -416,6 +475,7 @@ impl Connection {
             changed_ns: None,
             connect_ns: None,
             process: None,
+            listener: None,
             ends: None,
             role: None,
             first_fin: None,

@@ -304,9 +304,11 @@ pub const NET: &[C] = &[
         .unit(Unit::Bytes)
         .hide(210)
         .help("Path MTU (inet_connection_sock.icsk_pmtu_cookie)."),
-    C::u64("unacked", "UNACKED", Kind::Gauge, |r| r.tcp(|t| known(t.unacked)))
-        .hide(145)
-        .help("Segments on the way (tcp_sock.packets_out)."),
+    C::u64("unacked", "UNACKED", Kind::Gauge, |r| {
+        if r.listening() { known(r.sock.backlog) } else { r.tcp(|t| known(t.unacked)) }
+    })
+    .hide(145)
+    .help("Segments on the way; of a listener the connections not accepted, as ss has it (tcp_sock.packets_out, sock.sk_ack_backlog)."),
     C::u64("notsent", "NOTSENT", Kind::Gauge, |r| {
         r.tcp(|t| known(t.notsent)).map(|v| u64::from((v as u32 as i32).max(0).unsigned_abs()))
     })
