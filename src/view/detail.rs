@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
 use crate::app::{Detail, Layout, SERIES, State};
-use crate::table::{Field, Frame, Unit, Value, clock, quantity};
+use crate::table::{Field, Frame, From, Kind, Unit, Value, clock, quantity};
 
 use super::paint::{Pen, cells, cut, seen, wrap};
 use super::rows::{address, state_role, style};
@@ -177,7 +177,14 @@ impl Page<'_> {
         // On a narrow screen the explanation goes below.
         let before = 11 + id + value + 1;
         let below = width < before + 24;
-        for (i, f) in self.frame.fields().iter().enumerate() {
+        let mut fields: Vec<(usize, &Field)> = self.frame.fields().iter().enumerate().collect();
+        // The title says who it is and the charts how fast: first the figures, then the rest.
+        fields.sort_by_key(|(_, f)| match (f.from, f.kind) {
+            (From::Stored(_), Kind::Key | Kind::Text) => 1,
+            (From::Stored(_), _) => 0,
+            _ => 2,
+        });
+        for (i, f) in fields {
             let v = self.frame.value(self.row, i);
             let text = self.full(f, v);
             let role = if v.is_none() { Role::Dim } else { Role::Text };

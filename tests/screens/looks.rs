@@ -8,9 +8,15 @@ use super::scene::*;
 macro_rules! shot {
     ($name:expr, $stage:expr) => {
         insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
-            insta::assert_snapshot!($name, $stage.text());
+            insta::assert_snapshot!($name, without_length($stage.text()));
         })
     };
+}
+
+/// How long a page is depends on how many columns there are: a new one is no change of looks.
+fn without_length(text: String) -> String {
+    let seen = regex_lite::Regex::new(r"(?m)(\d+-\d+) of \d+$").unwrap();
+    seen.replace_all(&text, "$1 of N").into_owned()
 }
 
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (240, 70)];
@@ -40,7 +46,7 @@ fn processes_unfolded() {
 
 #[test]
 fn pages() {
-    for (w, h) in SIZES {
+    for (w, h) in [(40, 10), (80, 24), (120, 22), (240, 22)] {
         let mut stage = Stage::running(w, h, 6);
         stage.press("/nginx<Enter>j<Enter>");
         shot!(format!("detail_{w}x{h}"), stage);
@@ -48,7 +54,7 @@ fn pages() {
     let mut stage = Stage::running(100, 30, 6);
     stage.press("?");
     shot!("help_100x30", stage);
-    stage.press("rtt");
+    stage.press("srtt");
     shot!("help_search_100x30", stage);
     let mut stage = Stage::running(40, 10, 6);
     stage.press("?");
