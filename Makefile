@@ -54,7 +54,7 @@ build: deps-build ## Builds target/release/lmptop, which needs nothing but glibc
 
 test: deps-test ## Runs every test on this machine; those that need root run when you are root
 	@echo "Running the tests (the first build takes some minutes)"
-	@cargo test --locked
+	@cargo test --locked --no-fail-fast
 
 test-kernels: deps-kernels ## Boots Debian kernels in qemu and checks lmptop there (KERNELS='5.10 6.1 6.12')
 	@echo "Testing on kernels $(KERNELS)"
@@ -63,8 +63,10 @@ test-kernels: deps-kernels ## Boots Debian kernels in qemu and checks lmptop the
 bench: deps-test ## Measures lmptop beside its peers
 	@cargo bench --locked
 
-screenshots: deps-build ## Draws screenshots/ from a recording
-	@cargo run --release --locked --example screenshots
+screenshots: deps-build deps-test ## Draws screenshots/ from a recording
+	@cargo build --release --locked --example screenshots
+	@$(SUDO) target/release/examples/screenshots screenshots
+	@[ -z "$(SUDO)" ] || $(SUDO) chown -R "$$(id -u):$$(id -g)" screenshots
 
 fmt: ## Formats the Rust code
 	@cargo fmt

@@ -3,7 +3,8 @@
 //! and to go to a moment in it, from the command line and on the screen.
 //!
 //! `cargo bench --bench disk`; `LMPTOP_BENCH_SECONDS` (of recording), `LMPTOP_BENCH_ROUNDS` (of
-//! opening), `LMPTOP_BENCH_SOCKETS`, `LMPTOP_BENCH_BEATS` (changing connections).
+//! opening), `LMPTOP_BENCH_SOCKETS`, `LMPTOP_BENCH_BEATS` (changing connections),
+//! `LMPTOP_BENCH_INTERVAL_MS` (between samples: 100 makes ten minutes' worth in one).
 
 #[path = "../tests/stage/mod.rs"]
 mod stage;
@@ -50,7 +51,8 @@ fn main() -> Result<()> {
     churn.finish()?;
 
     let title = format!(
-        "{seconds} s at 1 s: {} TCP sockets, {beats} connections change a second, 20 short ones a second",
+        "{seconds} s, a sample each {} ms: {} TCP sockets, {beats} connections change a second, 20 short ones a second",
+        meter::setting("INTERVAL_MS", 1_000),
         held.pairs.len() * 2
     );
     let mut chart = Chart::new(&title, &["recorded", "bytes on disk", "rows", "bytes a row"]);
@@ -80,7 +82,8 @@ fn cells(name: &str, bytes: u64, rows: u64) -> [String; 4] {
 
 fn record(dir: &Path, table: &str, seconds: u64) -> Result<std::process::Child> {
     let (time, dir) = (format!("{seconds}s"), dir.to_string_lossy().into_owned());
-    let mut args = vec!["record", "-i", "1s", "--for", &time, "--session", &dir];
+    let interval = format!("{}ms", meter::setting("INTERVAL_MS", 1_000));
+    let mut args = vec!["record", "-i", &interval, "--for", &time, "--session", &dir];
     if table != "all" {
         args.extend(["--tables", table]);
     }

@@ -10,10 +10,11 @@ mod stage;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use stage::load::{Churn, Family, Pace, Sizes};
@@ -93,7 +94,7 @@ fn start(name: &str, place: &Path) -> Result<Child> {
         "lmptop record" => {
             stage::lmptop(&["record", "-i", "1s", "--session", &place.to_string_lossy()])
         }
-        peer => Command::new(peer::find(peer).context("not installed")?),
+        peer => peer::command(peer)?,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command.spawn()?)
@@ -124,6 +125,8 @@ fn hooked(
     churn.run(pace)?;
     let to = kernel::programs();
     drop(counting);
+    // Two refreshes on, all that happened is in the recording.
+    sleep(Duration::from_millis(2500));
     for id in ids {
         let (Some(from), Some(to)) = (from.get(&id), to.get(&id)) else { continue };
         let runs = to.runs - from.runs;

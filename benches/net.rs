@@ -85,7 +85,7 @@ fn hooks() -> Result<()> {
     let pace = |rate| Pace { count: 40_000, rate, threads: 2, sizes, reset: true, list: false };
     churn.run(Pace { count: 2_000, ..pace(0) })?;
     for (name, rate) in [("as fast as it goes", 0), ("10,000 a second", 10_000)] {
-        let mut net = Net::open(Options { count_cost: true });
+        let mut net = Net::open(Options { count_cost: true, ..Options::default() });
         sample(&mut net)?;
         churn.start(pace(rate))?;
         let (start, mut flows, mut cpu) = (Instant::now(), 0, 0.0);

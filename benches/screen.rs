@@ -3,7 +3,9 @@
 //! answer. lmptop beside htop, btop, rustnet and bandwhich, each on a terminal of 120x40.
 //!
 //! `cargo bench --bench screen`; settings as in `sweep.rs`, and `LMPTOP_BENCH_IDLE` (sockets
-//! that are open all the time, default 0), `LMPTOP_BENCH_BEATS` (changing connections).
+//! that are open all the time, default 0), `LMPTOP_BENCH_BEATS` (changing connections),
+//! `LMPTOP_BENCH_ONLY` (one program by name), `LMPTOP_BENCH_SHOW` (1 = print each program's
+//! screen, to see that the figures are of what they should be).
 
 #[path = "../tests/stage/mod.rs"]
 mod stage;
@@ -57,6 +59,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let rounds = meter::setting("ROUNDS", 3);
+    let only = std::env::var("LMPTOP_BENCH_ONLY").ok();
     let window = Duration::from_secs(meter::setting("SECONDS", 20));
     let idle = meter::setting("IDLE", 0) as usize;
     let beats = meter::setting("BEATS", 200) as usize;
@@ -64,6 +67,9 @@ fn main() -> Result<()> {
     let mut figures: Vec<Figures> = PEERS.iter().map(|_| Figures::default()).collect();
     for _ in 0..rounds {
         for (peer, figures) in PEERS.iter().zip(&mut figures) {
+            if only.as_ref().is_some_and(|only| only != peer.0) {
+                continue;
+            }
             let done = start_up(peer, &held, figures)
                 .and_then(|()| lines(peer, window, &mut held, beats, figures));
             held.beat(0)?;
@@ -139,6 +145,9 @@ fn lines(
     into.busy.push(bytes);
     into.busy_cpu.push(cpu);
     into.rss.push(meter::memory(pty.pid())?.0 as f64 / 1e6);
+    if meter::setting("SHOW", 0) > 0 {
+        println!("--- {}\n{}", peer.0, pty.screen().text());
+    }
     pty.stop();
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What recording costs: CPU of an append, bytes on disk per row, time to open and to seek.
 //! `cargo bench --bench session [idle|some|busy|paced]`; time passes in the samples, not outside.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::time::{Duration, Instant};
 
 use lmptop::session::{Info, Limits, Reader, Writer};
@@ -52,7 +54,7 @@ impl Dice {
     }
 }
 
-fn rows(d: &mut Dice, n: u64) -> Vec<Row> {
+fn make(d: &mut Dice, n: u64) -> Vec<Row> {
     (0..n)
         .map(|i| {
             let mut numbers = [0; NUMBERS];
@@ -108,11 +110,15 @@ fn memory() -> String {
     format!("RSS {} MB, peak {} MB", of("VmRSS"), of("VmHWM"))
 }
 
-fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duration>) {
+/// Rows, rows that move, rows that are replaced each second, samples, time between them.
+struct Load(u64, usize, usize, u64, Option<Duration>);
+
+fn run(name: &str, load: Load) {
+    let Load(count, moving, replaced, samples, pace) = load;
     let place = std::env::temp_dir().join(format!("lmptop-bench-{}", std::process::id()));
     let def = TableDef::new("net", Nature::State, COLUMNS);
     let mut d = Dice(88_172_645_463_325_252);
-    let mut rows = rows(&mut d, count);
+    let mut rows = make(&mut d, count);
     let info = Info { interval_ms: 1000, ..Info::default() };
     let mut w = Writer::create_with(&place, info, Limits::default()).unwrap();
     let path = w.path().to_path_buf();
@@ -124,6 +130,14 @@ fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duratio
         for k in 0..moving {
             let at = (k * (count as usize / moving.max(1)) + i as usize * 7) % count as usize;
             touch(&mut d, &mut rows[at]);
+        }
+        for _ in 0..replaced {
+            let at = d.below(count) as usize;
+            rows.remove(at);
+            let at = d.below(count) as usize;
+            let mut new = make(&mut d, 1).remove(0);
+            new.cookie = d.below(u64::MAX);
+            rows.insert(at, new);
         }
         let tables = vec![def.table(&rows).unwrap()];
         let s = Sample { mono_ns: i * 1_000_000_000, wall_ns: i as i64 * 1_000_000_000, tables };
@@ -140,7 +154,7 @@ fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duratio
     let first = costs[0];
     costs.sort();
     println!(
-        "{name}: {count} rows x {} columns, {moving} moving, {samples} samples",
+        "{name}: {count} rows x {} columns, {moving} moving, {replaced} replaced, {samples} samples",
         COLUMNS.len()
     );
     println!(
@@ -162,21 +176,18 @@ fn run(name: &str, count: u64, moving: usize, samples: u64, pace: Option<Duratio
     w.finish().unwrap();
     let finish = t.elapsed();
     let bytes = lmptop::session::list(&place).unwrap()[0].bytes;
-    let payload = stored(&path);
     println!(
-        "  finish {finish:.2?}; on disk {bytes} bytes = {:.3} a row, {:.2} a moving row, {:.0} a sample; values alone {:.3} a row ({payload:?})",
+        "  finish {finish:.2?}; on disk {bytes} bytes = {:.3} a row, {:.2} a moving row, {:.0} a sample",
         bytes as f64 / (count * samples) as f64,
         bytes as f64 / (moving.max(1) as u64 * samples) as f64,
         bytes as f64 / samples as f64,
-        payload.iter().sum::<u64>() as f64 / (count * samples) as f64,
     );
     look(&path, samples);
-    std::fs::remove_dir_all(&place).unwrap();
-}
-
-/// Bytes of the sound values in the files: index, tail, block.
-fn stored(_path: &std::path::Path) -> Vec<u64> {
-    Vec::new()
+    if std::env::var_os("LMPTOP_BENCH_KEEP").is_none() {
+        std::fs::remove_dir_all(&place).unwrap();
+    } else {
+        println!("  kept: {}", path.display());
+    }
 }
 
 fn look(path: &std::path::Path, samples: u64) {
@@ -218,18 +229,21 @@ fn main() {
     let want = std::env::args().nth(1).filter(|a| !a.starts_with("--")).unwrap_or_default();
     let is = |name: &str| want.is_empty() || want == name;
     if is("idle") {
-        run("idle", 10_000, 0, 600, None);
+        run("idle", Load(10_000, 0, 0, 600, None));
     }
     if is("some") {
-        run("some", 1000, 200, 600, None);
+        run("some", Load(1000, 200, 0, 600, None));
     }
     if is("mixed") {
-        run("mixed", 10_000, 200, 600, None);
+        run("mixed", Load(10_000, 200, 0, 600, None));
     }
     if is("busy") {
-        run("busy", 10_000, 10_000, 60, None);
+        run("busy", Load(10_000, 10_000, 0, 60, None));
+    }
+    if is("churn") {
+        run("churn", Load(10_000, 200, 20, 300, None));
     }
     if is("paced") {
-        run("paced", 1000, 20, 20, Some(Duration::from_secs(1)));
+        run("paced", Load(1000, 20, 2, 30, Some(Duration::from_secs(1))));
     }
 }

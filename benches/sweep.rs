@@ -53,6 +53,8 @@ struct Figures {
     cpu_ms: Series,
     rss_mb: Series,
     peak_mb: Series,
+    /// TCP sockets it gave at the end, so that the cost is known to be of all of them.
+    rows: Option<usize>,
     missing: Option<String>,
 }
 
@@ -66,9 +68,14 @@ fn measure(name: &str, window: Duration, into: &mut Figures) -> Result<()> {
                 .stdout(Stdio::null())
                 .spawn()?;
             let done = watch(child.id(), window, into);
-            child.kill()?;
+            // SAFETY: our own child, not reaped yet. Asked to leave, it closes its session.
+            unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
             child.wait()?;
-            done
+            done?;
+            let args =
+                ["print", "net", "--session", &dir, "--filter", "proto:tcp", "--format", "json"];
+            into.rows = Some(lines(&mut stage::lmptop(&args))?);
+            Ok(())
         }
         "lmptop" => on_terminal(stage::lmptop(&["--no-record", "-i", "1s"]), window, into),
         "ss -tinp" => {
@@ -79,6 +86,7 @@ fn measure(name: &str, window: Duration, into: &mut Figures) -> Result<()> {
                 runs.push(cpu_of_run(&mut ss)?);
             }
             into.cpu_ms.push(runs.median().context("no run")?);
+            into.rows = Some(lines(ss.arg("-aOH"))?);
             Ok(())
         }
         peer => on_terminal(stage::peer::command(peer)?, window, into),
@@ -104,6 +112,12 @@ fn watch(pid: u32, window: Duration, into: &mut Figures) -> Result<()> {
     Ok(())
 }
 
+fn lines(command: &mut Command) -> Result<usize> {
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).output()?;
+    Ok(output.stdout.iter().filter(|b| **b == b'\n').count())
+}
+
 /// CPU ms of a program that runs to its end.
 fn cpu_of_run(command: &mut Command) -> Result<f64> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -120,7 +134,7 @@ fn cpu_of_run(command: &mut Command) -> Result<f64> {
 
 fn show(sockets: u64, figures: &[Figures]) {
     let title = format!("{sockets} idle TCP sockets on loopback, 120x40, refresh 1 s");
-    let head = ["", "CPU ms per refresh", "of lmptop record", "CPU %", "RSS MB", "peak MB"];
+    let head = ["", "CPU ms per refresh", "of lmptop record", "CPU %", "RSS MB", "peak MB", "rows"];
     let mut chart = Chart::new(&title, &head);
     for (name, f) in NAMES.iter().zip(figures) {
         let percent = f.cpu_ms.median().map_or("-".into(), |ms| format!("{:.2}", ms / 10.0));
@@ -131,9 +145,13 @@ fn show(sockets: u64, figures: &[Figures]) {
             percent,
             f.rss_mb.show(1),
             f.peak_mb.show(1),
+            f.rows.map_or("-".to_owned(), |n| n.to_string()),
         ]);
     }
-    chart.note("median (min-max) of interleaved rounds; peers listen on lo at their own refresh");
+    chart.note("median (min-max) of interleaved rounds; every program refreshes once a second");
+    chart.note(
+        "rows: TCP sockets of all states in the last refresh, others on the machine included",
+    );
     for missing in figures.iter().filter_map(|f| f.missing.as_ref()) {
         chart.note(format!("skipped {missing}"));
     }

@@ -5,7 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::export::Format;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -122,8 +125,9 @@ pub struct Sessions {
 pub struct Print {
     /// The table; `lmptop columns` lists them
     pub table: String,
-    /// table, csv, json (one object a line), folded (call stacks) or parquet
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    /// How to print: json is one object a line, folded is for call stacks
+    #[arg(long, value_name = "FORMAT", default_value = "table",
+          value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,
     /// Number of samples; from the end of a recording; 0 means live until stopped, or all
     #[arg(short = 'n', long = "samples", value_name = "N")]

@@ -8,6 +8,12 @@ use lmptop::cli::{self, Cli, Command, Usage};
 use lmptop::command;
 
 fn main() -> ExitCode {
+    // A few threads that each keep their own heap would hold on to twice the memory.
+    // SAFETY: called before any other thread exists, with a parameter mallopt(3) documents.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
     lmptop::term::install_panic_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -41,7 +47,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Columns(args)) => command::columns::run(args),
         Some(Command::Doctor(args)) => command::doctor::run(args),
         Some(Command::Completions(args)) => command::completions::run(args),
-        Some(Command::Man) => command::man::run(""),
+        Some(Command::Man) => command::man::run(),
     }
 }
 

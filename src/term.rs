@@ -194,6 +194,9 @@ pub fn restore() {
             _ => break,
         }
     }
+    // What was typed and not read must not reach the shell, nor act on us as a signal.
+    // SAFETY: tcflush takes two integers.
+    unsafe { libc::tcflush(0, libc::TCIFLUSH) };
     let _ = terminal::disable_raw_mode();
 }
 
@@ -212,6 +215,11 @@ pub fn install_panic_hook() {
     }));
 }
 
+/// Cells across and down as they are now.
+pub fn size() -> Option<(u16, u16)> {
+    terminal::size().ok()
+}
+
 /// What a terminal event means to the screen.
 pub fn message(event: Event) -> Option<Msg> {
     match event {
@@ -227,7 +235,7 @@ pub fn message(event: Event) -> Option<Msg> {
             Some(Msg::Mouse(Mouse { kind, x: m.column, y: m.row }))
         }
         Event::Paste(text) => Some(Msg::Paste(text)),
-        Event::Resize(w, h) => Some(Msg::Resize(w, h)),
+        // The size comes with SIGWINCH: this event is lost when a key comes with it.
         _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! What a running lmptop may still do, as the kernel tells it of each of its threads; and what it
 //! says when it may do nothing from the start.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -141,6 +143,37 @@ fn as_nobody(args: &[&str]) -> (Option<i32>, String, String) {
         .unwrap();
     let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
     (out.status.code(), text(&out.stdout), text(&out.stderr))
+}
+
+#[test]
+fn nobody_reads_a_cut_off_recording_as_root_does() {
+    if !root("nobody_reads_a_cut_off_recording_as_root_does") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut recorder = Recorder::start(place.path());
+    let path = recorder.1.clone();
+    let print = ["print", "host", "--format", "json", "-n", "0", "--columns", "all"];
+    let args = [&print[..], &["--session", &path]].concat();
+    // While it is recorded nobody else may open it; what is on disk is told by its end.
+    until("a sample on disk", || {
+        let out = Command::new(env!("CARGO_BIN_EXE_lmptop"))
+            .args(["sessions", "--format", "json", "--session", &path])
+            .output()
+            .unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
+        (!line["end"].is_null()).then_some(())
+    });
+    recorder.0.kill().unwrap();
+    recorder.0.wait().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_lmptop")).args(&args).output().unwrap();
+    assert!(out.status.success() && !out.stdout.is_empty());
+    let copied = Command::new("chown").args(["-R", "65534:65534", &path]).status().unwrap();
+    assert!(copied.success());
+    let (code, rows, _) = as_nobody(&args);
+    assert_eq!(code, Some(0));
+    assert_eq!(rows, String::from_utf8(out.stdout).unwrap());
 }
 
 #[test]

@@ -134,6 +134,28 @@ fn any_size_is_drawn_and_no_size_crashes_it() {
 }
 
 #[test]
+fn a_new_size_amid_typing_is_not_missed() {
+    // A key and SIGWINCH in the same poll: an input library may answer the one and lose the other.
+    let mut pty = start(live(), 120, 40);
+    for i in 0..60 {
+        let (cols, rows) = if i % 2 == 0 { (60, 12) } else { (100, 30) };
+        pty.resize(cols, rows).unwrap();
+        for _ in 0..4 {
+            pty.send(b"j").unwrap();
+        }
+        let what = format!("frame {i}, at {cols}x{rows}");
+        pty.wait(&what, Duration::from_secs(10), |screen| {
+            let rows = screen.rows();
+            // The footer is on the last line, and on no other as it would be at the old size.
+            rows.last().is_some_and(|row| row.contains("help"))
+                && rows.iter().filter(|row| row.contains("? help")).count() == 1
+        })
+        .unwrap();
+    }
+    pty.stop();
+}
+
+#[test]
 fn it_starts_at_any_size() {
     for (cols, rows) in [(40, 10), (240, 70)] {
         leaves_clean(start(live(), cols, rows), |pty| {

@@ -1,9 +1,10 @@
 //! Which columns a pane shows and how wide each is: a function of the screen's width only, never
 //! of what the rows hold, so nothing jumps.
 
-use crate::table::{Field, Schema, Type, quantity};
+use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
 
-use super::pane::Show;
+use super::pane::{Pane, Show};
+use super::state::PaneState;
 
 /// Columns of a pane as chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +38,27 @@ impl From<Show> for Shown {
 const PAIR_MIN: u16 = 21;
 /// Widest: an IPv6 address in full.
 const PAIR_MAX: u16 = 47;
+/// Cells of a group's first column before and behind the name: the fold and the count.
+pub const FOLD: u16 = 6;
 
 impl Shown {
-    /// The field that gives the column its unit, help and hide priority.
+    /// The field that gives the column its unit and help.
     pub fn field<'a>(&self, schema: &'a Schema) -> Option<&'a Field> {
         schema.find(self.first_id()).map(|i| &schema.fields()[i])
     }
 
-    /// The id it is named by.
-    pub fn first_id(&self) -> &str {
+    fn first_id(&self) -> &str {
         match self {
             Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) => a,
+        }
+    }
+
+    /// What it is made of, in ids: `saddr:sport`, `bytes_acked_rate + bytes_received_rate`.
+    pub fn ids(&self) -> String {
+        match self {
+            Shown::One(a) => a.clone(),
+            Shown::Pair(a, b, _) => format!("{a}:{b}"),
+            Shown::Sum(a, b, _) => format!("{a} + {b}"),
         }
     }
 
@@ -64,46 +75,73 @@ impl Shown {
         !matches!(self, Shown::Pair(..)) && self.field(schema).is_some_and(|f| f.ty != Type::Text)
     }
 
-    fn width(&self, schema: &Schema) -> u16 {
-        match self {
-            Shown::Pair(..) => PAIR_MIN,
-            _ => self.field(schema).map_or(0, |f| {
-                let title = u16::try_from(self.title(schema).chars().count()).unwrap_or(8);
-                // One more cell keeps room for the sort mark beside the title.
-                match f.ty {
-                    Type::Text => f.width.max(title + 1),
-                    _ => quantity::width(f).max(title + 1),
-                }
-            }),
-        }
-    }
-
-    fn hide(&self, schema: &Schema) -> u8 {
-        match self {
-            // Who it talks to outlives everything but the name.
-            Shown::Pair(_, _, t) if t == "PEER" => 8,
-            Shown::Pair(..) => 30,
-            Shown::Sum(..) => 35,
-            Shown::One(_) => self.field(schema).map_or(255, |f| f.hide),
+    /// The least cells it is drawn in, and how many it takes when there is room.
+    fn widths(&self, schema: &Schema, bits: bool) -> (u16, u16) {
+        let Some(field) = self.field(schema) else { return (0, 0) };
+        // One more cell keeps room for the sort mark beside the title, another for the `b` of bits.
+        let marks = if bits && field.unit == Unit::BytesPerSec { 2 } else { 1 };
+        let title = u16::try_from(self.title(schema).chars().count()).unwrap_or(8) + marks;
+        match (self, field.ty) {
+            (Shown::Pair(..), _) => (PAIR_MIN, PAIR_MAX),
+            // A long name says enough in two thirds of its cells.
+            (_, Type::Text) if field.width > 10 && field.kind != Kind::Key => {
+                ((field.width * 2).div_ceil(3).max(title), field.width.max(title))
+            }
+            (_, Type::Text) => (field.width.max(title), field.width.max(title)),
+            _ => {
+                let cells = quantity::width(field).max(title);
+                (cells, cells)
+            }
         }
     }
 }
 
-/// Chooses what fits into `width` cells, one blank between columns; returns the index into
-/// `shown` and the width of each column drawn. `pan` leaves out that many after the first two.
-pub fn fit(shown: &[Shown], schema: &Schema, width: u16, pan: usize) -> Vec<(usize, u16)> {
+/// How long a column stays as the screen gets narrower: the lowest longest. What the rows are
+/// sorted by is never left out; then comes what the pane is about, then what was chosen, then the
+/// rest of the pane.
+fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, usize) {
+    if *shown == view.sort {
+        return (0, 0);
+    }
+    let same = |s: &Show| Shown::from(*s) == *shown;
+    if view.ended && pane.totals.iter().any(same) {
+        return (2, 1);
+    }
+    match pane.keep.iter().position(same) {
+        Some(at) if at < 3 => (1, at),
+        Some(at) => (3, at),
+        None if pane.columns.iter().any(same) => {
+            (4, shown.field(schema).map_or(255, |f| usize::from(f.hide)))
+        }
+        None => (2, 0),
+    }
+}
+
+/// Chooses what fits into `width` cells, one blank between columns; returns the index into the
+/// view's columns and the width of each column drawn.
+pub fn fit(
+    pane: &Pane,
+    view: &PaneState,
+    schema: &Schema,
+    bits: bool,
+    width: u16,
+) -> Vec<(usize, u16)> {
+    let shown = &view.columns.shown;
+    let grouped = pane.groups.get(view.group).is_some_and(|g| !g.is_empty());
+    let extra = |i: usize| if i == 0 && grouped { FOLD } else { 0 };
     let mut drawn: Vec<(usize, u16)> = shown
         .iter()
         .enumerate()
-        .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + pan))
-        .map(|(i, s)| (i, s.width(schema)))
+        .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + view.pan))
+        .map(|(i, s)| (i, s.widths(schema, bits).0 + extra(i)))
         .collect();
     let total = |d: &[(usize, u16)]| -> u32 {
         d.iter().map(|c| u32::from(c.1) + 1).sum::<u32>().saturating_sub(1)
     };
     while drawn.len() > 1 && total(&drawn) > u32::from(width) {
-        // The highest priority number goes first; of equals the one further right.
-        let Some(worst) = (0..drawn.len()).max_by_key(|&d| (shown[drawn[d].0].hide(schema), d))
+        // Of equals the one further right goes first.
+        let Some(worst) =
+            (0..drawn.len()).max_by_key(|&d| (rank(&shown[drawn[d].0], schema, pane, view), d))
         else {
             break;
         };
@@ -113,23 +151,31 @@ pub fn fit(shown: &[Shown], schema: &Schema, width: u16, pan: usize) -> Vec<(usi
         only.1 = only.1.min(width);
     }
     let spare = u32::from(width).saturating_sub(total(&drawn));
-    widen(&mut drawn, shown, u16::try_from(spare).unwrap_or(0));
+    let most: Vec<u16> =
+        drawn.iter().map(|&(i, _)| shown[i].widths(schema, bits).1 + extra(i)).collect();
+    let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
+    let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
+    widen(&mut drawn, &most, spare, pair);
     drawn
 }
 
-/// Gives spare cells to addresses, evenly.
-fn widen(drawn: &mut [(usize, u16)], shown: &[Shown], mut spare: u16) {
-    while spare > 0 {
-        let mut given = false;
-        for (i, w) in drawn.iter_mut() {
-            if spare > 0 && matches!(shown[*i], Shown::Pair(..)) && *w < PAIR_MAX {
+/// Gives spare cells to the columns that `takes` names, evenly; returns what is left.
+fn widen(
+    drawn: &mut [(usize, u16)],
+    most: &[u16],
+    mut spare: u16,
+    takes: impl Fn(usize) -> bool,
+) -> u16 {
+    loop {
+        let before = spare;
+        for ((i, w), most) in drawn.iter_mut().zip(most) {
+            if spare > 0 && takes(*i) && *w < *most {
                 *w += 1;
                 spare -= 1;
-                given = true;
             }
         }
-        if !given {
-            return;
+        if spare == 0 || spare == before {
+            return spare;
         }
     }
 }

@@ -1,18 +1,18 @@
 //! One row in full: its cells, its past, its states.
 
 use crate::source::Moment;
-use crate::table::{Frame, Value};
+use crate::table::{Frame, Nature, Value};
 
 use super::grid::has_key;
 use super::state::{RowKey, State, frame_of};
 
 /// Figures of a row that are drawn over time: field id and title.
 pub const SERIES: &[(&str, &str)] = &[
-    ("bytes_acked_rate", "sent and acked"),
-    ("bytes_received_rate", "received"),
+    ("bytes_acked_rate", "sent /s"),
+    ("bytes_received_rate", "received /s"),
     ("srtt_us", "round trip"),
     ("snd_cwnd", "window (cwnd)"),
-    ("retrans_rate", "retransmits"),
+    ("retrans_rate", "retransmits /s"),
     ("sendq", "send queue"),
     ("recvq", "receive queue"),
 ];
@@ -99,7 +99,7 @@ impl Detail {
         let (Some((frame, row)), Some(moment)) = (&self.last, &state.moment) else {
             return Vec::new();
         };
-        let Some(events) = state.trail.events("tcpevent") else { return Vec::new() };
+        let events = state.trail.events("tcpevent");
         let cookie = frame.get(*row, "cookie");
         // Events carry the monotonic clock; the screen shows Unix time.
         let wall = |mono: u64| {
@@ -107,7 +107,7 @@ impl Detail {
                 + i64::try_from(mono).unwrap_or(0)
         };
         let mut out: Vec<Segment> = Vec::new();
-        for e in 0..events.len() {
+        for (events, e) in events.iter().flat_map(|t| (0..t.len()).map(move |e| (t, e))) {
             if cookie.is_none() || events.get(e, "cookie") != cookie {
                 continue;
             }
@@ -130,7 +130,9 @@ impl Detail {
             }
             out.push(Segment { state: new.to_owned(), from: at, to: moment.now.wall_ns });
         }
+        // What has ended is in no state now.
         if out.is_empty()
+            && frame.table().schema().nature() == Nature::State
             && let Value::Text(now) = frame.get(*row, "state")
         {
             let from = self.series.points.first().map_or(moment.now.wall_ns, |p| p.0);

@@ -150,19 +150,27 @@ pub fn rebuild(state: &mut State) {
     }
     let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
     let only = Filter::parse(pane.only).unwrap_or_default();
+    let bound: Vec<Vec<Bound>> = grid
+        .parts
+        .iter()
+        .map(|f| filters.iter().map(|x| x.bind(f.table().schema())).collect())
+        .collect();
+    let unknown: Vec<Vec<String>> = bound
+        .iter()
+        .map(|b| b.iter().flat_map(|b| b.unknown().to_vec()).collect::<Vec<String>>())
+        .collect();
+    grid.unknown = unknown.first().cloned().unwrap_or_default();
+    grid.unknown.retain(|term| unknown.iter().all(|u| u.contains(term)));
     for (p, frame) in grid.parts.iter().enumerate() {
-        let schema = frame.table().schema();
-        let kept: Bound = only.bind(schema);
-        let bound: Vec<Bound> = filters.iter().map(|f| f.bind(schema)).collect();
-        if p == 0 {
-            grid.unknown = bound.iter().flat_map(|b| b.unknown().to_vec()).collect();
-        }
+        let kept: Bound = only.bind(frame.table().schema());
+        // A term that only the other table knows (how it ended) is not met by a row of this one.
+        let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
         for row in 0..frame.len() {
             if !kept.matches(frame, row) {
                 continue;
             }
             grid.total += 1;
-            if bound.iter().all(|b| b.matches(frame, row)) {
+            if met && bound[p].iter().all(|b| b.matches(frame, row)) {
                 grid.rows.push((p as u8, row as u32));
             }
         }
@@ -177,6 +185,13 @@ pub fn rebuild(state: &mut State) {
     }
     state.grid = grid;
     settle(state);
+}
+
+/// The same rows at another instant: only what is derived from time differs.
+pub fn refresh(state: &mut State) {
+    if let Some(frame) = part(state, PANES[state.pane].table) {
+        state.grid.parts = vec![frame];
+    }
 }
 
 fn part(state: &State, table: &str) -> Option<Frame> {

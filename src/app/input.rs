@@ -2,13 +2,13 @@
 
 use crate::table::Filter;
 
-use super::columns::{Shown, fit};
+use super::columns::fit;
 use super::detail::Detail;
 use super::effect::Effect;
 use super::grid::{Line, line_key, rebuild, show_selected};
 use super::key::Key;
 use super::keymap::{Action, BINDINGS, action};
-use super::layout::Layout;
+use super::layout::{Layout, tabs};
 use super::mode::Mode;
 use super::msg::{Mouse, MouseKind};
 use super::pane::PANES;
@@ -102,13 +102,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         | Action::FirstSample
         | Action::LastSample
         | Action::Mark
-        | Action::GoMark => {
-            let mut effects = travel::act(state, action);
-            if !effects.is_empty() {
-                effects.extend(travel::past(state));
-            }
-            return effects;
-        }
+        | Action::GoMark => return travel::act(state, action),
     }
     Vec::new()
 }
@@ -134,7 +128,7 @@ fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
         _ => return None,
     };
     if let Some(Overlay::Detail(d)) = state.overlays.last_mut() {
-        d.scroll = d.scroll.saturating_add_signed(by).min(10_000);
+        d.scroll = d.scroll.saturating_add_signed(by);
     }
     Some(Vec::new())
 }
@@ -291,10 +285,11 @@ fn help_key(state: &mut State, key: Key) -> Vec<Effect> {
             state.overlays.pop();
         }
         Key::Up => *scroll = scroll.saturating_sub(1),
-        Key::Down => *scroll += 1,
+        Key::Down => *scroll = scroll.saturating_add(1),
         Key::PageUp => *scroll = scroll.saturating_sub(page),
-        Key::PageDown => *scroll += page,
+        Key::PageDown => *scroll = scroll.saturating_add(page),
         Key::Home => *scroll = 0,
+        Key::End => *scroll = usize::MAX,
         Key::Backspace => {
             search.pop();
             *scroll = 0;
@@ -351,7 +346,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     }
     let layout = Layout::of(state.size.1);
     if mouse.y == layout.tabs && mouse.kind == MouseKind::Press {
-        if let Some(pane) = tab_at(mouse.x) {
+        if let Some(pane) = tab_at(state, mouse.x) {
             open_pane(state, pane);
         }
     } else if mouse.y == layout.titles && mouse.kind == MouseKind::Press {
@@ -375,8 +370,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
 /// The columns drawn: index into the pane's chosen columns, and width.
 pub fn drawn(state: &State) -> Vec<(usize, u16)> {
     let Some(frame) = state.grid.parts.first() else { return Vec::new() };
-    let shown: &[Shown] = &state.view().columns.shown;
-    fit(shown, frame.table().schema(), state.size.0, state.view().pan)
+    fit(&PANES[state.pane], state.view(), frame.table().schema(), state.bits, state.size.0)
 }
 
 fn column_at(state: &State, x: u16) -> Option<usize> {
@@ -388,15 +382,8 @@ fn column_at(state: &State, x: u16) -> Option<usize> {
     })
 }
 
-fn tab_at(x: u16) -> Option<usize> {
-    let mut left = 0;
-    PANES.iter().position(|p| {
-        // " 1 Title " as drawn.
-        let w = p.title.len() as u16 + 4;
-        let hit = x >= left && x < left + w;
-        left += w;
-        hit
-    })
+fn tab_at(state: &State, x: u16) -> Option<usize> {
+    tabs(state.size.0, state.pane).iter().position(|t| x >= t.x && x < t.x + t.width)
 }
 
 /// A binding by the word typed after `:`.

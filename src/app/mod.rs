@@ -24,14 +24,14 @@ mod typed;
 mod update;
 
 pub use choose::choices;
-pub use columns::{Columns, Shown, fit};
+pub use columns::{Columns, FOLD, Shown};
 pub use detail::{Detail, SERIES, Segment, Series};
 pub use effect::Effect;
 pub use grid::{Cell, Grid, Line, has_key};
 pub use input::drawn;
 pub use key::{Key, keys};
 pub use keymap::{Action, BINDINGS, Binding, Context, action};
-pub use layout::Layout;
+pub use layout::{Layout, Tab, tabs};
 pub use mode::Mode;
 pub use msg::{Mouse, MouseKind, Msg};
 pub use pane::{PANES, Pane, Show};

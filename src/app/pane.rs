@@ -25,13 +25,17 @@ pub struct Pane {
     pub only: &'static str,
     /// Columns shown at first, in order.
     pub columns: &'static [Show],
+    /// What stays longest as the screen gets narrower, the most telling first.
+    pub keep: &'static [Show],
+    /// What stays before the rest of that while ended rows are shown: they have no rates.
+    pub totals: &'static [Show],
     /// Index of the column it is sorted by at first.
     pub sort: usize,
     /// Which way.
     pub order: Order,
     /// What `a` groups by, in turn; the first is how it starts, empty is ungrouped.
     pub groups: &'static [&'static str],
-    /// Said when there is no row.
+    /// Said when there is no row at all.
     pub empty: &'static str,
 }
 
@@ -40,6 +44,8 @@ use Show::{One, Pair, Sum};
 const LOCAL: Show = Pair("saddr", "sport", "LOCAL");
 const PEER: Show = Pair("daddr", "dport", "PEER");
 const RATE: Show = Sum("bytes_acked_rate", "bytes_received_rate", "RATE");
+
+const TOTALS: &[Show] = &[One("bytes_acked"), One("bytes_received"), One("age_ns")];
 
 /// Every pane, in the order of its digit.
 pub const PANES: &[Pane] = &[
@@ -74,10 +80,26 @@ pub const PANES: &[Pane] = &[
             One("role"),
             One("netns"),
         ],
+        keep: &[
+            One("comm"),
+            PEER,
+            RATE,
+            One("srtt_us"),
+            One("pid"),
+            One("state"),
+            One("bytes_received_rate"),
+            One("bytes_acked_rate"),
+            One("retrans"),
+            LOCAL,
+            One("proto"),
+            One("sendq"),
+            One("recvq"),
+        ],
+        totals: TOTALS,
         sort: 6,
         order: Order::Descending,
         groups: &["", "pid", "daddr", "sport", "dport", "state"],
-        empty: "No connection matches.",
+        empty: "No connection.",
     },
     Pane {
         title: "Processes",
@@ -103,16 +125,32 @@ pub const PANES: &[Pane] = &[
             One("uid"),
             One("netns"),
         ],
+        keep: &[
+            One("comm"),
+            RATE,
+            One("pid"),
+            One("bytes_received_rate"),
+            One("bytes_acked_rate"),
+            PEER,
+            One("srtt_us"),
+            One("retrans"),
+            One("state"),
+            LOCAL,
+            One("sendq"),
+            One("recvq"),
+        ],
+        totals: TOTALS,
         sort: 2,
         order: Order::Descending,
         groups: &["pid", "comm", "uid", "netns", ""],
-        empty: "No process with a socket matches.",
+        empty: "No process has a socket.",
     },
     Pane {
         title: "Listeners",
         table: "net",
         ended: None,
-        only: "role=listen",
+        // A UDP server has no state of its own: it is bound and not connected, as ss -l has it.
+        only: "state:/^(listen|unconn)$/",
         columns: &[
             One("comm"),
             One("pid"),
@@ -128,10 +166,21 @@ pub const PANES: &[Pane] = &[
             One("netns"),
             One("owners"),
         ],
+        keep: &[
+            One("comm"),
+            LOCAL,
+            One("backlog"),
+            One("pid"),
+            One("backlog_max"),
+            One("drops"),
+            One("proto"),
+            One("recvq"),
+        ],
+        totals: &[],
         sort: 3,
         order: Order::Ascending,
         groups: &["", "pid", "netns"],
-        empty: "No listener matches.",
+        empty: "Nothing listens.",
     },
     Pane {
         title: "Events",
@@ -143,17 +192,30 @@ pub const PANES: &[Pane] = &[
             One("kind"),
             One("comm"),
             One("pid"),
-            Pair("saddr", "sport", "LOCAL"),
-            Pair("daddr", "dport", "PEER"),
+            LOCAL,
+            PEER,
             One("old_state"),
             One("state"),
             One("dur_ns"),
             One("how"),
             One("location"),
         ],
+        keep: &[
+            One("kind"),
+            PEER,
+            One("time_ns"),
+            One("how"),
+            One("comm"),
+            One("state"),
+            One("old_state"),
+            One("dur_ns"),
+            One("pid"),
+            LOCAL,
+        ],
+        totals: &[],
         sort: 0,
         order: Order::Descending,
         groups: &["", "kind", "pid", "daddr", "how"],
-        empty: "No event yet.",
+        empty: "Nothing has happened yet.",
     },
 ];

@@ -3,6 +3,9 @@
 use super::key::Key;
 use super::state::RowKey;
 
+/// A TCP connection: cookie, local and remote end.
+pub type Socket = (u64, (String, u16), (String, u16));
+
 /// What the line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PromptKind {
@@ -26,7 +29,7 @@ pub enum PromptKind {
         /// The row meant.
         row: RowKey,
         /// The connection, when it is a TCP one: cookie, local, remote.
-        socket: Option<(u64, (String, u16), (String, u16))>,
+        socket: Option<Socket>,
     },
 }
 
@@ -52,21 +55,40 @@ impl Prompt {
         Prompt { kind, text: text.to_owned(), cursor: text.chars().count(), wrong: None }
     }
 
-    /// What stands before the line.
-    pub fn label(&self) -> String {
-        match &self.kind {
-            PromptKind::Filter { .. } => "filter: ".to_owned(),
-            PromptKind::Pin => "pin pid, host or address: ".to_owned(),
-            PromptKind::Time => "time (12:03:07, -5m, 2026-11-21T12:03): ".to_owned(),
-            PromptKind::Palette => ":".to_owned(),
-            PromptKind::Kill { pid, comm, socket, .. } => {
-                let close = if socket.is_some() { "c closes the connection, " } else { "" };
-                match pid {
-                    Some(pid) => format!("{comm} ({pid}): {close}t sends SIGTERM, Esc leaves it: "),
-                    None => format!("{comm}: {close}Esc leaves it: "),
-                }
-            }
+    /// What stands before the line; shorter on a narrow screen.
+    pub fn label(&self, narrow: bool) -> String {
+        let (wide, short) = match &self.kind {
+            PromptKind::Filter { .. } => ("filter: ", "filter: "),
+            PromptKind::Pin => ("pin pid, host or address: ", "pin: "),
+            PromptKind::Time => ("time (12:03:07, -5m, 2026-11-21T12:03): ", "time: "),
+            PromptKind::Palette => (":", ":"),
+            PromptKind::Kill { pid, socket, .. } => match (pid.is_some(), socket.is_some()) {
+                (true, true) => (
+                    "c closes the connection, t sends SIGTERM, Esc leaves it ",
+                    "c close  t SIGTERM  Esc leave ",
+                ),
+                (true, false) => ("t sends SIGTERM, Esc leaves it ", "t SIGTERM  Esc leave "),
+                (false, _) => ("c closes the connection, Esc leaves it ", "c close  Esc leave "),
+            },
+        };
+        if narrow { short } else { wide }.to_owned()
+    }
+
+    /// What the question is about.
+    pub fn about(&self) -> Option<String> {
+        let PromptKind::Kill { pid, comm, socket, .. } = &self.kind else { return None };
+        let mut out = match pid {
+            Some(pid) => format!("{comm} ({pid})"),
+            None => "no process".to_owned(),
+        };
+        if let Some((_, local, remote)) = socket {
+            let end = |(address, port): &(String, u16)| match address.contains(':') {
+                true => format!("[{address}]:{port}"),
+                false => format!("{address}:{port}"),
+            };
+            out = format!("{out} with {}, local {}", end(remote), end(local));
         }
+        Some(out)
     }
 
     /// Puts text in at the cursor; what would act on a terminal is left out.

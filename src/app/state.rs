@@ -212,6 +212,15 @@ impl State {
         usize::from(Layout::of(self.size.1).rows).max(1)
     }
 
+    /// Stops the page on top from scrolling past its end, which only the view knows.
+    pub fn limit_scroll(&mut self, most: usize) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
+            Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            _ => {}
+        }
+    }
+
     /// Says one line to the user.
     pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
         self.note = Some(Note { text: text.into(), tone });

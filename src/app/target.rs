@@ -4,12 +4,12 @@ use crate::table::quantity;
 use crate::table::{Frame, Value};
 
 use super::effect::Effect;
-use super::grid::{Cell, line_key};
+use super::grid::{Cell, Line, line_key};
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
 use super::pane::PANES;
-use super::prompt::PromptKind;
+use super::prompt::{PromptKind, Socket};
 use super::state::{Overlay, State, Tone, cell_text};
 
 /// Asks before closing a connection or signalling its process; the target is fixed now.
@@ -26,17 +26,22 @@ pub fn ask(state: &mut State) {
         state.say(Tone::Bad, "That connection has ended already.");
         return;
     }
+    let group = matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
+    let by = PANES[state.pane].groups[state.view().group];
+    if group && by != "pid" {
+        state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
+        return;
+    }
     let pid = frame.get(row, "pid").as_u64();
     let comm = cell_text(frame.get(row, "comm"));
-    let socket = socket_of(frame, row);
+    // A process has many connections: none of them is meant.
+    let socket = if group { None } else { socket_of(frame, row) };
     if pid.is_none() && socket.is_none() {
         state.say(Tone::Bad, "This row has no process and no connection to close.");
         return;
     }
     prompt(state, PromptKind::Kill { pid, comm, row: key, socket }, "");
 }
-
-type Socket = (u64, (String, u16), (String, u16));
 
 fn socket_of(frame: &Frame, row: usize) -> Option<Socket> {
     if frame.get(row, "proto") != Value::Text("tcp") {

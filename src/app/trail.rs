@@ -36,6 +36,8 @@ pub struct Pulse {
     pub retrans: Option<f64>,
     /// One-minute load average.
     pub load: Option<f64>,
+    /// CPUs online.
+    pub cpus: Option<f64>,
     /// Time some task waited for a CPU, memory or I/O, per cent: the highest of the three.
     pub pressure: Option<f64>,
     /// CPU time of lmptop itself, per cent of one CPU.
@@ -48,7 +50,7 @@ impl Pulse {
     fn of(wall_ns: i64, host: &Frame) -> Pulse {
         let get = |id: &str| host.get(0, id).as_f64();
         let share = |class: &str| get(&format!("cpu_{class}_ns_rate"));
-        let busy: Option<f64> = ["user", "system", "irq", "softirq", "steal"]
+        let busy: Option<f64> = ["user", "nice", "system", "irq", "softirq", "steal"]
             .iter()
             .map(|c| share(c))
             .try_fold(0.0, |sum, v| Some(sum + v?));
@@ -58,10 +60,11 @@ impl Pulse {
             .zip(get("mem_available_bytes"))
             .filter(|(total, _)| *total > 0.0)
             .map(|(total, free)| 100.0 * (total - free) / total);
-        let pressure = ["psi_cpu_some_ns_rate", "psi_memory_some_ns_rate", "psi_io_some_ns_rate"]
-            .iter()
-            .filter_map(|id| get(id))
-            .reduce(f64::max);
+        let pressure =
+            ["cpu_some_stall_ns_rate", "memory_some_stall_ns_rate", "io_some_stall_ns_rate"]
+                .iter()
+                .filter_map(|id| get(id))
+                .reduce(f64::max);
         Pulse {
             wall_ns,
             cpu,
@@ -70,6 +73,7 @@ impl Pulse {
             tx: get("tx_bytes_rate"),
             retrans: get("tcp_retrans_segs_rate"),
             load: get("load1"),
+            cpus: get("cpus"),
             pressure,
             self_cpu: get("self_cpu_ns_rate"),
             self_rss: get("self_rss_bytes"),

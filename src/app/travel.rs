@@ -51,6 +51,11 @@ fn freeze(state: &mut State) -> Vec<Effect> {
         Mode::Frozen => thaw(state),
         Mode::Replay { playing } => {
             state.mode = Mode::Replay { playing: !playing };
+            let end = state.span.map(|s| s.1);
+            // Played again at the end, it starts at the beginning.
+            if !playing && end.is_some() && state.wall_ns() == end {
+                return vec![Effect::Seek(Seek::First)];
+            }
             Vec::new()
         }
     }
@@ -62,9 +67,7 @@ pub fn thaw(state: &mut State) -> Vec<Effect> {
     if let Some(newest) = state.newest.take() {
         show(state, newest, false);
     }
-    let mut effects = vec![Effect::Seek(Seek::Last)];
-    effects.extend(past(state));
-    effects
+    vec![Effect::Seek(Seek::Last)]
 }
 
 /// Seeks; a live view is frozen first.
@@ -89,14 +92,19 @@ pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
     Ok(go(state, Seek::At(at.max(start))))
 }
 
-/// The answer to a seek.
-pub fn arrived(state: &mut State, moment: Option<Moment>, trail: Trail, span: Option<(i64, i64)>) {
+/// The answer to a seek; the page of a row then asks for the past up to there.
+pub fn arrived(
+    state: &mut State,
+    moment: Option<Moment>,
+    trail: Trail,
+    span: Option<(i64, i64)>,
+) -> Vec<Effect> {
     if state.mode != Mode::Live {
         state.span = span.or(state.span);
     }
     let Some(moment) = moment else {
         state.say(Tone::Bad, "Nothing is kept at that time.");
-        return;
+        return Vec::new();
     };
     if let Mode::Replay { playing: true } = state.mode
         && state.wall_ns() == Some(moment.now.wall_ns)
@@ -112,10 +120,11 @@ pub fn arrived(state: &mut State, moment: Option<Moment>, trail: Trail, span: Op
             state.trail.push(&shown.now);
         }
         super::grid::rebuild(state);
-        return;
+    } else {
+        state.trail = trail;
+        show(state, moment, false);
     }
-    state.trail = trail;
-    show(state, moment, false);
+    past(state)
 }
 
 /// One step of a playing recording.

@@ -120,9 +120,8 @@ fn accept(state: &mut State) -> Vec<Effect> {
         PromptKind::Time => {
             let text = p.text.clone();
             match travel::jump(state, &text) {
-                Ok(mut effects) => {
+                Ok(effects) => {
                     state.overlays.pop();
-                    effects.extend(travel::past(state));
                     effects
                 }
                 Err(e) => wrong(state, e),

@@ -7,6 +7,7 @@ use super::grid::rebuild;
 use super::input;
 use super::mode::Mode;
 use super::msg::Msg;
+use super::pane::PANES;
 use super::state::{Overlay, State, Tone};
 use super::travel;
 
@@ -24,7 +25,9 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::grid::settle(state);
         }
         Msg::Live(moment) => live(state, moment),
-        Msg::Sought { moment, trail, span } => travel::arrived(state, moment, trail, span),
+        Msg::Sought { moment, trail, span } => {
+            return travel::arrived(state, moment, trail, span);
+        }
         Msg::Series(series) => {
             if let Some(detail) = detail_mut(state)
                 && detail.key == series.key
@@ -38,7 +41,15 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
-        Msg::Recording(what) => state.recording = Some(what),
+        Msg::Recording(what) => {
+            // Said once in full; the header goes on saying it in short.
+            if let Err(why) = &what
+                && state.recording.as_ref() != Some(&what)
+            {
+                state.say(Tone::Bad, format!("Not recording: {why}"));
+            }
+            state.recording = Some(what);
+        }
         Msg::Beat => return travel::beat(state),
     }
     Vec::new()
@@ -60,8 +71,25 @@ pub fn show(state: &mut State, moment: Moment, live: bool) {
     if let Some(detail) = detail_mut(state) {
         detail.take(&moment, live);
     }
+    let idle = live && still(state, &moment);
     state.moment = Some(moment);
-    rebuild(state);
+    if idle { super::grid::refresh(state) } else { rebuild(state) }
+}
+
+/// Whether the pane's rows are the very rows shown, and were so the time before too: then every
+/// rate is 0 already and nothing can change its place.
+fn still(state: &State, moment: &Moment) -> bool {
+    let pane = &PANES[state.pane];
+    let table = |m: &Moment| m.now.table(pane.table).cloned();
+    let (Some(shown), Some(new)) = (state.moment.as_ref(), table(moment)) else { return false };
+    let Some(first) = state.grid.parts.first() else { return false };
+    let before = shown.before.as_ref().and_then(|b| b.table(pane.table));
+    state.filter.is_empty()
+        && state.pin.is_none()
+        && state.grid.parts.len() == 1
+        && first.table().same(&new)
+        && table(shown).is_some_and(|t| t.same(&new))
+        && before.is_some_and(|t| t.same(&new))
 }
 
 /// The detail page, to change.

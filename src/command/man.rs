@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
+use crate::app::BINDINGS;
 use crate::cli::Cli;
 
 const FILES: &str = ".SH FILES
@@ -27,12 +28,24 @@ Failure: one line on standard error says what was wrong and what to do.
 The command line was wrong.
 ";
 
-/// Prints the page; `keys` is the key map as lines of roff, made where the keys are.
+/// Prints the page.
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn run(keys: &str) -> Result<()> {
-    super::say(&page(keys)?)
+pub fn run() -> Result<()> {
+    super::say(&page(&keys())?)
+}
+
+/// The key map as tagged paragraphs.
+fn keys() -> String {
+    let mut out = String::new();
+    for b in BINDINGS {
+        let names: Vec<String> =
+            b.keys.iter().map(|k| k.to_string().replace('\\', "\\e")).collect();
+        // A leading quote or dot would be a request to roff.
+        out.push_str(&format!(".TP\n\\&{}\n\\&{}\n", names.join(" "), b.help));
+    }
+    out
 }
 
 fn page(keys: &str) -> Result<String> {
@@ -85,11 +98,11 @@ mod tests {
 
     #[test]
     fn the_page_holds_every_command_and_the_keys() {
-        let page = page(".TP\nq\nquit").unwrap();
+        let page = page(&keys()).unwrap();
         for name in ["record", "replay", "sessions", "print", "columns", "doctor", "completions"] {
             assert!(page.contains(&format!(".SS \"lmptop {name}\"")), "{name}");
         }
-        assert!(page.contains(".SH KEYS\n.TP\nq\nquit\n"));
+        assert!(page.contains("\\&q ^C F10\n\\&Quit\n"), "{page}");
         assert!(page.contains("\\-\\-filter"));
         assert!(!super::page("").unwrap().contains(".SH KEYS"));
     }

@@ -7,7 +7,7 @@ pub mod doctor;
 pub mod live;
 mod machine;
 pub mod man;
-mod past;
+pub mod past;
 pub mod print;
 pub mod record;
 pub mod replay;

@@ -60,12 +60,29 @@ pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>) -> Result<()> {
 }
 
 fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
-    let mut at: Option<(Reader, Replay)> = None;
+    let mut past = Past::default();
     while let Ok(ask) = asked.recv() {
-        let answer = match (ask, &mut at) {
-            (Ask::Open(reader), _) => {
-                at = Some((reader.clone(), Replay::new(reader)));
-                continue;
+        if let Some(msg) = past.answer(ask)
+            && out.send(msg).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What is kept, and a position in it.
+#[derive(Default)]
+pub struct Past {
+    at: Option<(Reader, Replay)>,
+}
+
+impl Past {
+    /// The answer to a question; opening has none.
+    pub fn answer(&mut self, ask: Ask) -> Option<Msg> {
+        let answer = match (ask, &mut self.at) {
+            (Ask::Open(reader), at) => {
+                *at = Some((reader.clone(), Replay::new(reader)));
+                return None;
             }
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
             (Ask::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
@@ -73,10 +90,7 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
                 series(reader, table, key, from, to).map(Msg::Series)
             }
         };
-        let msg = answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}")));
-        if out.send(msg).is_err() {
-            return;
-        }
+        Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
     }
 }
 

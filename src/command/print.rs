@@ -12,12 +12,12 @@ use super::sessions::find;
 use super::stop::Stop;
 use super::usage;
 use crate::cli;
-use crate::export::{Export, Format, Layout, Selection, Sheet, nearest};
+use crate::export::{Export, Format, Layout, Selection, Sheet};
 use crate::privilege;
 use crate::session::Reader;
 use crate::source::{Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
-use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean};
+use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
 
 /// Prints what was asked for.
 ///
@@ -99,7 +99,12 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     let limit = args.samples.unwrap_or(1);
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
     let mut stop = Stop::new()?;
-    let options = LiveOptions { tables: vec![schema.table().to_owned()], pid: args.pid };
+    let options = LiveOptions {
+        tables: vec![schema.table().to_owned()],
+        pid: args.pid,
+        // Who asks for this table wants to know, and counting is not free.
+        count_cost: schema.table() == "probe",
+    };
     let mut live = Live::open(&options)?;
     privilege::drop_after_start(&live.needs(), None)?;
     let mut ticker = Ticker::new(Instant::now(), args.interval);
@@ -123,10 +128,23 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
         done += 1;
     }
     rows.finish()?;
+    explain(&live);
     if lost > 0 {
         eprintln!("lmptop: {lost} events were lost; lmptop print probe says where");
     }
     Ok(())
+}
+
+/// Tells a person at a terminal what is missing from what was printed, and how to get it.
+fn explain(live: &Live) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    for (probe, signals) in live.status() {
+        for s in signals.iter().filter(|s| !s.missing.is_empty()) {
+            eprintln!("lmptop: {probe}: missing: {}; {}", clean(&s.missing), clean(&s.fix));
+        }
+    }
 }
 
 fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
@@ -166,10 +184,7 @@ fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
         return Ok(schema.clone());
     }
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
-    let meant = match nearest(table, &names).first() {
-        Some(near) => format!(" (did you mean {near}?)"),
-        None => String::new(),
-    };
+    let meant = meant(table, &names);
     bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "))
 }
 

@@ -23,7 +23,7 @@ use crate::table::{Sample, clean};
 pub fn run(args: &cli::Record) -> Result<()> {
     let place = args.session.clone().unwrap_or_else(default_place);
     let mut stop = Stop::new()?;
-    let options = LiveOptions { tables: args.tables.clone(), pid: None };
+    let options = LiveOptions { tables: args.tables.clone(), ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;

@@ -12,8 +12,8 @@ use tokio::time::{Instant, interval_at};
 
 use crate::app::{Effect, Mode, Msg, State, update};
 use crate::term::{self, Terminal};
-use crate::view::draw;
 use crate::view::theme::{Env, Theme};
+use crate::view::{draw, most_scroll};
 
 /// Time between steps of a playing recording.
 const BEAT: Duration = Duration::from_secs(1);
@@ -53,6 +53,8 @@ pub async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // The key library drops a change of size that arrives together with a key.
+    let mut window = signal(SignalKind::window_change())?;
     let mut terminal = Terminal::take()?;
     state.size = terminal.size();
     let mut keys = EventStream::new();
@@ -74,6 +76,7 @@ pub async fn run(
                 // The terminal is gone.
                 Some(Err(_)) | None => return Ok(()),
             },
+            _ = window.recv() => term::size().map(|(w, h)| Msg::Resize(w, h)),
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
@@ -100,6 +103,7 @@ pub async fn run(
                 other => outside.carry(other),
             }
         }
+        state.limit_scroll(most_scroll(&state));
     }
 }
 

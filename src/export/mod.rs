@@ -21,7 +21,7 @@ pub use csv::{Csv, csv_line};
 pub use folded::Folded;
 pub use json::Json;
 pub use parquet::Parquet;
-pub use selection::{Selection, nearest};
+pub use selection::Selection;
 pub use text::{Text, grid};
 
 /// The id under which every format but text and folded gives the sample's time.

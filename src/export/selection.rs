@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::table::{Frame, From, Kind, Order, Schema, sort_rows};
+use crate::table::{Frame, From, Kind, Order, Schema, meant, sort_rows};
 
 /// What of a table shall be written.
 #[derive(Clone, Debug)]
@@ -122,44 +122,9 @@ fn field(schema: &Schema, name: &str) -> Result<usize> {
         "{} has no column {}{}; see lmptop columns {}",
         schema.table(),
         crate::table::clean(name),
-        near(name, &names),
+        meant(name, &names),
         schema.table()
     )
-}
-
-fn near(name: &str, names: &[&str]) -> String {
-    let near = nearest(name, names);
-    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) }
-}
-
-/// Up to three of `names` that `name` was probably meant to be, nearest first.
-pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
-    let limit = 1 + name.chars().count() / 3;
-    let mut scored: Vec<(usize, &str)> = names
-        .iter()
-        .map(|n| {
-            let whole_word = !name.is_empty() && n.split('_').any(|part| part == name);
-            (if whole_word { 0 } else { distance(name, n) }, *n)
-        })
-        .filter(|(d, _)| *d <= limit)
-        .collect();
-    scored.sort_by_key(|(d, _)| *d);
-    scored.into_iter().take(3).map(|(_, n)| n).collect()
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements of characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, cb) in b.iter().enumerate() {
-            let replace = last[j] + usize::from(ca != *cb);
-            next.push(replace.min(last[j + 1] + 1).min(next[j] + 1));
-        }
-        last = next;
-    }
-    last.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -236,13 +201,5 @@ mod tests {
         let pid = Some(Selection::process(def.schema(), 7).unwrap());
         let s = Selection { fields: vec![0], sort: None, pid };
         assert_eq!(s.rows(&frame, |_| true), [0, 1]);
-    }
-
-    #[test]
-    fn near_names() {
-        let names = ["srtt_us", "rttvar_us", "min_rtt_us", "bytes_acked", "sport"];
-        assert_eq!(nearest("rtt", &names), ["min_rtt_us"]);
-        assert_eq!(nearest("bytes_acke", &names), ["bytes_acked"]);
-        assert_eq!(nearest("zzzz", &names), [""; 0]);
     }
 }

@@ -66,6 +66,8 @@ pub struct Room {
 pub struct Options {
     /// The pinned process: what is dear to collect is collected only for it.
     pub pid: Option<u32>,
+    /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
+    pub count_cost: bool,
 }
 
 /// Every probe, in the order of its tables on screen.
@@ -74,7 +76,10 @@ pub fn all() -> &'static [Room] {
         Room {
             name: "net",
             schemas: net::schemas,
-            open: |_| Ok(Box::new(net::Net::open(net::Options::default()))),
+            open: |o| {
+                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                Ok(Box::new(net::Net::open(told)))
+            },
         },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]

@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 
 use super::change::{Delta, Run, apply, diff, new_rows, pick, rows_after};
 use super::format::{Bytes, MAX_RAW, MAX_ROWS, put_varint};
@@ -41,7 +42,9 @@ pub(super) struct Builder {
     schema: Arc<Schema>,
     seqs: Vec<u64>,
     runs: Vec<Vec<Run>>,
-    pieces: Vec<RecordBatch>,
+    /// Per column, the pieces that hold cells of it, ascending.
+    cells: Vec<Vec<(u32, ArrayRef)>>,
+    pieces: u32,
     marks: Vec<Mark>,
     /// The table as of the last entry, and the subject of each of its rows.
     state: Option<Table>,
@@ -52,11 +55,13 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(schema: Arc<Schema>) -> Builder {
+        let cells = vec![Vec::new(); schema.stored().len()];
         Builder {
             schema,
             seqs: Vec::new(),
             runs: Vec::new(),
-            pieces: Vec::new(),
+            cells,
+            pieces: 0,
             marks: Vec::new(),
             state: None,
             subjects: Vec::new(),
@@ -69,26 +74,25 @@ impl Builder {
     pub(super) fn push(&mut self, seq: u64, step: Step) -> Result<()> {
         if self.schema.nature() == Nature::Event {
             let Step::Full(batch) = step else { anyhow::bail!("a change in a table of events") };
-            self.complete(seq, batch);
-            self.state = None;
+            self.complete(seq, &batch);
             return Ok(());
         }
         match (step, self.state.take()) {
             (Step::Full(batch), None) => {
-                self.complete(seq, batch.clone());
+                self.complete(seq, &batch);
                 self.state = Some(Table::trusted(Arc::clone(&self.schema), batch));
             }
             (Step::Full(batch), Some(prev)) => {
                 let now = Table::trusted(Arc::clone(&self.schema), batch);
                 match diff(&prev, &now)? {
-                    Some(delta) => self.change(seq, &delta, now.batch())?,
+                    Some(delta) => self.change(seq, &delta),
                     None => self.note(seq, Vec::new()),
                 }
                 self.state = Some(now);
             }
             (Step::Delta(delta), Some(prev)) => {
                 let now = apply(prev.batch(), &delta)?;
-                self.change(seq, &delta, &now)?;
+                self.change(seq, &delta);
                 self.state = Some(Table::trusted(Arc::clone(&self.schema), now));
             }
             (Step::Delta(_), None) => anyhow::bail!("a change of an unknown table"),
@@ -101,18 +105,18 @@ impl Builder {
         self.runs.push(runs);
     }
 
-    fn complete(&mut self, seq: u64, batch: RecordBatch) {
+    fn complete(&mut self, seq: u64, batch: &RecordBatch) {
         let rows = batch.num_rows() as u32;
         self.subjects = (self.next..self.next + rows).collect();
         self.next += rows;
-        self.mark((0..rows).collect(), batch);
+        let all: Vec<usize> = (0..batch.num_columns()).collect();
+        self.piece(0..rows, &all, batch.columns());
         self.note(seq, vec![Run { from: None, len: rows }]);
     }
 
-    fn change(&mut self, seq: u64, delta: &Delta, now: &RecordBatch) -> Result<()> {
-        let mut rows = delta.rows.clone();
+    fn change(&mut self, seq: u64, delta: &Delta) {
         if !delta.runs.is_empty() {
-            let mut subjects = Vec::with_capacity(now.num_rows());
+            let mut subjects = Vec::with_capacity(self.subjects.len());
             for r in &delta.runs {
                 match r.from {
                     Some(from) => {
@@ -126,30 +130,36 @@ impl Builder {
                 }
             }
             self.subjects = subjects;
-            rows.extend(new_rows(&delta.runs));
-            rows.sort_unstable();
         }
-        let piece = pick(now, &rows)?;
-        self.mark(rows, piece);
+        self.piece(delta.rows.iter().copied(), &delta.columns, &delta.values);
+        let all: Vec<usize> = (0..delta.fresh.len()).collect();
+        self.piece(new_rows(&delta.runs).into_iter(), &all, &delta.fresh);
         self.note(seq, delta.runs.clone());
-        Ok(())
     }
 
-    /// Notes the rows of a piece, which belong to the entry about to be noted.
-    fn mark(&mut self, rows: Vec<u32>, piece: RecordBatch) {
+    /// Takes some columns of some rows, which belong to the entry about to be noted.
+    fn piece(&mut self, rows: impl Iterator<Item = u32>, columns: &[usize], cells: &[ArrayRef]) {
         let entry = self.seqs.len() as u32;
-        let number = self.pieces.len() as u32;
+        let piece = self.pieces;
+        let before = self.marks.len();
         let events = self.schema.nature() == Nature::Event;
-        self.marks.extend(rows.into_iter().zip(0u32..).map(|(row, index)| Mark {
+        self.marks.extend(rows.zip(0u32..).map(|(row, index)| Mark {
             // Events have no subject that lasts: they stay in the order they happened.
             subject: if events { 0 } else { self.subjects[row as usize] },
             entry,
             row,
-            piece: number,
+            piece,
             index,
         }));
-        self.bytes += piece.get_array_memory_size();
-        self.pieces.push(piece);
+        if self.marks.len() == before {
+            return;
+        }
+        self.pieces += 1;
+        for (c, cells) in columns.iter().zip(cells) {
+            self.cells[*c].push((piece, cells.clone()));
+            // Not the memory of the buffer, which columns read from one batch share.
+            self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
+        }
     }
 
     /// The table as the last entry left it.
@@ -176,26 +186,72 @@ impl Builder {
         }
         let schema = hidden(&self.schema);
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&self.schema))
+            .with_properties(self.properties())
             .with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
+        let mut carried = vec![(0, 0); self.cells.len()];
         for marks in self.marks.chunks(SLICE) {
-            writer.write(&self.slice(marks, &schema)?)?;
+            writer.write(&self.slice(marks, &schema, &mut carried)?)?;
         }
         out.extend_from_slice(&writer.into_inner()?);
         Ok(out)
     }
 
-    fn slice(&self, marks: &[Mark], schema: &SchemaRef) -> Result<RecordBatch> {
-        let from: Vec<(usize, usize)> =
-            marks.iter().map(|m| (m.piece as usize, m.index as usize)).collect();
+    /// Numbers that move are packed as differences; where few cells change, a dictionary with run
+    /// lengths is smaller, because differences jump from one subject to the next.
+    fn properties(&self) -> WriterProperties {
+        let mut p = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(None)
+            // The whole value is compressed when it is stored: footer and small pages too.
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_created_by("lmptop".to_owned());
+        for (c, field) in hidden(&self.schema).fields().iter().enumerate() {
+            let path = ColumnPath::new(vec![field.name().clone()]);
+            let cells = c.checked_sub(2).map(|c| self.cells[c].iter().map(|(_, a)| a.len()).sum());
+            let still = cells.is_some_and(|cells: usize| cells < self.marks.len() / 2);
+            p = match field.data_type() {
+                _ if still => p.set_column_dictionary_enabled(path, true),
+                DataType::Utf8 => p.set_column_dictionary_enabled(path, true),
+                DataType::Float64 => p.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
+                _ => p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            };
+        }
+        p.build()
+    }
+
+    /// Whole rows for these marks: a cell that did not change is the one of the subject's mark
+    /// before, which `carried` holds per column.
+    fn slice(
+        &self,
+        marks: &[Mark],
+        schema: &SchemaRef,
+        carried: &mut [(usize, usize)],
+    ) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(marks.iter().map(|m| m.entry).collect::<UInt32Array>()),
             Arc::new(marks.iter().map(|m| m.row).collect::<UInt32Array>()),
         ];
-        for c in 0..self.schema.stored().len() {
-            let sources: Vec<&dyn Array> =
-                self.pieces.iter().map(|p| p.column(c).as_ref()).collect();
+        let mut place = vec![usize::MAX; self.pieces as usize];
+        for (cells, carried) in self.cells.iter().zip(carried) {
+            place.fill(usize::MAX);
+            for (i, (piece, _)) in cells.iter().enumerate() {
+                place[*piece as usize] = i;
+            }
+            let from: Vec<(usize, usize)> = marks
+                .iter()
+                .map(|m| {
+                    let at = place[m.piece as usize];
+                    if at != usize::MAX {
+                        *carried = (at, m.index as usize);
+                    }
+                    *carried
+                })
+                .collect();
+            let sources: Vec<&dyn Array> = cells.iter().map(|(_, a)| a.as_ref()).collect();
             columns.push(interleave(&sources, &from)?);
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
@@ -207,27 +263,6 @@ fn hidden(schema: &Schema) -> SchemaRef {
     let own = ["\u{1}entry", "\u{1}row"].map(|n| Arc::new(Field::new(n, DataType::UInt32, false)));
     let fields: Vec<_> = own.into_iter().chain(schema.arrow().fields().iter().cloned()).collect();
     Arc::new(ArrowSchema::new(fields))
-}
-
-fn properties(schema: &Schema) -> WriterProperties {
-    let mut p = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(None)
-        // The whole value is compressed when it is stored: footer and small pages too.
-        .set_compression(Compression::UNCOMPRESSED)
-        .set_created_by("lmptop".to_owned());
-    for field in hidden(schema).fields() {
-        let path = parquet::schema::types::ColumnPath::new(vec![field.name().clone()]);
-        p = match field.data_type() {
-            DataType::Utf8 => p.set_column_dictionary_enabled(path, true),
-            DataType::Float64 => p.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT),
-            _ => p.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-        };
-    }
-    p.build()
 }
 
 /// A block in memory.

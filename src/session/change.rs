@@ -39,8 +39,21 @@ pub(super) struct Delta {
     pub fresh: Vec<ArrayRef>,
 }
 
+impl Delta {
+    /// About the memory it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let new = self.fresh.first().map_or(0, |c| c.len());
+        8 * (self.rows.len() * self.columns.len() + new * self.fresh.len())
+            + 20 * (self.rows.len() + new)
+            + 16 * self.runs.len()
+    }
+}
+
 /// Compares; `None` when the tables are equal.
 pub(super) fn diff(prev: &Table, now: &Table) -> Result<Option<Delta>> {
+    if prev.same(now) {
+        return Ok(None);
+    }
     let (runs, same) = match Join::new(prev, now) {
         Join::Same => (vec![Run { from: Some(0), len: now.len() as u32 }], true),
         Join::Rows(rows) => (runs_of(&rows, prev.len()), false),
@@ -89,7 +102,10 @@ pub(super) fn new_rows(runs: &[Run]) -> Vec<u32> {
 
 fn runs_of(rows: &[Option<u32>], prev: usize) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
+    let mut taken = vec![false; prev];
     for &from in rows {
+        // Two rows of one key cannot both continue the same row: the second counts as new.
+        let from = from.filter(|&f| !std::mem::replace(&mut taken[f as usize], true));
         if let Some(last) = runs.last_mut() {
             let follows = match (last.from, from) {
                 (None, None) => true,
@@ -102,9 +118,6 @@ fn runs_of(rows: &[Option<u32>], prev: usize) -> Vec<Run> {
             }
         }
         runs.push(Run { from, len: 1 });
-    }
-    if runs.is_empty() && prev > 0 {
-        runs.push(Run { from: None, len: 0 });
     }
     runs
 }

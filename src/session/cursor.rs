@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::block::Block;
-use super::change::apply;
-use super::format::{Kind, Tree, Value};
+use super::change::{Delta, apply};
+use super::format::Tree;
 use super::guard::guarded;
 use super::segment::Open;
 use super::wire::Step;
@@ -89,7 +89,7 @@ impl Cursor {
 
     /// Follows a chain of changes back to a complete table (or to where we are) and forth again.
     fn follow(&mut self, open: &Open, seq: u64) -> Result<Option<Table>> {
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<Delta> = Vec::new();
         let arrow = self.schema.arrow();
         let mut next = seq;
         let mut batch = loop {
@@ -101,17 +101,16 @@ impl Cursor {
             let Some(value) = open.value(Tree::Tail, self.table, next)? else {
                 return Ok(None);
             };
-            match Step::read(&value, &arrow)? {
+            let link = value.link;
+            match Step::read(value, &arrow)? {
                 Step::Full(batch) => break batch,
-                Step::Delta(delta) => steps.push(Step::Delta(delta)),
+                Step::Delta(delta) => steps.push(delta),
             }
-            ensure!(value.link < next && steps.len() < MAX_CHAIN, "a chain of changes is broken");
-            next = value.link;
+            ensure!(link < next && steps.len() < MAX_CHAIN, "a chain of changes is broken");
+            next = link;
         };
-        for step in steps.into_iter().rev() {
-            if let Step::Delta(delta) = step {
-                batch = apply(&batch, &delta)?;
-            }
+        for delta in steps.into_iter().rev() {
+            batch = apply(&batch, &delta)?;
         }
         Ok(Some(Table::trusted(Arc::clone(&self.schema), batch)))
     }
@@ -135,22 +134,18 @@ impl Walk {
     }
 }
 
-/// Every entry of a table between two, as they were written: what a block is made of.
+/// Calls with every one of these tail entries of a table: what a block is made of.
 pub(super) fn steps(
     open: &Open,
     table: u16,
     schema: &Schema,
-    entries: &[u64],
-    mut each: impl FnMut(u64, &Value, Step) -> Result<bool>,
+    entries: impl Iterator<Item = u64>,
+    mut each: impl FnMut(u64, Step) -> Result<()>,
 ) -> Result<()> {
     let arrow = schema.arrow();
-    for &seq in entries {
+    for seq in entries {
         let value = open.value(Tree::Tail, table, seq)?.context("a tail entry is missing")?;
-        ensure!(matches!(value.kind, Kind::Full | Kind::Delta), "a tail entry is of another kind");
-        let step = Step::read(&value, &arrow)?;
-        if !each(seq, &value, step)? {
-            break;
-        }
+        each(seq, Step::read(value, &arrow)?)?;
     }
     Ok(())
 }

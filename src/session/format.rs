@@ -3,6 +3,8 @@
 //! A frame repeats its key, so that values can be found again in a file whose index is lost.
 //! The first magic byte never occurs in UTF-8: no recorded text can look like a frame.
 
+use std::io::Write;
+
 use anyhow::{Context, Result, bail, ensure};
 
 /// Largest decompressed value, in bytes: about ten times the rows of a 100,000-socket machine.
@@ -28,6 +30,8 @@ pub(super) enum Tree {
 }
 
 impl Tree {
+    pub(super) const ALL: [Tree; 3] = [Tree::Index, Tree::Tail, Tree::Block];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Tree::Index => "index",
@@ -168,34 +172,72 @@ const LEAD: usize = 12;
 /// Compresses and cuts values; keeps the compressor's memory between calls.
 pub(super) struct Packer {
     zstd: zstd::bulk::Compressor<'static>,
+    level: i32,
     part: usize,
 }
+
+/// Keys and values to store.
+pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl Packer {
     pub(super) fn new(level: i32, part: usize) -> Result<Packer> {
         let zstd = zstd::bulk::Compressor::new(level).context("cannot start zstd")?;
-        Ok(Packer { zstd, part: part.clamp(64, MAX_PART) })
+        Ok(Packer { zstd, level, part: part.clamp(64, MAX_PART) })
     }
 
-    /// The key-value pairs to store.
-    pub(super) fn pack(&mut self, v: &Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// The key-value pairs of a value to store.
+    pub(super) fn pack(&mut self, v: &Value) -> Result<Pairs> {
         ensure!(v.body.len() <= MAX_RAW, "a table of {} bytes is too large", v.body.len());
-        let mut data = Vec::with_capacity(LEAD + v.body.len() / 4);
-        data.extend_from_slice(&(v.body.len() as u32).to_le_bytes());
-        data.extend_from_slice(&v.link.to_le_bytes());
         let packed = self.zstd.compress(&v.body).context("cannot compress")?;
         let codec = u8::from(packed.len() < v.body.len());
-        data.extend_from_slice(if codec == 1 { &packed } else { &v.body });
+        let body = if codec == 1 { &packed } else { &v.body };
+        let mut data = Vec::with_capacity(LEAD + body.len());
+        data.extend_from_slice(&(v.body.len() as u32).to_le_bytes());
+        data.extend_from_slice(&v.link.to_le_bytes());
+        data.extend_from_slice(body);
+        self.cut(v.kind, v.table, v.seq, codec, &data)
+    }
+
+    /// The key-value pairs of a large value whose body is written bit by bit; it links to nothing.
+    pub(super) fn pack_large(
+        &self,
+        kind: Kind,
+        table: u16,
+        seq: u64,
+        body: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<Pairs> {
+        let zstd = zstd::stream::write::Encoder::new(vec![0; LEAD], self.level)?;
+        let mut counted = Counted { to: zstd, bytes: 0 };
+        body(&mut counted)?;
+        ensure!(counted.bytes <= MAX_RAW, "a table of {} bytes is too large", counted.bytes);
+        let mut data = counted.to.finish().context("cannot compress")?;
+        data[..4].copy_from_slice(&(counted.bytes as u32).to_le_bytes());
+        self.cut(kind, table, seq, 1, &data)
+    }
+
+    fn cut(&self, kind: Kind, table: u16, seq: u64, codec: u8, data: &[u8]) -> Result<Pairs> {
         let parts = u16::try_from(data.len().div_ceil(self.part))
-            .map_err(|_| anyhow::anyhow!("a table of {} bytes is too large", v.body.len()))?;
-        Ok(data
-            .chunks(self.part)
-            .zip(0u16..)
-            .map(|(chunk, part)| {
-                let head = Head { kind: v.kind, codec, table: v.table, seq: v.seq, part, parts };
-                (head.key(), head.frame(chunk))
-            })
-            .collect())
+            .map_err(|_| anyhow::anyhow!("a table of {} packed bytes is too large", data.len()))?;
+        let head = |part| Head { kind, codec, table, seq, part, parts };
+        let chunks = data.chunks(self.part).zip(0u16..);
+        Ok(chunks.map(|(chunk, part)| (head(part).key(), head(part).frame(chunk))).collect())
+    }
+}
+
+struct Counted<W> {
+    to: W,
+    bytes: usize,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.to.write(bytes)?;
+        self.bytes += n;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -309,6 +351,7 @@ impl Entry {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::list::{disk_bytes, list};
-use super::meta::{Summary, recorded_now, segment_dir, segments};
+use super::meta::{Summary, packed_dir, recorded_now, segment_dir, segments};
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl Default for Retention {
     }
 }
 
-/// Removes what is beyond `keep` in a place, as of `now_wall_ns`, and says what went. A session
+/// Removes what is beyond `keep` in a place, as of `now_wall_ns`; returns the directories that are
+/// not there any more. A session
 /// that is being recorded loses only finished segments; one that cannot be read is left alone.
 ///
 /// # Errors
@@ -52,11 +53,11 @@ pub fn prune(place: &Path, keep: Retention, now_wall_ns: i64) -> Result<Vec<Path
             if !old && total <= keep.bytes {
                 break;
             }
-            let dir = segment_dir(&s.path, n);
-            let bytes = disk_bytes(&dir);
+            let dirs = [segment_dir(&s.path, n), packed_dir(&s.path, n)];
+            let bytes = dirs.iter().map(|d| disk_bytes(d)).sum();
             remove_segment(&s.path, n)?;
             total = total.saturating_sub(bytes);
-            gone.push(dir);
+            gone.extend(dirs);
         }
         if !live && segments(&s.path)?.is_empty() {
             // The place may be anything a user named: only what a session is made of is removed.
@@ -74,8 +75,12 @@ pub(super) fn remove_segment(session: &Path, number: u32) -> Result<()> {
         fs::remove_file(&summary)
             .with_context(|| format!("cannot remove {}", summary.display()))?;
     }
-    let dir = segment_dir(session, number);
-    fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
+    for dir in [segment_dir(session, number), packed_dir(session, number)] {
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_session(session: &Path) -> Result<()> {

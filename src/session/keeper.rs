@@ -1,6 +1,7 @@
 //! The recorder's second thread: turns tails into blocks, seals segments, removes what is too old.
 //! Nothing here is needed to read what was written; a job that fails leaves the tail as it is.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -8,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::block::Builder;
 use super::change::apply;
@@ -16,7 +17,7 @@ use super::cursor::steps;
 use super::format::{Kind, Packer, Tree, Value, part_key};
 use super::guard::guarded;
 use super::keep::{Retention, prune};
-use super::meta::{Summary, tidy, write_json};
+use super::meta::{Summary, packed_dir, private_dir, tidy};
 use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
@@ -50,7 +51,6 @@ pub(super) enum Job {
         place: PathBuf,
         keep: Retention,
         now_wall_ns: i64,
-        shared: Arc<Shared>,
     },
 }
 
@@ -62,13 +62,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start() -> Result<Keeper> {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Keeper> {
         let (jobs, todo) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
         let thread = thread::Builder::new()
             .name("lmptop-session".to_owned())
-            .spawn(move || work(&todo, &counter))
+            .spawn(move || work(&todo, &counter, &shared))
             .context("cannot start the recorder's thread")?;
         Ok(Keeper { jobs: Some(jobs), thread: Some(thread), waiting })
     }
@@ -97,22 +97,26 @@ impl Drop for Keeper {
     }
 }
 
-fn work(todo: &Receiver<Job>, waiting: &AtomicUsize) {
+fn work(todo: &Receiver<Job>, waiting: &AtomicUsize, shared: &Shared) {
     while let Ok(job) = todo.recv() {
-        // A failed conversion leaves the tail, a failed seal is read by carving: nothing is lost.
-        let _ = guarded("a segment", || match job {
+        let done = guarded("a segment", || match job {
             Job::Convert(c) => convert(&c),
-            Job::Seal { segment, open, summary } => seal(&segment, open, &summary),
-            Job::Prune { place, keep, now_wall_ns, shared } => {
-                prune_shared(&place, keep, now_wall_ns, &shared)
+            Job::Seal { segment, open, summary } => seal(&segment, open, summary),
+            Job::Prune { place, keep, now_wall_ns } => {
+                prune_shared(&place, keep, now_wall_ns, shared)
             }
         });
+        if let Err(e) = done {
+            // Nothing is lost (a tail stays a tail, an unsealed segment is carved), but it is told.
+            shared.note([format!("the recording could not be tidied up: {e:#}")]);
+        }
+        trim();
         waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 fn convert(c: &Convert) -> Result<()> {
-    let seqs: Vec<u64> = c.entries.iter().map(|e| e.0).collect();
+    let seqs = c.entries.iter().map(|e| e.0);
     let mut bodies: Vec<Value> = Vec::new();
     let mut builder = Builder::new(Arc::clone(&c.schema));
     let (mut first, mut last) = (None::<u64>, 0);
@@ -121,7 +125,7 @@ fn convert(c: &Convert) -> Result<()> {
         let body = builder.finish()?;
         Ok(Some(Value { kind: Kind::Block, table: c.table, seq, link: last, body }))
     };
-    steps(&c.open, c.table, &c.schema, &seqs, |seq, _, mut step| {
+    steps(&c.open, c.table, &c.schema, seqs, |seq, mut step| {
         if builder.held() > c.most && first.is_some() {
             let mut next = Builder::new(Arc::clone(&c.schema));
             std::mem::swap(&mut next, &mut builder);
@@ -132,8 +136,7 @@ fn convert(c: &Convert) -> Result<()> {
         }
         first.get_or_insert(seq);
         last = seq;
-        builder.push(seq, step)?;
-        Ok(true)
+        builder.push(seq, step)
     })?;
     bodies.extend(done(builder, first, last)?);
     let mut packer = Packer::new(3, c.part)?;
@@ -153,32 +156,68 @@ fn convert(c: &Convert) -> Result<()> {
     c.open.store.remove(Tree::Tail, keys.collect())
 }
 
-/// Flushes, tells what it holds, and opens the database once more: only then does sled write the
-/// snapshot that makes the next opening fast.
-fn seal(segment: &Segment, open: Arc<Open>, summary: &Summary) -> Result<()> {
+/// Flushes, packs, and tells what it holds.
+fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> {
     segment.set_summary(summary.clone());
-    let Some((dir, session)) = segment.dir().and_then(|d| Some((d, d.parent()?))) else {
-        return Ok(());
-    };
+    let Some(dir) = segment.dir() else { return Ok(()) };
+    let session = dir.parent().context("a segment has no session")?;
     open.store.flush()?;
     let mut slot = segment.slot();
-    let held = slot.take();
-    drop(held);
-    let alone = alone(open);
-    match alone {
+    drop(slot.take());
+    match alone(open) {
         Ok(open) => {
+            let packed = packed_dir(session, segment.number);
+            summary.packed = pack(&open, &dir, &packed).is_ok();
             drop(open);
-            let again = Store::sled(dir)?;
-            again.flush()?;
-            drop(again);
+            if !summary.packed {
+                reopen(&dir)?;
+            }
         }
-        // A reader is in the middle of it: it stays open, and is only slower to open next time.
+        // A reader is in the middle of it: it stays as it is, and is only slower to open next time.
         Err(open) => *slot = Some(open),
     }
-    tidy(dir);
-    write_json(&Summary::path(session, segment.number), summary)?;
+    tidy(&dir);
+    summary.write(session, segment.number)?;
+    segment.set_summary(summary.clone());
+    if summary.packed {
+        segment.moved(packed_dir(session, segment.number));
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
     segment.unpin();
     Ok(())
+}
+
+/// Copies a segment into a fresh database: sled never gives back the room of the tails that went
+/// into blocks. Nothing is left behind when it fails.
+fn pack(open: &Open, dir: &Path, to: &Path) -> Result<()> {
+    private_dir(to)?;
+    let done = (|| {
+        let store = Store::sled(to)?;
+        open.store.copy_to(&store)?;
+        drop(store);
+        reopen(to)?;
+        // A segment without blocks has little to give back, and a copy may be the larger one.
+        ensure!(tidy(to) < tidy(dir), "packing makes it larger");
+        Ok(())
+    })();
+    if done.is_err() {
+        fs::remove_dir_all(to)?;
+    }
+    done
+}
+
+/// Opens a database once more: only then does sled write the snapshot that makes it open fast.
+fn reopen(dir: &Path) -> Result<()> {
+    Store::sled(dir)?.flush()
+}
+
+/// Gives memory back: conversions take megabytes for a moment, every ten minutes.
+fn trim() {
+    // SAFETY: malloc_trim has no preconditions.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Waits a moment for readers to let go.
@@ -196,14 +235,14 @@ fn alone(mut open: Arc<Open>) -> Result<Open, Arc<Open>> {
 fn prune_shared(place: &Path, keep: Retention, now_wall_ns: i64, shared: &Shared) -> Result<()> {
     let gone = prune(place, keep, now_wall_ns)?;
     let mut segments = shared.segments.write().unwrap_or_else(PoisonError::into_inner);
-    segments.retain(|s| s.dir().is_none_or(|d| !gone.iter().any(|g| g == d)));
+    segments.retain(|s| s.dir().is_none_or(|d| !gone.contains(&d)));
     Ok(())
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::session::meta::segment_dir;
     use crate::session::{Info, Limits, Reader, Writer};
     use crate::table::{Column, Kind as Means, Nature, Sample, TableDef};
 
@@ -239,7 +278,7 @@ mod tests {
         }
         let path = w.path().to_path_buf();
         w.finish().unwrap();
-        let store = Store::sled(&segment_dir(&path, 0)).unwrap();
+        let store = Store::sled(&packed_dir(&path, 0)).unwrap();
         assert_eq!(count(&store, Tree::Index), 500);
         assert_eq!(count(&store, Tree::Tail), 0);
         let blocks = count(&store, Tree::Block);

@@ -9,13 +9,15 @@ use super::keep::Retention;
 pub struct Limits {
     /// A segment ends after this long.
     pub segment_ns: u64,
-    /// A segment ends at this size on disk: sled opens at about 1 ms per MB of unsealed log.
+    /// A segment ends at this size on disk. sled keeps nearly every page it has written in memory
+    /// (each of its 256 cache shards keeps one page, and looks only at every 64th access), so
+    /// this bounds the recorder's memory; it also opens at about 1 ms per MB of unsealed log.
     pub segment_bytes: u64,
     /// A table's tail becomes a block when it is this old.
     pub block_ns: u64,
     /// ... or when its changed rows take this much memory, in bytes.
     pub block_bytes: usize,
-    /// A tail that fills up in fewer samples than this stays as it is: a block would not be smaller.
+    /// A tail of fewer entries than this stays as it is: a block would not be smaller.
     pub block_samples: usize,
     /// Changes between two complete tables; bounds the cost of a seek.
     pub key_every: u32,
@@ -35,7 +37,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             segment_ns: 3_600_000_000_000,
-            segment_bytes: 128 << 20,
+            segment_bytes: 32 << 20,
             block_ns: 600_000_000_000,
             block_bytes: 6 << 20,
             block_samples: 8,

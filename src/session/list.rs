@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::meta::{Last, Meta, Summary, read_json, recorded_now, segments};
+use super::meta::{Last, Meta, Summary, recorded_now, segments};
 use crate::table::clean;
 
 /// One session as `lmptop sessions` prints it.
@@ -72,7 +72,7 @@ pub(super) fn look(path: &Path) -> Listing {
         bytes: disk_bytes(path),
         ..Listing::default()
     };
-    let (info, tables) = match Meta::read(path) {
+    let (info, tables, _) = match Meta::read(path) {
         Ok(meta) => meta,
         Err(e) => {
             listing.error = Some(clean(&format!("{e:#}")).into_owned());
@@ -93,7 +93,7 @@ pub(super) fn look(path: &Path) -> Listing {
 /// The end as the finished segments tell it, when `last` is missing or damaged.
 fn finished_end(path: &Path) -> Option<i64> {
     let numbers = segments(path).ok()?;
-    let summary = |n: &u32| read_json::<Summary>(&Summary::path(path, *n)).ok();
+    let summary = |n: &u32| Summary::read(path, *n).ok().flatten();
     numbers.iter().rev().find_map(summary).map(|s| s.end_wall_ns)
 }
 

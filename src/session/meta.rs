@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Schema, clean};
@@ -60,6 +59,8 @@ impl Info {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Meta {
     pub version: u32,
+    /// CRC32 of `rest` as JSON.
+    crc: u32,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -79,11 +80,13 @@ struct Version {
 impl Meta {
     pub(super) fn write(dir: &Path, info: &Info, tables: &[Arc<Schema>]) -> Result<()> {
         let tables = tables.iter().map(|s| Schema::clone(s)).collect();
-        let meta = Meta { version: FORMAT, rest: Rest { info: info.clone(), tables } };
+        let rest = Rest { info: info.clone(), tables };
+        let meta = Meta { version: FORMAT, crc: json_crc(&rest)?, rest };
         write_json(&dir.join("meta"), &meta)
     }
 
-    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>)> {
+    /// Who recorded, which tables, and whether the file is as it was written.
+    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>, bool)> {
         let path = dir.join("meta");
         let bytes = read_small(&path)?;
         let broken =
@@ -95,11 +98,16 @@ impl Meta {
             clean(&dir.display().to_string())
         );
         let meta: Meta = serde_json::from_slice(&bytes).with_context(broken)?;
+        let sound = json_crc(&meta.rest)? == meta.crc;
         let tables = meta.rest.tables.into_iter().map(|s| Arc::new(cleaned(s))).collect();
         let mut info = meta.rest.info.cleaned();
         info.version = version;
-        Ok((info, tables))
+        Ok((info, tables, sound))
     }
+}
+
+fn json_crc<T: Serialize>(value: &T) -> Result<u32> {
+    Ok(crc32fast::hash(&serde_json::to_vec(value)?))
 }
 
 fn cleaned(schema: Schema) -> Schema {
@@ -123,6 +131,9 @@ pub(super) struct Summary {
     /// The clock may have been set back in between.
     pub min_wall_ns: i64,
     pub max_wall_ns: i64,
+    /// Its values were copied into a fresh database, `NNNN.packed`, that has no deleted ones.
+    #[serde(default)]
+    pub packed: bool,
     /// Why it ended before its time, if it did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cut: String,
@@ -145,11 +156,40 @@ impl Summary {
     pub(super) fn path(dir: &Path, segment: u32) -> PathBuf {
         dir.join(format!("{segment:04}.json"))
     }
+
+    pub(super) fn write(&self, session: &Path, segment: u32) -> Result<()> {
+        let checked = Checked { crc: json_crc(self)?, segment: self.clone() };
+        write_json(&Summary::path(session, segment), &checked)
+    }
+
+    /// `None` when it was never written.
+    pub(super) fn read(session: &Path, segment: u32) -> Result<Option<Summary>> {
+        let path = Summary::path(session, segment);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let damaged = || format!("{} is damaged", path.display());
+        let checked: Checked = serde_json::from_slice(&read_small(&path)?).with_context(damaged)?;
+        ensure!(json_crc(&checked.segment)? == checked.crc, "{}", damaged());
+        Ok(Some(checked.segment))
+    }
 }
 
-/// The directory of a segment.
+/// The file `NNNN.json`.
+#[derive(Serialize, Deserialize)]
+struct Checked {
+    crc: u32,
+    segment: Summary,
+}
+
+/// The directory of a segment as it is recorded.
 pub(super) fn segment_dir(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{segment:04}"))
+}
+
+/// The directory of a finished segment without what was deleted from it.
+pub(super) fn packed_dir(dir: &Path, segment: u32) -> PathBuf {
+    dir.join(format!("{segment:04}.packed"))
 }
 
 /// Segment numbers in a session, ascending.
@@ -160,12 +200,14 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<u32>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let number = name.to_str().filter(|n| n.len() >= 4).and_then(|n| n.parse().ok());
+        let name = name.to_str().map(|n| n.strip_suffix(".packed").unwrap_or(n));
+        let number = name.filter(|n| n.len() >= 4).and_then(|n| n.parse().ok());
         if let Some(n) = number.filter(|_| entry.file_type().is_ok_and(|t| t.is_dir())) {
             out.push(n);
         }
     }
     out.sort_unstable();
+    out.dedup();
     Ok(out)
 }
 
@@ -247,21 +289,15 @@ fn private() -> OpenOptions {
 }
 
 /// Reads a small file, never more than its bound.
-pub(super) fn read_small(path: &Path) -> Result<Vec<u8>> {
+fn read_small(path: &Path) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     open_plain(path)?.take(MAX_SMALL + 1).read_to_end(&mut out)?;
     ensure!(out.len() as u64 <= MAX_SMALL, "{} is too large", path.display());
     Ok(out)
 }
 
-/// Reads a small JSON file.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&read_small(path)?)
-        .with_context(|| format!("{} is damaged", path.display()))
-}
-
 /// Replaces a small JSON file: readers see the old or the new one, never half.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let fail = || format!("cannot write {}", path.display());
     let tmp = path.with_extension("tmp");
     let mut file = private().create(true).truncate(true).open(&tmp).with_context(fail)?;

@@ -18,9 +18,11 @@ mod keeper;
 mod limits;
 mod list;
 mod meta;
+mod place;
 mod reader;
 mod segment;
 mod store;
+mod tail;
 mod wire;
 mod writer;
 

@@ -66,7 +66,16 @@ impl Shared {
         self.note(notes);
         let open = open.with_context(|| {
             format!("segment {} of session {} cannot be read", segment.number, self.info.id)
-        })?;
+        });
+        let open = match open {
+            Ok(open) => open,
+            Err(e) => {
+                // It counts as empty from now on: the others are still there to be seen.
+                self.note([format!("{e:#}")]);
+                segment.set_summary(Summary::default());
+                return Err(e);
+            }
+        };
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.back().is_none_or(|s| s.number != segment.number) {
             recent.retain(|s| s.number != segment.number);
@@ -78,6 +87,13 @@ impl Shared {
             }
         }
         Ok(open)
+    }
+}
+
+impl Shared {
+    /// How many samples a segment has; none when it cannot be read, which is noted.
+    fn len(&self, segment: &Arc<Segment>) -> usize {
+        self.open(segment).map_or(0, |open| open.with(<[Stamp]>::len))
     }
 }
 
@@ -114,7 +130,7 @@ impl Reader {
     /// not be read. Damage inside is no error: see [`Reader::notes`].
     pub fn open(path: &Path) -> Result<Reader> {
         let dir = find_session(path)?;
-        let (info, schemas) = Meta::read(&dir)?;
+        let (info, schemas, sound) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
         ensure!(
             !recorded_now(&dir),
@@ -125,6 +141,9 @@ impl Reader {
         let shared = Arc::new(Shared::new(info, Some(dir.clone())));
         *shared.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
         let mut notes = Vec::new();
+        if !sound {
+            notes.push("`meta` is damaged: names, columns or the host may be wrong".to_owned());
+        }
         let found: Vec<Arc<Segment>> = segments(&dir)?
             .into_iter()
             .map(|n| Arc::new(Segment::found(&dir, n, &mut notes)))
@@ -225,20 +244,32 @@ impl Reader {
     /// # Errors
     /// When a segment that may hold it cannot be read.
     pub fn find(&self, wall_ns: i64) -> Result<Option<Position>> {
-        let mut best: Option<(i64, Arc<Segment>)> = None;
-        for segment in self.shared.segments() {
-            let time = match segment.summary() {
-                Some(s) if s.samples == 0 || s.min_wall_ns > wall_ns => None,
-                Some(s) if s.max_wall_ns <= wall_ns => Some(s.max_wall_ns),
-                _ => newest(self.shared.open(&segment)?.as_ref(), wall_ns).map(|(_, t)| t),
-            };
-            if let Some(t) = time.filter(|t| best.as_ref().is_none_or(|(b, _)| t >= b)) {
-                best = Some((t, segment));
+        for _ in 0..=self.shared.segments().len() {
+            let mut best: Option<(i64, Arc<Segment>)> = None;
+            for segment in self.shared.segments() {
+                let time = match segment.summary() {
+                    Some(s) if s.samples == 0 || s.min_wall_ns > wall_ns => None,
+                    Some(s) if s.max_wall_ns <= wall_ns => Some(s.max_wall_ns),
+                    _ => self
+                        .shared
+                        .open(&segment)
+                        .ok()
+                        .and_then(|o| newest(&o, wall_ns))
+                        .map(|n| n.1),
+                };
+                if let Some(t) = time.filter(|t| best.as_ref().is_none_or(|(b, _)| t >= b)) {
+                    best = Some((t, segment));
+                }
+            }
+            let Some((_, segment)) = best else { return Ok(None) };
+            // A segment that cannot be read counts as empty the next time round, as does what a
+            // damaged one no longer holds.
+            let Ok(open) = self.shared.open(&segment) else { continue };
+            if let Some((index, _)) = newest(&open, wall_ns) {
+                return Ok(Some(Position { segment: segment.number, index }));
             }
         }
-        let Some((_, segment)) = best else { return Ok(None) };
-        let found = newest(self.shared.open(&segment)?.as_ref(), wall_ns);
-        Ok(found.map(|(index, _)| Position { segment: segment.number, index }))
+        Ok(None)
     }
 
     /// The first position.
@@ -247,7 +278,7 @@ impl Reader {
     /// When a segment cannot be read.
     pub fn first(&self) -> Result<Option<Position>> {
         for segment in self.shared.segments() {
-            if self.shared.open(&segment)?.with(|s| !s.is_empty()) {
+            if self.shared.len(&segment) > 0 {
                 return Ok(Some(Position { segment: segment.number, index: 0 }));
             }
         }
@@ -260,8 +291,7 @@ impl Reader {
     /// When a segment cannot be read.
     pub fn last(&self) -> Result<Option<Position>> {
         for segment in self.shared.segments().iter().rev() {
-            let len = self.shared.open(segment)?.with(<[Stamp]>::len);
-            if let Some(index) = len.checked_sub(1) {
+            if let Some(index) = self.shared.len(segment).checked_sub(1) {
                 return Ok(Some(Position { segment: segment.number, index }));
             }
         }
@@ -281,14 +311,14 @@ impl Reader {
         let mut index = i64::try_from(index)?.saturating_add(n);
         let mut stop = Position { segment: all[s].number, index: 0 };
         loop {
-            let len = self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+            let len = self.shared.len(&all[s]) as i64;
             if len > 0 {
                 let edge = if index < 0 { 0 } else { index.min(len - 1) };
                 stop = Position { segment: all[s].number, index: edge as usize };
             }
             if index < 0 && s > 0 {
                 s -= 1;
-                index += self.shared.open(&all[s])?.with(<[Stamp]>::len) as i64;
+                index += self.shared.len(&all[s]) as i64;
             } else if index >= len && s + 1 < all.len() {
                 s += 1;
                 index -= len;
@@ -430,18 +460,13 @@ impl Reader {
         Ok(out)
     }
 
-    fn each_stamp(
-        &self,
-        from: i64,
-        to: i64,
-        each: &mut dyn FnMut(&Open, &mut HashMap<u16, Cursor>, Stamp) -> Result<bool>,
-    ) -> Result<()> {
+    fn each_stamp(&self, from: i64, to: i64, each: &mut EachStamp<'_>) -> Result<()> {
         for segment in self.shared.segments() {
             let outside = |s: Summary| s.samples == 0 || s.max_wall_ns < from || s.min_wall_ns > to;
             if segment.summary().is_some_and(outside) {
                 continue;
             }
-            let open = self.shared.open(&segment)?;
+            let Ok(open) = self.shared.open(&segment) else { continue };
             let within = |s: &&Stamp| (from..=to).contains(&s.wall_ns);
             let stamps: Vec<Stamp> = open.with(|s| s.iter().filter(within).copied().collect());
             let mut cursors = HashMap::new();
@@ -454,6 +479,9 @@ impl Reader {
         Ok(())
     }
 }
+
+/// What is done at every sample of a range, with the cursors of its segment.
+type EachStamp<'a> = dyn FnMut(&Open, &mut HashMap<u16, Cursor>, Stamp) -> Result<bool> + 'a;
 
 /// Index and time of the sample with the greatest time up to `wall_ns`; the later of equals.
 fn newest(open: &Open, wall_ns: i64) -> Option<(usize, i64)> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::carve::Carved;
 use super::format::{Entry, Head, Tree, Value, index_key, part_key, unpack};
-use super::meta::{Summary, read_json, segment_dir, tidy};
+use super::meta::{Summary, packed_dir, segment_dir, tidy};
 use super::store::Store;
 
 /// When a sample was taken.
@@ -46,14 +46,17 @@ impl Open {
 
     /// Finds all samples; `false` when some index entries could not be read.
     fn load(&self) -> Result<bool> {
-        let mut stamps = Vec::new();
+        let (mut stamps, mut readable) = (Vec::new(), true);
         let sound = self.store.all(Tree::Index, |head, payload| {
-            let e = Entry::unpack(head, payload)?;
+            let Ok(e) = Entry::unpack(head, payload) else {
+                readable = false;
+                return Ok(());
+            };
             stamps.push(Stamp { seq: head.seq, mono_ns: e.mono_ns, wall_ns: e.wall_ns });
             Ok(())
         })?;
         *self.stamps.write().unwrap_or_else(PoisonError::into_inner) = stamps;
-        Ok(sound)
+        Ok(sound && readable)
     }
 
     fn spare(&self) -> Option<&Store> {
@@ -107,7 +110,7 @@ impl Open {
 pub(super) struct Segment {
     pub number: u32,
     /// `None` in memory.
-    dir: Option<PathBuf>,
+    dir: RwLock<Option<PathBuf>>,
     /// What it holds; `None` before it is known.
     summary: RwLock<Option<Summary>>,
     open: Mutex<Option<Arc<Open>>>,
@@ -123,7 +126,7 @@ impl Segment {
         let open = Mutex::new(Some(open));
         Segment {
             number,
-            dir,
+            dir: RwLock::new(dir),
             summary: RwLock::default(),
             open,
             sealed: true,
@@ -133,15 +136,10 @@ impl Segment {
 
     /// A segment found on disk.
     pub(super) fn found(session: &Path, number: u32, notes: &mut Vec<String>) -> Segment {
-        let path = Summary::path(session, number);
-        let summary: Option<Summary> = match read_json(&path) {
-            Ok(summary) => Some(summary),
-            Err(_) if !path.exists() => None,
-            Err(_) => {
-                notes.push(format!("segment {number}: its summary is damaged and was not used"));
-                None
-            }
-        };
+        let summary = Summary::read(session, number).unwrap_or_else(|_| {
+            notes.push(format!("segment {number}: its summary is damaged and was not used"));
+            None
+        });
         if let Some(s) = summary.as_ref().filter(|s| !s.cut.is_empty()) {
             notes.push(format!(
                 "recording stopped after segment {number}: {}",
@@ -149,9 +147,15 @@ impl Segment {
             ));
         }
         let sealed = summary.is_some();
+        let dir = match &summary {
+            Some(s) if s.packed => packed_dir(session, number),
+            // Its summary is lost: where it was packed, nothing else is left.
+            None if !segment_dir(session, number).exists() => packed_dir(session, number),
+            _ => segment_dir(session, number),
+        };
         Segment {
             number,
-            dir: Some(segment_dir(session, number)),
+            dir: RwLock::new(Some(dir)),
             summary: RwLock::new(summary),
             open: Mutex::default(),
             sealed,
@@ -159,8 +163,14 @@ impl Segment {
         }
     }
 
-    pub(super) fn dir(&self) -> Option<&Path> {
-        self.dir.as_deref()
+    /// Its directory; `None` in memory.
+    pub(super) fn dir(&self) -> Option<PathBuf> {
+        self.dir.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is somewhere else now; only while nobody has it open.
+    pub(super) fn moved(&self, dir: PathBuf) {
+        *self.dir.write().unwrap_or_else(PoisonError::into_inner) = Some(dir);
     }
 
     pub(super) fn summary(&self) -> Option<Summary> {
@@ -200,11 +210,11 @@ impl Segment {
         if let Some(open) = slot.as_ref() {
             return Ok(Arc::clone(open));
         }
-        let dir = self.dir.as_deref().context("the segment is gone from memory")?;
-        let open = Arc::new(self.open_dir(dir, notes)?);
+        let dir = self.dir().context("the segment is gone from memory")?;
+        let open = Arc::new(self.open_dir(&dir, notes)?);
         // What is really there counts, also where the summary promises more.
-        let cut = self.summary().map(|s| s.cut).unwrap_or_default();
-        let mut summary = Summary { cut, ..Summary::default() };
+        let said = self.summary().unwrap_or_default();
+        let mut summary = Summary { cut: said.cut, packed: said.packed, ..Summary::default() };
         open.with(|stamps| stamps.iter().for_each(|s| summary.add(s.seq, s.wall_ns)));
         self.set_summary(summary);
         *slot = Some(Arc::clone(&open));
@@ -215,10 +225,9 @@ impl Segment {
     /// a damaged one can empty it.
     fn open_dir(&self, dir: &Path, notes: &mut Vec<String>) -> Result<Open> {
         let expected = self.summary().map(|s| s.samples);
-        if self.sealed && ours(dir) {
-            if let Some(open) = open_sled(dir, expected) {
-                return Ok(open);
-            }
+        let open = (self.sealed && ours(dir)).then(|| open_sled(dir, expected)).flatten();
+        if let Some(open) = open {
+            return Ok(open);
         }
         let store = Store::Carved(Carved::scan(dir)?);
         let open = Open::new(store, Some(dir.to_path_buf()));

@@ -6,16 +6,14 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::carve::Carved;
-use super::format::{Head, Tree, unframe};
+use super::format::{Head, Pairs, Tree, unframe};
 use super::guard::guarded;
 
 /// sled's cache, in bytes: the whole program has 50 MB.
 const CACHE: u64 = 8 << 20;
-
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Key-value storage of one segment.
 pub(super) enum Store {
@@ -53,7 +51,8 @@ impl Store {
         };
         guarded("the database", move || {
             let open = |t: Tree| db.open_tree(t.name()).with_context(|| t.name());
-            let trees = [open(Tree::Index)?, open(Tree::Tail)?, open(Tree::Block)?];
+            let [a, b, c] = Tree::ALL;
+            let trees = [open(a)?, open(b)?, open(c)?];
             Ok(Store::Sled(Box::new(Sled { db, trees })))
         })
     }
@@ -178,6 +177,26 @@ impl Store {
             }
             Store::Carved(c) => c.all(tree, each),
         }
+    }
+
+    /// Copies every value to another store; fails when one cannot be read.
+    pub(super) fn copy_to(&self, to: &Store) -> Result<()> {
+        const AT_ONCE: usize = 1 << 20;
+        for tree in Tree::ALL {
+            let (mut pairs, mut bytes) = (Vec::new(), 0);
+            let sound = self.all(tree, |head, payload| {
+                bytes += payload.len();
+                pairs.push((head.key(), head.frame(payload)));
+                if bytes >= AT_ONCE {
+                    bytes = 0;
+                    to.put(tree, std::mem::take(&mut pairs))?;
+                }
+                Ok(())
+            })?;
+            ensure!(sound, "the database is damaged");
+            to.put(tree, pairs)?;
+        }
+        to.flush()
     }
 
     /// Makes what was put survive a crash.

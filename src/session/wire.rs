@@ -1,6 +1,7 @@
 //! Tables and changes as bytes: Arrow IPC record batches without their schema, which `meta` holds.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,6 +10,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{Schema as ArrowSchema, SchemaRef};
+use arrow_select::concat::concat_batches;
 
 use super::change::{Delta, Run, new_rows};
 use super::format::{Bytes, Kind, MAX_ROWS, Value, put_varint};
@@ -22,15 +24,9 @@ pub(super) enum Step {
 
 impl Step {
     /// Reads a tail value; its text comes out neutralised.
-    pub(super) fn read(value: &Value, schema: &SchemaRef) -> Result<Step> {
+    pub(super) fn read(value: Value, schema: &SchemaRef) -> Result<Step> {
         match value.kind {
-            Kind::Full => {
-                let full = take_batch(&mut Bytes(&value.body), schema.clone())?;
-                let options = RecordBatchOptions::new().with_row_count(Some(full.num_rows()));
-                let columns = clean_columns(full.columns());
-                let full = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
-                Ok(Step::Full(full))
-            }
+            Kind::Full => Ok(Step::Full(take_table(value.body, schema)?)),
             Kind::Delta => {
                 let mut delta = take_delta(&value.body, schema)?;
                 delta.values = clean_columns(&delta.values);
@@ -81,6 +77,40 @@ pub(super) fn take_batch(b: &mut Bytes<'_>, schema: SchemaRef) -> Result<RecordB
     let version = message.version();
     arrow_ipc::reader::read_record_batch(&body, header, schema, &HashMap::new(), None, &version)
         .context("a stored batch does not fit its columns")
+}
+
+/// Rows written at a time: a large table is never in memory as a second copy.
+const CHUNK: usize = 1024;
+
+/// Writes a whole table, chunk by chunk.
+pub(super) fn put_table(out: &mut dyn Write, table: &RecordBatch) -> Result<()> {
+    let mut bytes = Vec::new();
+    put_varint(&mut bytes, table.num_rows().div_ceil(CHUNK) as u64);
+    for from in (0..table.num_rows()).step_by(CHUNK) {
+        put_batch(&mut bytes, &table.slice(from, CHUNK.min(table.num_rows() - from)))?;
+        out.write_all(&bytes)?;
+        bytes.clear();
+    }
+    Ok(())
+}
+
+fn take_table(body: Vec<u8>, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut chunks = Vec::new();
+    let mut rows = 0;
+    let mut b = Bytes(&body);
+    for _ in 0..b.count(MAX_ROWS)? {
+        let chunk = take_batch(&mut b, schema.clone())?;
+        rows += chunk.num_rows();
+        ensure!(rows <= MAX_ROWS, "a stored table has too many rows");
+        let options = RecordBatchOptions::new().with_row_count(Some(chunk.num_rows()));
+        let columns = clean_columns(chunk.columns());
+        chunks.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?);
+    }
+    drop(body);
+    match chunks.len() {
+        1 => Ok(chunks.remove(0)),
+        _ => Ok(concat_batches(schema, &chunks)?),
+    }
 }
 
 /// Where each row comes from, compactly.

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::change::{Delta, diff, new_rows};
-use super::format::{Entry, Kind, Packer, Tree, Value};
+use super::format::{Entry, Packer, Tree};
 use super::keeper::{Convert, Job, Keeper};
 use super::limits::Limits;
 use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segment_dir, tidy};
+use super::place::{free_bytes, new_dir};
 use super::reader::{Reader, Shared};
 use super::segment::{Open, Segment, Stamp};
 use super::store::Store;
-use super::wire::{put_batch, put_delta};
-use crate::table::{Nature, Sample, Schema, Table};
+use super::tail::{State, Unfit};
+use crate::table::{Sample, Schema};
 
 /// Conversions that may wait; beyond that tails stay tails.
 const MAX_WAITING: usize = 8;
@@ -72,25 +72,6 @@ struct Live {
     tables: HashMap<u16, State>,
 }
 
-/// What is known of a table while its segment is written.
-#[derive(Default)]
-struct State {
-    prev: Option<Table>,
-    /// The entry that holds `prev`.
-    held: u64,
-    /// The next entry must be complete.
-    restart: bool,
-    /// Changes since the last complete entry, and their bytes beside its bytes.
-    chain: u32,
-    chain_bytes: usize,
-    full_bytes: usize,
-    /// Entries not in a block, when the first was written, their memory as rows and their bytes.
-    entries: Vec<(u64, u16)>,
-    since_mono_ns: u64,
-    rows_bytes: usize,
-    packed: usize,
-}
-
 impl Writer {
     /// Starts a session in `place`, which is made if it is not there.
     ///
@@ -139,15 +120,17 @@ impl Writer {
     ) -> Result<Writer> {
         let on_disk = place.is_some().then(|| dir.clone());
         let packer = Packer::new(1, limits.part_bytes)?;
+        let last_wall_ns = info.start_wall_ns;
+        let shared = Arc::new(Shared::new(info, on_disk));
         Ok(Writer {
-            last_wall_ns: info.start_wall_ns,
-            shared: Arc::new(Shared::new(info, on_disk)),
+            last_wall_ns,
+            keeper: Some(Keeper::start(Arc::clone(&shared))?),
+            shared,
             place,
             dir,
             last,
             limits,
             live: None,
-            keeper: Some(Keeper::start()?),
             packer,
             status: Status::Recording,
             next: 0,
@@ -299,7 +282,7 @@ impl Writer {
         (state.rows_bytes, state.chain) = (0, 0);
         let entries = std::mem::take(&mut state.entries);
         let packed = std::mem::take(&mut state.packed);
-        if !entries.is_empty() {
+        if entries.len() >= self.limits.block_samples {
             keeper.give(Job::Convert(Convert {
                 open: Arc::clone(&live.open),
                 table: number,
@@ -362,10 +345,10 @@ impl Writer {
         let mut pairs = Vec::new();
         for (table, &number) in s.tables.iter().zip(numbers) {
             let state = live.tables.entry(number).or_default();
-            let value = state.step(table, number, seq, self.limits.key_every)?;
-            if let Some(value) = value {
-                let stored = self.packer.pack(&value)?;
-                state.stored(&value, &stored, s.mono_ns);
+            let every = self.limits.key_every;
+            let (kind, stored) = state.step(table, number, seq, every, &mut self.packer)?;
+            if !stored.is_empty() {
+                state.stored(kind, &stored, seq, s.mono_ns);
                 pairs.extend(stored);
             }
             tables.push((number, (!table.is_empty()).then_some(state.held)));
@@ -398,7 +381,10 @@ impl Writer {
         if !old && !long {
             return;
         }
-        let worth = old || state.entries.len() >= self.limits.block_samples;
+        let worth = state.entries.len() >= self.limits.block_samples;
+        if old && !long && !worth {
+            return;
+        }
         if worth && self.keeper.as_ref().is_some_and(|k| k.waiting() < MAX_WAITING) {
             self.convert(live, number);
         } else {
@@ -419,7 +405,7 @@ impl Writer {
         let Some(live) = &mut self.live else { return Ok(()) };
         live.open.store.flush()?;
         if let Some(dir) = live.segment.dir() {
-            live.bytes = tidy(dir);
+            live.bytes = tidy(&dir);
             self.mark(false)?;
             self.room()?;
         }
@@ -465,8 +451,8 @@ impl Writer {
 
     fn prune(&self, now_wall_ns: i64) {
         if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
-            let (place, shared) = (place.clone(), Arc::clone(&self.shared));
-            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns, shared });
+            let place = place.clone();
+            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns });
         }
     }
 
@@ -498,74 +484,6 @@ impl Drop for Writer {
     }
 }
 
-impl State {
-    /// The value to store for a table; `None` when it is as before or empty.
-    fn step(
-        &mut self,
-        table: &Table,
-        number: u16,
-        seq: u64,
-        key_every: u32,
-    ) -> Result<Option<Value>> {
-        if table.is_empty() {
-            self.prev = None;
-            return Ok(None);
-        }
-        let link = self.held;
-        let delta = match &self.prev {
-            Some(prev) if table.schema().nature() == Nature::State => {
-                match diff(prev, table).context(Unfit)? {
-                    None => return Ok(None),
-                    delta => delta,
-                }
-            }
-            _ => None,
-        };
-        let short = !self.restart
-            && (1..key_every).contains(&self.chain)
-            && self.chain_bytes <= self.full_bytes;
-        let (kind, body, memory) = match delta {
-            Some(delta) if short => {
-                (Kind::Delta, put_delta(&delta, &table.schema().arrow())?, rows_of(&delta))
-            }
-            _ => {
-                let mut body = Vec::new();
-                put_batch(&mut body, table.batch()).context(Unfit)?;
-                (Kind::Full, body, table.len())
-            }
-        };
-        self.rows_bytes += memory * (table.schema().stored().len() + 4) * 8;
-        let state = table.schema().nature() == Nature::State;
-        self.prev = state.then(|| table.clone());
-        self.held = seq;
-        Ok(Some(Value { kind, table: number, seq, link, body }))
-    }
-
-    fn stored(&mut self, v: &Value, pairs: &[(Vec<u8>, Vec<u8>)], mono_ns: u64) {
-        let bytes: usize = pairs.iter().map(|(k, v)| k.len() + v.len()).sum();
-        if v.kind == Kind::Full {
-            (self.restart, self.chain, self.chain_bytes, self.full_bytes) = (false, 1, 0, bytes);
-        } else {
-            self.chain += 1;
-            self.chain_bytes += bytes;
-        }
-        if self.entries.is_empty() {
-            self.since_mono_ns = mono_ns;
-        }
-        self.entries.push((v.seq, pairs.len() as u16));
-        self.packed += bytes;
-    }
-}
-
-fn rows_of(delta: &Delta) -> usize {
-    delta.rows.len() + new_rows(&delta.runs).len()
-}
-
-/// A sample that no recording can hold.
-#[derive(Debug, thiserror::Error)]
-#[error("the sample cannot be recorded")]
-struct Unfit;
-
 /// How a reason begins that goes away when room returns.
 const FULL: &str = "the disk is full";
 
@@ -587,35 +505,4 @@ pub fn memory_writer(mut info: Info, max_bytes: usize) -> Result<Writer> {
     let mut writer = Writer::with(info, None, PathBuf::new(), None, limits)?;
     writer.begin(0)?;
     Ok(writer)
-}
-
-/// Free bytes for this user, and the size, of the file system of `path`.
-fn free_bytes(path: &Path) -> Result<(u64, u64)> {
-    use std::os::unix::ffi::OsStrExt;
-    let c = std::ffi::CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: all-zero is a valid statvfs; it is only written to by the call.
-    let mut s: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: `c` is NUL-terminated and `s` is writable; both live through the call.
-    if unsafe { libc::statvfs(c.as_ptr(), &raw mut s) } != 0 {
-        let e = std::io::Error::last_os_error();
-        return Err(e).with_context(|| format!("cannot tell the free room of {}", path.display()));
-    }
-    Ok((s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize))
-}
-
-/// Makes the directory of a new session, named after its start.
-fn new_dir(place: &Path, start_wall_ns: i64) -> Result<(String, PathBuf)> {
-    let start = jiff::Timestamp::from_nanosecond(i128::from(start_wall_ns))
-        .context("the start time is out of range")?;
-    let base = start.strftime("%Y%m%dT%H%M%SZ").to_string();
-    for n in 1..=999 {
-        let id = if n == 1 { base.clone() } else { format!("{base}-{n}") };
-        let dir = place.join(&id);
-        match private_dir(&dir) {
-            Ok(()) => return Ok((id, dir)),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e).with_context(|| format!("cannot create {}", dir.display())),
-        }
-    }
-    bail!("too many sessions begin at {base}")
 }

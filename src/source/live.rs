@@ -9,9 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use caps::Capability;
 
-use crate::export::nearest;
 use crate::probe::{self, At, Options, Probe, Room, Signal};
-use crate::table::{Sample, Schema, Table, clean};
+use crate::table::{Sample, Schema, Table, clean, meant};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +19,8 @@ pub struct LiveOptions {
     pub tables: Vec<String>,
     /// The pinned process.
     pub pid: Option<u32>,
+    /// Have the kernel count what its programs cost, some 50 ns a run.
+    pub count_cost: bool,
 }
 
 /// Opened probes.
@@ -49,12 +50,13 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
+        let told = Options { pid: options.pid, count_cost: options.count_cost };
         let rooms = all
             .iter()
             .filter(|room| wanted.rooms.contains(&room.name))
             .map(|room| Running {
                 name: room.name,
-                probe: (room.open)(Options { pid: options.pid }).map_err(|e| format!("{e:#}")),
+                probe: (room.open)(told).map_err(|e| format!("{e:#}")),
                 failed: None,
             })
             .collect();
@@ -185,10 +187,7 @@ fn unknown(name: &str, all: &[Room]) -> String {
         all.iter().flat_map(|r| (r.schemas)().into_iter().map(|s| s.table().to_owned())).collect();
     known.push(probe::status::status_schema().table().to_owned());
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    let meant = match nearest(name, &names).first() {
-        Some(near) => format!(" (did you mean {near}?)"),
-        None => String::new(),
-    };
+    let meant = meant(name, &names);
     format!("there is no table {}{meant}; there are {}", clean(name), names.join(", "))
 }
 
@@ -269,7 +268,7 @@ mod tests {
 
     fn open(names: &[&str]) -> Result<Live> {
         let tables = names.iter().map(|n| (*n).to_owned()).collect();
-        Live::with(ROOMS, &LiveOptions { tables, pid: None })
+        Live::with(ROOMS, &LiveOptions { tables, ..LiveOptions::default() })
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::app::{Layout, State, choices};
+use crate::app::{Layout, PANES, Shown, State, choices};
 
-use super::paint::Pen;
+use super::paint::{Pen, cut};
 use super::theme::{Role, Theme};
 
 /// Draws the list of columns, the chosen ones first and in order.
 pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
-    Pen::new(buf, look, 0, layout.tabs, width).put(" Columns ", Role::Select);
+    let title = format!(" Columns of {} ", PANES[state.pane].title);
+    Pen::new(buf, look, 0, layout.tabs, width).put(&title, Role::Select);
     let Some(frame) = state.grid.parts.first() else { return };
     let schema = frame.table().schema();
     let rows = usize::from(layout.rows + 1);
@@ -22,9 +23,12 @@ pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Bu
         let mut pen = Pen::new(buf, look, 0, y, width);
         pen.put(if *on { " [x] " } else { " [ ] " }, role);
         pen.put(&format!("{:<9}", shown.title(schema)), role);
-        pen.put(&format!("{:<24} ", shown.first_id()), if i == at { role } else { Role::Dim });
-        if let Some(f) = shown.field(schema) {
-            pen.put(&f.help, Role::Dim);
-        }
+        pen.put(&format!("{:<24} ", shown.ids()), if i == at { role } else { Role::Dim });
+        let help = match shown {
+            Shown::One(_) => shown.field(schema).map_or("", |f| f.help.as_str()),
+            Shown::Pair(..) => "Address and port.",
+            Shown::Sum(..) => "Both added.",
+        };
+        pen.put(&cut(help, usize::from(pen.room()), look.pick("…", "~")), Role::Dim);
     }
 }

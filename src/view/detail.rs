@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
 use crate::app::{Detail, Layout, SERIES, State};
-use crate::table::{Field, Frame, Type, Unit, clock, quantity};
+use crate::table::{Field, Frame, From, Kind, Unit, Value, clock, quantity};
 
-use super::paint::{Pen, cells, cut};
-use super::rows::{state_role, style};
+use super::paint::{Pen, cells, cut, seen, wrap};
+use super::rows::{address, state_role, style};
 use super::sparkline::sparkline;
 use super::theme::{Role, Theme};
 use super::timeline::{Segment, timeline};
@@ -20,7 +20,8 @@ pub fn draw(state: &State, look: &Theme, detail: &Detail, layout: Layout, buf: &
         return;
     };
     let mut pen = Pen::new(buf, look, 0, layout.tabs, width);
-    pen.put(" ", Role::Select).put(&title(frame, *row), Role::Select).put(" ", Role::Select);
+    let title = cut(&title(frame, *row, width < NARROW), usize::from(width), "");
+    pen.put(" ", Role::Select).put(&title, Role::Select).put(" ", Role::Select);
     if !detail.there {
         pen.put("  gone: last seen values", Role::Warn);
     }
@@ -28,6 +29,9 @@ pub fn draw(state: &State, look: &Theme, detail: &Detail, layout: Layout, buf: &
     let lines = page.lines();
     let rows = usize::from(layout.rows + 1);
     let from = detail.scroll.min(lines.len().saturating_sub(rows));
+    if width >= NARROW {
+        seen(from, rows, lines.len(), look, layout.tabs, buf);
+    }
     for (i, line) in lines.iter().skip(from).take(rows).enumerate() {
         let mut pen = Pen::new(buf, look, 0, layout.titles + i as u16, width);
         for (text, style) in line {
@@ -36,20 +40,31 @@ pub fn draw(state: &State, look: &Theme, detail: &Detail, layout: Layout, buf: &
     }
 }
 
-fn title(frame: &Frame, row: usize) -> String {
+/// How many lines the page has on a screen of this width.
+pub fn length(state: &State, detail: &Detail, width: u16) -> usize {
+    let Some((frame, row)) = &detail.last else { return 0 };
+    let look = &Theme::default();
+    Page { state, look, detail, frame, row: *row, width }.lines().len()
+}
+
+/// Below this many cells less is said.
+const NARROW: u16 = 70;
+
+/// Who it is; the most telling first.
+fn title(frame: &Frame, row: usize, narrow: bool) -> String {
     let text = |id: &str| crate::app::text_of(frame.get(row, id));
-    format!(
-        "{} {}  {} {}  {}:{} {} {}:{}",
-        text("comm"),
-        text("pid"),
-        text("proto"),
-        text("state"),
-        text("saddr"),
-        text("sport"),
-        if text("role") == "server" { "<-" } else { "->" },
-        text("daddr"),
-        text("dport")
-    )
+    let end = |a: &str, p: &str| address(frame.get(row, a), frame.get(row, p));
+    let peer = end("daddr", "dport");
+    let mut words = vec![text("comm"), text("pid")];
+    if narrow {
+        words.extend([text("state"), peer]);
+    } else {
+        let arrow = if text("role") == "server" { "<-" } else { "->" };
+        words.extend([text("kind"), text("proto"), text("state")]);
+        words.extend([end("saddr", "sport"), arrow.to_owned(), peer]);
+    }
+    words.retain(|w| !w.is_empty());
+    words.join(" ")
 }
 
 type Line = Vec<(String, Style)>;
@@ -63,8 +78,9 @@ struct Page<'a> {
     width: u16,
 }
 
-/// Cells before a sparkline or a strip.
-const LABEL: usize = 16;
+/// Cells of a chart's name, and of each figure beside it.
+const NAME: usize = 15;
+const FIGURE: usize = 7;
 
 impl Page<'_> {
     fn lines(&self) -> Vec<Line> {
@@ -82,35 +98,42 @@ impl Page<'_> {
         (to - i64::try_from(self.detail.window_ns).unwrap_or(0), to)
     }
 
+    /// Cells before a chart: its name, what is now, and the most there was.
+    fn left(&self) -> usize {
+        1 + NAME + FIGURE + 1 + if self.width < NARROW { 0 } else { FIGURE + 4 }
+    }
+
+    fn chart_width(&self) -> usize {
+        usize::from(self.width).saturating_sub(self.left() + 1)
+    }
+
     fn sparklines(&self, out: &mut Vec<Line>) {
         let (from, to) = self.window();
-        let points: Vec<_> =
-            self.detail.series.points.iter().filter(|p| p.0 > from && p.0 <= to).collect();
-        // Room for the label before, and the figures behind.
-        let cells = usize::from(self.width).saturating_sub(LABEL + 26).max(8);
+        let points = &self.detail.series.points;
         for (i, (id, name)) in SERIES.iter().enumerate() {
             let Some(field) = self.field(id) else { continue };
-            let values: Vec<Option<f64>> = points.iter().map(|p| p.1[i]).collect();
-            if values.iter().all(Option::is_none) {
-                continue;
+            let values: Vec<(i64, Option<f64>)> =
+                points.iter().filter(|p| p.0 > from && p.0 <= to).map(|p| (p.0, p.1[i])).collect();
+            let Some(max) = values.iter().filter_map(|v| v.1).reduce(f64::max) else { continue };
+            let mut most = String::new();
+            quantity::format(&mut most, Value::F64(max), field, style(self.state));
+            let cells = over_time(&values, from, to, self.chart_width());
+            let line = sparkline(&cells, self.chart_width(), None, self.look.glyphs);
+            let mut out_line = vec![
+                (format!(" {name:<NAME$}"), self.s(Role::Dim)),
+                (format!("{:>FIGURE$} ", self.text(id)), self.s(Role::Text)),
+            ];
+            if self.width >= NARROW {
+                out_line.push((format!("max {most:<FIGURE$}"), self.s(Role::Dim)));
             }
-            let max = values.iter().flatten().copied().fold(0.0, f64::max);
-            let now = self.text(id);
-            let mut peak = String::new();
-            quantity::format(&mut peak, crate::table::Value::F64(max), field, style(self.state));
-            let line = sparkline(&values, cells, None, self.look.glyphs);
-            out.push(vec![
-                (format!(" {name:<w$}", w = LABEL - 1), self.s(Role::Dim)),
-                (line, self.s(Role::Accent)),
-                (format!(" {now:>7}"), self.s(Role::Text)),
-                (format!("  peak {peak}"), self.s(Role::Dim)),
-            ]);
+            out_line.push((line, self.s(Role::Chart)));
+            out.push(out_line);
         }
     }
 
     fn strip(&self, out: &mut Vec<Line>) {
         let (from, to) = self.window();
-        let width = usize::from(self.width).saturating_sub(LABEL + 1);
+        let width = self.chart_width();
         let segments = self.detail.segments(self.state);
         if segments.is_empty() || width == 0 {
             return;
@@ -127,11 +150,17 @@ impl Page<'_> {
                 rank: if s.state == "ESTAB" { 0 } else { 1 },
             })
             .collect();
-        let cells = timeline(&spans, from, to, width, self.look);
-        let mut line: Line = vec![(format!(" {:<w$}", "states", w = LABEL - 1), self.s(Role::Dim))];
-        line.extend(cells.into_iter().map(|(c, style)| (c.to_string(), style)));
+        let left = self.left();
+        let strip = timeline(&spans, from, to, width, self.look);
+        let mut line: Line = vec![(format!(" {:<w$}", "states", w = left - 1), self.s(Role::Dim))];
+        line.extend(strip.into_iter().map(|(c, style)| (c.to_string(), style)));
         out.push(line);
-        let mut words: Line = vec![(" ".repeat(LABEL), self.s(Role::Dim))];
+        let start = clock::clock(from, &self.state.zone);
+        let end = clock::clock(to, &self.state.zone);
+        let gap = width.saturating_sub(start.len() + end.len());
+        let axis = format!("{}{start}{}{end}", " ".repeat(left), " ".repeat(gap));
+        out.push(vec![(axis, self.s(Role::Dim))]);
+        let mut words: Line = vec![(" ".to_owned(), self.s(Role::Dim))];
         for s in segments.iter().rev().take(6).rev() {
             let held = (s.to - s.from).max(0) as f64;
             let mut text = String::new();
@@ -139,32 +168,54 @@ impl Page<'_> {
             words.push((format!("{} {text}  ", s.state), self.look.style(state_role(&s.state))));
         }
         out.push(words);
-        let start = clock::clock(from, &self.state.zone);
-        let end = clock::clock(to, &self.state.zone);
-        let gap = width.saturating_sub(start.len() + end.len());
-        let axis = format!("{}{start}{}{end}", " ".repeat(LABEL), " ".repeat(gap));
-        out.push(vec![(axis, self.s(Role::Dim))]);
     }
 
     fn fields(&self, out: &mut Vec<Line>) {
-        let value_width = 20.min(usize::from(self.width) / 3).max(8);
-        for (i, f) in self.frame.fields().iter().enumerate() {
+        let width = usize::from(self.width);
+        let value = (width / 3).clamp(8, 20);
+        let id = if width >= 100 { 23 } else { 0 };
+        // On a narrow screen the explanation goes below.
+        let before = 11 + id + value + 1;
+        let below = width < before + 24;
+        let mut fields: Vec<(usize, &Field)> = self.frame.fields().iter().enumerate().collect();
+        // The title says who it is and the charts how fast: first the figures, then the rest.
+        fields.sort_by_key(|(_, f)| match (f.from, f.kind) {
+            (From::Stored(_), Kind::Key | Kind::Text) => 1,
+            (From::Stored(_), _) => 0,
+            _ => 2,
+        });
+        for (i, f) in fields {
             let v = self.frame.value(self.row, i);
-            let short = self.text(&f.id);
+            let text = self.full(f, v);
             let role = if v.is_none() { Role::Dim } else { Role::Text };
-            // A long text gets the line to itself.
-            let long = f.ty == Type::Text && cells(&short) > value_width;
-            let shown = if long { short.clone() } else { cut(&short, value_width, "~") };
-            let mut line: Line = vec![
-                (format!(" {:<9}", f.title), self.s(Role::Accent)),
-                (format!("{:<22} ", f.id), self.s(Role::Dim)),
-                (format!("{shown:<value_width$} "), self.s(role)),
-            ];
-            if !long {
-                line.push((f.help.clone(), self.s(Role::Dim)));
+            let mut line: Line = vec![(format!(" {:<10}", f.title), self.s(Role::Accent))];
+            if id > 0 {
+                line.push((format!("{:<id$}", f.id), self.s(Role::Dim)));
+            }
+            let pad = value.saturating_sub(cells(&text)) + 1;
+            // A long text takes the line; the explanation starts on the next.
+            let long = below || cells(&text) > value;
+            line.push((format!("{text}{}", " ".repeat(pad)), self.s(role)));
+            let indent = if below { 3 } else { before };
+            let help = wrap(&f.help, width.saturating_sub(indent).max(8));
+            for (nth, part) in help.into_iter().enumerate() {
+                if nth > 0 || long {
+                    out.push(std::mem::take(&mut line));
+                    line.push((" ".repeat(indent), self.s(Role::Dim)));
+                }
+                line.push((part, self.s(Role::Dim)));
             }
             out.push(line);
         }
+    }
+
+    /// A cell as on the table, and a count of bytes or a time in full beside it.
+    fn full(&self, f: &Field, v: Value<'_>) -> String {
+        let short = self.text(&f.id);
+        let exact = quantity::exact(v, f);
+        let scaled = matches!(f.unit, Unit::Bytes | Unit::Us | Unit::None) && v.as_u64().is_some();
+        let digits = exact.split(' ').next().unwrap_or("");
+        if !scaled || short.starts_with(digits) { short } else { format!("{short}  {exact}") }
     }
 
     fn s(&self, role: Role) -> Style {
@@ -186,5 +237,59 @@ impl Page<'_> {
         let mut out = String::new();
         quantity::format(&mut out, v, field, style(self.state));
         out
+    }
+}
+
+/// Values in cells of equal time. A value holds for the interval before it, as a rate does, unless
+/// samples are missing there.
+fn over_time(values: &[(i64, Option<f64>)], from: i64, to: i64, cells: usize) -> Vec<Option<f64>> {
+    let mut out = vec![None; cells];
+    let (Some(last), true) = (cells.checked_sub(1), to > from) else { return out };
+    let cell = |t: i64| -> usize {
+        let at = i128::from(t.clamp(from, to) - from) * cells as i128 / i128::from(to - from);
+        usize::try_from(at).unwrap_or(0).min(last)
+    };
+    let mut steps: Vec<i64> = values.windows(2).map(|w| w[1].0 - w[0].0).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or(0);
+    let mut before: Option<i64> = None;
+    for &(t, v) in values {
+        let at = cell(t);
+        let start = match before {
+            Some(b) if t - b <= usual.saturating_mul(3) => (cell(b) + 1).min(at),
+            _ => at,
+        };
+        for slot in &mut out[start..=at] {
+            *slot = match (*slot, v) {
+                (Some(a), Some(b)) => Some(f64::max(a, b)),
+                (a, b) => b.or(a),
+            };
+        }
+        before = Some(t);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_is_true_to_time() {
+        let v = |n: i64| Some(n as f64);
+        // A sample each 10: one a cell, the gap from 50 to 90 left open.
+        let values = [(10, v(1)), (20, v(2)), (30, None), (40, v(4)), (50, v(5)), (90, v(9))];
+        let got = over_time(&values, 0, 100, 10);
+        let want = [None, v(1), v(2), None, v(4), v(5), None, None, None, v(9)];
+        assert_eq!(got, want);
+        // More cells than samples: a value fills its interval.
+        let got = over_time(&[(50, v(1)), (100, v(2))], 0, 100, 8);
+        assert_eq!(got, [None, None, None, None, v(1), v(2), v(2), v(2)]);
+        // More samples than cells: the highest stays.
+        let many: Vec<_> = (1..=100).map(|t| (t, v(if t == 37 { 9 } else { 0 }))).collect();
+        let got = over_time(&many, 0, 100, 4);
+        assert_eq!(got, [v(0), v(9), v(0), v(0)]);
+        assert_eq!(over_time(&values, 5, 5, 3), [None; 3]);
+        assert_eq!(over_time(&values, 0, 100, 0), [] as [Option<f64>; 0]);
     }
 }

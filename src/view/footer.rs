@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::app::{BINDINGS, Context, Layout, Mode, Overlay, Prompt, State, Tone};
 
-use super::paint::{Pen, cells};
+use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
 
 /// Draws the footer.
@@ -68,7 +68,8 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
     out.extend(table.map(|b| {
         let hint = match (b.hint, state.mode) {
             ("freeze", Mode::Frozen) => "live",
-            ("freeze", Mode::Replay { .. }) => "play",
+            ("freeze", Mode::Replay { playing: false }) => "play",
+            ("freeze", Mode::Replay { playing: true }) => "pause",
             (hint, _) => hint,
         };
         (b.keys[0].to_string(), hint)
@@ -89,23 +90,49 @@ fn time_hints(state: &State) -> Vec<(String, &'static str)> {
 
 fn line(prompt: &Prompt, look: &Theme, y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
-    let wrong = prompt.wrong.as_deref().map_or_else(String::new, |w| format!("  {w}"));
-    let mut label = prompt.label();
-    // On a narrow screen the label gives way to what is typed.
-    if cells(&label) * 2 > usize::from(width) {
-        label = label.split_once([' ', ':']).map_or(label.clone(), |(w, _)| format!("{w}: "));
+    let narrow = width < 60;
+    let label = prompt.label(narrow);
+    let wrong = prompt.wrong.as_deref().unwrap_or("");
+    let long = cells(&label) + cells(&prompt.text) + 3 + cells(wrong);
+    let mut beside = wrong;
+    // What does not fit beside the line gets the one above it.
+    if long > usize::from(width) && !wrong.is_empty() {
+        above(wrong, Role::Bad, look, y, buf);
+        beside = "";
+    }
+    if let Some(about) = prompt.about() {
+        above(&about, Role::Warn, look, y, buf);
     }
     let mut pen = Pen::new(buf, look, 0, y, width);
     pen.put(&label, Role::Key);
     let room = usize::from(pen.room()).saturating_sub(1);
     // The cursor stays in view: what is left of it scrolls out.
-    let from = prompt.cursor.saturating_sub(room);
+    let mut from = 0;
+    let before = |from: usize| -> usize {
+        cells(&prompt.text.chars().skip(from).take(prompt.cursor - from).collect::<String>())
+    };
+    while from < prompt.cursor && before(from) > room {
+        from += 1;
+    }
     let text: String = prompt.text.chars().skip(from).collect();
     let x = pen.x();
-    pen.put(&text, Role::Text).put(&wrong, Role::Bad);
-    let before: String = prompt.text.chars().skip(from).take(prompt.cursor - from).collect();
-    let at = x + u16::try_from(cells(&before)).unwrap_or(0);
+    pen.put(&text, Role::Text);
+    if !beside.is_empty() {
+        pen.skip(2).put(beside, Role::Bad);
+    }
+    let at = x + u16::try_from(before(from)).unwrap_or(0);
     if at < width {
         buf.set_style(Rect::new(at, y, 1, 1), Style::new().add_modifier(Modifier::REVERSED));
     }
+}
+
+/// Writes over the line above the last.
+fn above(text: &str, role: Role, look: &Theme, y: u16, buf: &mut Buffer) {
+    let Some(y) = y.checked_sub(1) else { return };
+    let width = buf.area.width;
+    for x in 0..width {
+        buf[(x, y)].reset();
+    }
+    let text = cut(text, usize::from(width), look.pick("…", "~"));
+    Pen::new(buf, look, 0, y, width).put(&text, role);
 }

@@ -5,76 +5,95 @@ use ratatui::buffer::Buffer;
 use crate::app::{Layout, Mode, Pulse, State};
 use crate::table::{Unit, Value, clock, quantity};
 
-use super::paint::{Pen, cells};
+use super::paint::{Pen, cells, cut};
 use super::rows::style;
-use super::sparkline::sparkline;
+use super::sparkline::{peak, sparkline};
 use super::theme::{Role, Theme};
 
-/// Draws one line, or two with sparklines.
+/// Draws one line, or two with sparklines. What is wrong outlives everything else on the line.
 pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
-    let right = right_side(state, look);
-    let right_cells: usize = right.iter().map(|(t, _)| cells(t)).sum();
-    let mut pen = Pen::new(buf, look, 0, 0, width);
-    for (text, role) in left_side(state, look) {
-        pen.put(&text, role);
-    }
-    let used = usize::from(pen.x());
-    if used + right_cells < usize::from(width) {
-        let x = width - right_cells as u16;
-        let mut pen = Pen::new(buf, look, x, 0, width);
-        for (text, role) in right {
-            pen.put(&text, role);
-        }
-    }
+    let narrow = width < NARROW;
+    let left = left_side(state, look, narrow);
+    let all = right_side(state, look, narrow);
+    let bad: Vec<Bit> = all.iter().filter(|b| b.1 != Role::Dim).cloned().collect();
+    let gap = if narrow { 1 } else { 2 };
+    let long = |bits: &[Bit]| bits.iter().map(|b| cells(&b.0) + gap).sum::<usize>();
+    let right = if long(&left) + long(&all) <= usize::from(width) + gap { all } else { bad };
+    let right_cells = u16::try_from(long(&right).saturating_sub(gap)).unwrap_or(width).min(width);
+    let x = width - right_cells;
+    let end = if right.is_empty() { width } else { x.saturating_sub(1) };
+    write(&left, Pen::new(buf, look, 0, 0, end), gap, look);
+    write(&right, Pen::new(buf, look, x, 0, width), gap, look);
     if layout.header > 1 {
         gauges(state, look, buf);
     }
 }
 
+/// Below this many cells words are shortened.
+const NARROW: u16 = 72;
+
 type Bit = (String, Role);
 
-fn left_side(state: &State, look: &Theme) -> Vec<Bit> {
-    let mut out: Vec<Bit> = vec![("lmptop ".to_owned(), Role::Header)];
-    if let Some(name) = host(state) {
-        out.push((format!("{name}  "), Role::Text));
+fn write(bits: &[Bit], mut pen: Pen<'_>, gap: usize, look: &Theme) {
+    for (text, role) in bits {
+        let room = usize::from(pen.room());
+        if room == 0 {
+            return;
+        }
+        pen.put(&cut(text, room, look.pick("…", "~")), *role).skip(gap as u16);
     }
+}
+
+fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
+    let mut out: Vec<Bit> = Vec::new();
+    if !narrow || state.moment.is_none() {
+        out.push(("lmptop".to_owned(), Role::Header));
+    }
+    out.extend(host(state).map(|name| (name, Role::Text)));
     if let Some(at) = state.wall_ns() {
-        out.push((format!("{}  ", clock::clock(at, &state.zone)), Role::Text));
+        // A recording may be of any day.
+        let past = matches!(state.mode, Mode::Replay { .. }) && !narrow;
+        let write = if past { clock::date_and_clock } else { clock::clock };
+        out.push((write(at, &state.zone), Role::Text));
     }
+    mode(state, &mut out);
+    match &state.recording {
+        Some(Ok(bytes)) => {
+            let word = if narrow { "" } else { "rec " };
+            let light = look.glyphs.light();
+            out.push((format!("{light} {word}{}", size(*bytes)), Role::Record));
+        }
+        Some(Err(_)) if narrow => out.push(("NOT REC".to_owned(), Role::Bad)),
+        Some(Err(why)) => out.push((format!("NOT RECORDING: {why}"), Role::Bad)),
+        None => {}
+    }
+    out.extend(state.replayed.iter().map(|name| (name.clone(), Role::Dim)));
+    out
+}
+
+fn mode(state: &State, out: &mut Vec<Bit>) {
     match state.mode {
-        Mode::Live => out.push(("LIVE  ".to_owned(), Role::Good)),
+        Mode::Live => out.push(("LIVE".to_owned(), Role::Good)),
         Mode::Frozen => {
             let behind =
                 state.newest.as_ref().zip(state.wall_ns()).map(|(n, at)| n.now.wall_ns - at);
             let ago = behind.filter(|b| *b > 0).map_or_else(String::new, |b| {
                 format!(" {}s behind", (b + 500_000_000) / 1_000_000_000)
             });
-            out.push((format!("FROZEN{ago}  "), Role::Warn));
+            out.push((format!("FROZEN{ago}"), Role::Past));
         }
         Mode::Replay { playing } => {
-            let word = if playing { "REPLAY playing  " } else { "REPLAY paused  " };
-            out.push((word.to_owned(), Role::Warn));
+            let word = if playing { "REPLAY playing" } else { "REPLAY paused" };
+            out.push((word.to_owned(), Role::Past));
             if let (Some((from, to)), Some(at)) = (state.span, state.wall_ns())
                 && to > from
             {
                 let share = 100.0 * (at - from) as f64 / (to - from) as f64;
-                out.push((format!("{share:.0}%  "), Role::Dim));
+                out.push((format!("{share:.0}%"), Role::Dim));
             }
         }
     }
-    match &state.recording {
-        Some(Ok(bytes)) => {
-            out.push((look.pick("●", "*").to_owned(), Role::Bad));
-            out.push((format!(" rec {}  ", size(*bytes)), Role::Dim));
-        }
-        Some(Err(why)) => out.push((format!("not recording: {why}  "), Role::Bad)),
-        None => {}
-    }
-    if let Some(name) = &state.replayed {
-        out.push((format!("{name}  "), Role::Dim));
-    }
-    out
 }
 
 /// The host's name, as recorded with the sample.
@@ -92,15 +111,17 @@ fn size(bytes: u64) -> String {
     out
 }
 
-fn right_side(state: &State, look: &Theme) -> Vec<Bit> {
+fn right_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     let mut out: Vec<Bit> = Vec::new();
     let pulse = state.trail.pulse();
     let (lost, degraded) = health(state);
     if degraded > 0 {
-        out.push((format!("{} {degraded} missing (?)  ", look.pick("▲", "!")), Role::Warn));
+        let mark = look.pick("▲", "!");
+        let word = if narrow { "" } else { " degraded (?)" };
+        out.push((format!("{mark}{degraded}{word}"), Role::Warn));
     }
     if let (Some(cpu), Some(rss)) = (pulse.self_cpu, pulse.self_rss) {
-        out.push((format!("self {cpu:.1}% {}  ", size(rss as u64)), Role::Dim));
+        out.push((format!("self {cpu:.1}% {}", size(rss as u64)), Role::Dim));
     }
     let role = if lost > 0 { Role::Bad } else { Role::Dim };
     out.push((format!("lost {lost}"), role));
@@ -128,6 +149,19 @@ struct Gauge {
     unit: Measure,
 }
 
+impl Gauge {
+    /// What a full bar means. A little is drawn as a little: one stray packet fills no bar.
+    fn full(&self, state: &State, peak: f64) -> f64 {
+        match self.unit {
+            Measure::Percent => 100.0,
+            Measure::Load => peak.max(state.trail.pulse().cpus.unwrap_or(1.0)),
+            // 1 Mbit/s.
+            Measure::BytesPerSec => peak.max(125_000.0),
+            Measure::PerSec => peak.max(10.0),
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Measure {
     Percent,
@@ -146,23 +180,35 @@ const GAUGES: &[Gauge] = &[
     Gauge { title: "load", value: |p| p.load, unit: Measure::Load },
 ];
 
-/// Cells of a gauge beside its sparkline: title, blank, figure, two blanks.
-const BESIDE: u16 = 13;
+impl Gauge {
+    /// Cells beside the sparkline: title, figure, blanks between and behind.
+    fn beside(&self) -> u16 {
+        let figure = if matches!(self.unit, Measure::Percent) { 5 } else { 6 };
+        self.title.len() as u16 + 1 + 1 + figure + 1
+    }
+}
+
+/// A sparkline shorter than this says nothing, longer ones nothing more.
+const SPARK: std::ops::RangeInclusive<u16> = 8..=24;
 
 fn gauges(state: &State, look: &Theme, buf: &mut Buffer) {
     let width = buf.area.width;
-    let fit = usize::from(width / (BESIDE + 4)).clamp(1, GAUGES.len());
-    let spark = (width / fit as u16).saturating_sub(BESIDE).min(16);
+    let needs = |n: usize| -> u16 {
+        GAUGES[..n].iter().map(|g| g.beside() + SPARK.start()).sum::<u16>() - 1
+    };
+    let fit = (1..=GAUGES.len()).rev().find(|&n| needs(n) <= width).unwrap_or(1);
+    let beside: u16 = GAUGES[..fit].iter().map(Gauge::beside).sum();
+    let spark = ((width + 1).saturating_sub(beside) / fit as u16).min(*SPARK.end());
     let mut x = 0;
     for gauge in &GAUGES[..fit] {
         let values: Vec<Option<f64>> = state.trail.pulses().map(|p| (gauge.value)(p)).collect();
         let values = &values[values.len().saturating_sub(usize::from(spark))..];
         let now = values.last().copied().flatten();
-        let max = matches!(gauge.unit, Measure::Percent).then_some(100.0);
-        let line = sparkline(values, usize::from(spark), max, look.glyphs);
-        let end = x + BESIDE + spark;
+        let full = gauge.full(state, peak(values).unwrap_or(0.0));
+        let line = sparkline(values, usize::from(spark), Some(full), look.glyphs);
+        let end = x + gauge.beside() + spark;
         let mut pen = Pen::new(buf, look, x, 1, end);
-        pen.put(gauge.title, Role::Dim).put(" ", Role::Dim).put(&line, Role::Accent);
+        pen.put(gauge.title, Role::Dim).put(" ", Role::Dim).put(&line, Role::Chart);
         pen.put(" ", Role::Dim).put(&figure(now, gauge.unit, state), level(now, gauge));
         x = end;
     }
@@ -174,7 +220,12 @@ fn figure(v: Option<f64>, unit: Measure, state: &State) -> String {
     match unit {
         Measure::Percent => out = format!("{v:.0}%"),
         Measure::Load => out = format!("{v:.2}"),
-        Measure::BytesPerSec => quantity::number(&mut out, v, Unit::BytesPerSec, style(state)),
+        Measure::BytesPerSec => {
+            quantity::number(&mut out, v, Unit::BytesPerSec, style(state));
+            if state.bits {
+                out.push('b');
+            }
+        }
         Measure::PerSec => out = format!("{v:.0}/s"),
     }
     out

@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use crate::app::{BINDINGS, Layout, State};
 use crate::table::Value;
 
-use super::paint::{Pen, cells};
+use super::paint::{Pen, cells, seen, wrap};
 use super::theme::{Role, Theme};
 
 /// Draws the page, narrowed by `search`.
@@ -30,10 +30,16 @@ pub fn draw(
     let lines = lines(state, search, usize::from(width));
     let rows = usize::from(layout.rows + 1);
     let from = scroll.min(lines.len().saturating_sub(rows));
+    seen(from, rows, lines.len(), look, layout.tabs, buf);
     for (i, l) in lines.iter().skip(from).take(rows).enumerate() {
         let mut pen = Pen::new(buf, look, 0, layout.titles + i as u16, width);
         pen.put(&l.left, l.role).put(&l.right, Role::Text);
     }
+}
+
+/// How many lines the page has on a screen of this width.
+pub fn length(state: &State, search: &str, width: u16) -> usize {
+    lines(state, search, usize::from(width)).len()
 }
 
 struct HelpLine {
@@ -58,7 +64,7 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
         out.push(HelpLine { left: title.to_owned(), right: String::new(), role: Role::Header });
         let indent = kept.iter().map(|(l, ..)| cells(l)).max().unwrap_or(0).min(24) + 3;
         for (left, right, role) in kept {
-            wrap(&mut out, &left, &right, role, indent, width);
+            beside(&mut out, &left, &right, role, indent, width);
         }
     };
     section("What is missing on this machine", missing(state));
@@ -68,22 +74,35 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
 }
 
 /// Puts `right` beside `left`, broken at blanks under its own column.
-fn wrap(out: &mut Vec<HelpLine>, left: &str, right: &str, role: Role, indent: usize, width: usize) {
-    let room = width.saturating_sub(indent).max(10);
+fn beside(
+    out: &mut Vec<HelpLine>,
+    left: &str,
+    right: &str,
+    role: Role,
+    indent: usize,
+    width: usize,
+) {
     let pad = indent.saturating_sub(cells(left) + 1).max(1);
     let mut head = format!(" {left}{}", " ".repeat(pad));
-    let mut text = String::new();
-    for word in right.split_whitespace() {
-        if !text.is_empty() && cells(&text) + 1 + cells(word) > room {
-            out.push(HelpLine { left: head, right: std::mem::take(&mut text), role });
-            head = " ".repeat(indent);
-        }
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(word);
+    // A long name takes from its own first line only.
+    let over = cells(&head) - indent.min(cells(&head));
+    let room = width.saturating_sub(indent).max(10);
+    for text in broken(right, room.saturating_sub(over), room) {
+        out.push(HelpLine { left: head, right: text, role });
+        head = " ".repeat(indent);
     }
-    out.push(HelpLine { left: head, right: text, role });
+}
+
+/// Broken at blanks, the first line to a width of its own.
+fn broken(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let Some(head) = wrap(text, first).into_iter().next() else { return Vec::new() };
+    let tail = text.split_whitespace().skip(head.split_whitespace().count());
+    let tail = tail.collect::<Vec<_>>().join(" ");
+    let mut out = vec![head];
+    if !tail.is_empty() {
+        out.extend(wrap(&tail, rest));
+    }
+    out
 }
 
 fn keys() -> Vec<(String, String, Role)> {
@@ -123,26 +142,16 @@ fn missing(state: &State) -> Vec<(String, String, Role)> {
         .filter(|&r| text(r, "state") != "ok" || table.get(r, "lost").as_u64() > Some(0))
         .map(|r| {
             let lost = table.get(r, "lost").as_u64().unwrap_or(0);
-            let mut why = text(r, "missing");
-            for part in [text(r, "refused"), text(r, "fix")] {
-                if !part.is_empty() {
-                    let _ = write!(why, " {part}");
-                }
-            }
+            let parts = [text(r, "missing"), text(r, "fix"), text(r, "refused")];
+            let parts = parts.iter().filter(|p| !p.is_empty());
+            let mut why = parts
+                .map(|p| if p.ends_with('.') { p.clone() } else { format!("{p}.") })
+                .collect::<Vec<_>>()
+                .join(" ");
             if lost > 0 {
                 let _ = write!(why, " {lost} events lost.");
             }
             (format!("{}: {}", text(r, "probe"), text(r, "signal")), why, Role::Warn)
         })
         .collect()
-}
-
-/// The key map as text lines, for the man page and the README.
-pub fn key_reference() -> String {
-    let mut out = String::new();
-    for b in BINDINGS {
-        let names: Vec<String> = b.keys.iter().map(ToString::to_string).collect();
-        let _ = writeln!(out, "{:<12} {}", names.join(" "), b.help);
-    }
-    out
 }

@@ -22,5 +22,4 @@ pub mod svg;
 pub mod theme;
 pub mod timeline;
 
-pub use help::key_reference;
-pub use screen::draw;
+pub use screen::{draw, most_scroll};

@@ -93,6 +93,34 @@ pub fn cut(text: &str, width: usize, mark: &str) -> String {
     out
 }
 
+/// The text broken at blanks into lines of at most `width` cells where words allow; never empty.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut out = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(line) = out.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(word);
+        } else if cells(line) + 1 + cells(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            out.push(word.to_owned());
+        }
+    }
+    out
+}
+
+/// What part of a page that scrolls is seen: `1-19 of 95`, flush right; nothing when all is.
+pub fn seen(from: usize, rows: usize, lines: usize, look: &Theme, y: u16, buf: &mut Buffer) {
+    if lines <= rows {
+        return;
+    }
+    let text = format!(" {}-{} of {lines}", from + 1, (from + rows).min(lines));
+    let width = buf.area.width;
+    let x = width.saturating_sub(text.len() as u16);
+    Pen::new(buf, look, x, y, width).put(&text, Role::Dim);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

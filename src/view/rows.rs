@@ -1,7 +1,7 @@
 //! The table: titles, rows, groups, selection.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
 use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
@@ -15,6 +15,9 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
         let text = match (&state.moment, state.mode) {
             (None, Mode::Replay { .. }) => "Opening the recording ...",
             (None, _) => "Attaching probes ...",
+            (Some(m), _) if m.now.table(PANES[state.pane].table).is_none() => {
+                "Nothing is known here; ? says what is missing."
+            }
             (Some(_), _) => PANES[state.pane].empty,
         };
         Pen::new(buf, look, 1, layout.body, buf.area.width).put(text, Role::Dim);
@@ -25,8 +28,10 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     titles(state, look, &schema, &columns, layout, buf);
     let view = state.view();
     if state.grid.lines.is_empty() {
-        let text = if state.filter.is_empty() && state.pin.is_none() {
+        let text = if state.grid.total == 0 {
             PANES[state.pane].empty
+        } else if state.filter.is_empty() {
+            "No row is of what is pinned; p unpins."
         } else {
             "No row matches the filter; Esc clears it."
         };
@@ -59,6 +64,7 @@ fn titles(
             Shown::One(_) => shown
                 .field(schema)
                 .map_or_else(String::new, |f| quantity::title(f, style(state)).into_owned()),
+            Shown::Sum(.., t) if state.bits => format!("{t}b"),
             _ => shown.title(schema).to_owned(),
         };
         let sorted = *shown == view.sort;
@@ -82,10 +88,15 @@ pub fn style(state: &State) -> quantity::Style {
     quantity::Style { bits: state.bits }
 }
 
+/// One even bar: colours would turn into patches, and dim text on it cannot be read.
 fn select(y: u16, buf: &mut Buffer) {
     let width = buf.area.width;
     let area = ratatui::layout::Rect::new(0, y, width, 1);
-    buf.set_style(area, Style::new().add_modifier(Modifier::REVERSED));
+    let bar = Style::new()
+        .fg(Color::Reset)
+        .remove_modifier(Modifier::DIM)
+        .add_modifier(Modifier::REVERSED);
+    buf.set_style(area, bar);
 }
 
 struct Row<'a> {
@@ -101,47 +112,91 @@ impl Row<'_> {
         let mut x = 0;
         for (nth, &(i, width)) in columns.iter().enumerate() {
             let shown = &self.state.view().columns.shown[i];
-            let (mut text, mut role) = self.cell(shown);
-            if ended {
-                role = Role::Dim;
-            }
-            if nth == 0 {
-                text = format!("{}{text}", self.mark());
-            }
             let end = x + width;
-            let text = match shown {
-                Shown::Pair(..) => self.address(&text, usize::from(width)),
-                _ => cut(&text, usize::from(width), self.look.pick("…", "~")),
-            };
-            let pad = if shown.right(self.schema) { usize::from(width) - cells(&text) } else { 0 };
-            Pen::new(buf, self.look, x + pad as u16, y, end).put(&text, role);
+            if nth == 0 && self.grouped() {
+                self.first(shown, x, end, y, buf);
+            } else {
+                let (text, role) = self.cell(shown);
+                let role = if ended { Role::Ended } else { role };
+                let text = match shown {
+                    Shown::Pair(..) => self.address(&text, usize::from(width)),
+                    _ => self.cut(&text, usize::from(width)),
+                };
+                let right = shown.right(self.schema);
+                let pad = if right { usize::from(width) - cells(&text) } else { 0 };
+                Pen::new(buf, self.look, x + pad as u16, y, end).put(&text, role);
+            }
             x = end + 1;
         }
     }
 
-    /// What stands before the first cell: folds and indents.
-    fn mark(&self) -> String {
-        match self.line {
-            Line::Group { from, to, open } => {
-                let sign =
-                    if open { self.look.pick("▾", "-") } else { self.look.pick("▸", "+") };
-                format!("{sign}{} ", to - from)
-            }
-            Line::Row { inside: true, .. } => "  ".to_owned(),
-            Line::Row { .. } => String::new(),
-        }
+    fn cut(&self, text: &str, width: usize) -> String {
+        cut(text, width, self.look.pick("…", "~"))
+    }
+
+    /// What rows are grouped by, empty where they are not.
+    fn group(&self) -> &'static str {
+        PANES[self.state.pane].groups.get(self.state.view().group).copied().unwrap_or("")
+    }
+
+    fn grouped(&self) -> bool {
+        !self.group().is_empty()
+    }
+
+    /// The first cell of a grouped view: fold, name, number of rows; inside a group the row's own.
+    fn first(&self, shown: &Shown, x: u16, end: u16, y: u16, buf: &mut Buffer) {
+        let (text, role) = self.cell(shown);
+        let Line::Group { from, to, open } = self.line else {
+            let text = self.cut(&text, usize::from(end - x).saturating_sub(2));
+            Pen::new(buf, self.look, x + 2, y, end).put(&text, role);
+            return;
+        };
+        let count = (to - from).to_string();
+        let glyphs = self.look.glyphs;
+        let sign = if open { glyphs.unfolded() } else { glyphs.folded() };
+        let by = Shown::One(self.group().to_owned());
+        // A process is called by its name; any other group by what its rows have in common.
+        let named = self.group() == "pid" && *shown == Shown::One("comm".to_owned());
+        let (name, role) = if named { (text, role) } else { self.cell(&by) };
+        let room = usize::from(end - x).saturating_sub(3 + count.len());
+        Pen::new(buf, self.look, x, y, end)
+            .put(&sign.to_string(), Role::Dim)
+            .skip(1)
+            .put(&self.cut(&name, room), role);
+        let at = end.saturating_sub(count.len() as u16).max(x);
+        Pen::new(buf, self.look, at, y, end).put(&count, Role::Dim);
     }
 
     fn cell(&self, shown: &Shown) -> (String, Role) {
         let field = shown.field(self.schema);
         match self.state.grid.cell(self.line, shown) {
             Cell::Many(n) => (format!("({n})"), Role::Dim),
-            Cell::Pair(a, b) => (pair(a, b), Role::Text),
+            Cell::Pair(a, b) => {
+                let text = address(a, b);
+                let role = if text == "*" { Role::Dim } else { Role::Text };
+                (text, role)
+            }
             Cell::One(v) => match field {
-                Some(f) => (self.text(v, f), role(v, f, self)),
+                Some(f) => {
+                    self.entered(v, f).unwrap_or_else(|| (self.text(v, f), role(v, f, self)))
+                }
                 None => (String::new(), Role::Text),
             },
         }
+    }
+
+    /// A change of state is called by the state entered: that it was one says nothing.
+    fn entered(&self, v: Value<'_>, field: &Field) -> Option<(String, Role)> {
+        if field.id != "kind" || v != Value::Text("state") || !matches!(self.line, Line::Row { .. })
+        {
+            return None;
+        }
+        let Cell::One(Value::Text(new)) =
+            self.state.grid.cell(self.line, &Shown::One("state".to_owned()))
+        else {
+            return None;
+        };
+        Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
     }
 
     fn text(&self, v: Value<'_>, field: &Field) -> String {
@@ -159,7 +214,7 @@ impl Row<'_> {
     /// An address that does not fit loses its middle, never its port.
     fn address(&self, text: &str, width: usize) -> String {
         if cells(text) <= width || width < 8 {
-            return cut(text, width, self.look.pick("…", "~"));
+            return self.cut(text, width);
         }
         let mark = self.look.pick("…", "~");
         let port = text.rfind(':').map_or("", |i| &text[i..]);
@@ -172,8 +227,12 @@ impl Row<'_> {
     }
 }
 
-fn pair(a: Value<'_>, b: Value<'_>) -> String {
+/// An address and its port as ss prints them; `*` for neither.
+pub fn address(a: Value<'_>, b: Value<'_>) -> String {
     let address = a.as_str().unwrap_or("*");
+    if matches!(address, "0.0.0.0" | "::" | "*") && matches!(b.as_u64(), None | Some(0)) {
+        return "*".to_owned();
+    }
     let port = match b.as_u64() {
         Some(0) | None => "*".to_owned(),
         Some(p) => p.to_string(),
@@ -198,7 +257,6 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
                 _ => Role::Warn,
             }
         }
-        _ if matches!(field.unit, Unit::Id) => Role::Text,
         _ => Role::Text,
     }
 }

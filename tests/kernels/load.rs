@@ -290,6 +290,11 @@ fn tcp_info(socket: &impl AsRawFd, out: &mut Map<String, Value>) {
     for (id, at, bytes) in TCP_INFO.iter().filter(|(_, at, bytes)| at + bytes <= len) {
         let mut word = [0; 8];
         word[..*bytes].copy_from_slice(&info[*at..at + bytes]);
-        out.insert((*id).into(), u64::from_le_bytes(word).into());
+        let value = u64::from_le_bytes(word);
+        // A threshold of infinity and a time that was never measured are no numbers; lmptop leaves
+        // them out as ss does.
+        if ![("snd_ssthresh", 0x7fff_ffff), ("rcv_rtt_us", 0)].contains(&(*id, value)) {
+            out.insert((*id).into(), value.into());
+        }
     }
 }

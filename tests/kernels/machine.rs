@@ -34,13 +34,13 @@ pub fn boot(package: &Package, initramfs: &Path) -> Result<Run, String> {
     let (console, answers) = (package.dir.join("console"), package.dir.join("answers"));
     let began = Instant::now();
     let guest = Command::new(QEMU)
-        .args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024"])
+        .args(["-accel", "tcg", "-cpu", "Nehalem", "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-kernel")
         .arg(&package.vmlinuz)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", "console=ttyS0 loglevel=5 panic=-1 rdinit=/init"])
+        .args(["-append", "console=ttyS0 loglevel=5 mitigations=off panic=-1 rdinit=/init"])
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .arg("-serial")

@@ -25,6 +25,12 @@ fn main() -> ExitCode {
         load::run(role);
         return ExitCode::SUCCESS;
     }
+    if let [quiet, dashes, alias] = &args[..]
+        && (quiet.as_str(), dashes.as_str()) == ("-q", "--")
+    {
+        guest::modprobe(alias);
+        return ExitCode::SUCCESS;
+    }
     let mut wanted: Vec<&str> = args.iter().map(String::as_str).collect();
     wanted.retain(|a| !a.starts_with('-'));
     if wanted.is_empty() {

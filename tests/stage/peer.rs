@@ -1,6 +1,8 @@
 //! The peers lmptop is measured beside: where they are and how each is run on the same terms
 //! (refresh of one second, loopback, no name resolution).
 
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -46,5 +48,26 @@ pub fn command(name: &str) -> Result<Command> {
         std::fs::write(home.join("btop/btop.conf"), "update_ms = 1000\n")?;
         command.env("XDG_CONFIG_HOME", home);
     }
+    if name.starts_with("tcp") {
+        // SAFETY: only calls that are safe between fork and exec.
+        unsafe { command.pre_exec(mount_tracefs) };
+    }
     Ok(command)
+}
+
+/// Gives this process alone a tracefs, which classic tracepoints need and which may be unmounted.
+fn mount_tracefs() -> io::Result<()> {
+    // SAFETY: constant strings; a mount that is there already, or refused, shows when the peer
+    // cannot attach.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWNS) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        let none = std::ptr::null();
+        libc::mount(none, c"/".as_ptr(), none, private, std::ptr::null());
+        let (kind, place) = (c"tracefs".as_ptr(), c"/sys/kernel/tracing".as_ptr());
+        libc::mount(kind, place, kind, 0, std::ptr::null());
+    }
+    Ok(())
 }

@@ -40,7 +40,7 @@ enum Event {
 #[derive(Default)]
 struct Tape {
     events: Vec<(Instant, Event)>,
-    /// The tail of the last bytes, for a [`LAST`] that comes in pieces.
+    /// Whether our own mark came: nothing of the program's can come after it.
     seen_last: bool,
 }
 

@@ -55,7 +55,7 @@ impl Clock {
 }
 
 /// Length of a tick in ns. The coarse clock advances once a tick, so its resolution is the tick.
-fn tick_ns() -> u64 {
+pub(super) fn tick_ns() -> u64 {
     let mut res = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `res` outlives the call, which only writes into it.
     match unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut res) } {

@@ -8,9 +8,11 @@ mod cgroup;
 mod clock;
 pub mod columns;
 mod connection;
+mod diag;
 mod events;
 mod kallsyms;
 mod names;
+mod proc_fd;
 mod reasons;
 mod sockets;
 mod status;
@@ -21,12 +23,13 @@ mod track;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use caps::Capability;
 
 use self::cgroup::Cgroups;
-use self::clock::Clock;
+use self::clock::{Clock, Ticks};
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
+use self::diag::Diag;
 use self::events::Events;
 use self::sockets::{Outside, Sockets};
 use self::strays::Strays;
@@ -55,6 +58,8 @@ mod kernel_event {
 pub struct Options {
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
+    /// Use sock_diag and /proc even where BPF is there.
+    pub without_bpf: bool,
 }
 
 /// The probe.
@@ -64,6 +69,9 @@ pub struct Net {
     event: TableDef<EventRow>,
     sockets: Sockets,
     sweep: Result<Sweep, String>,
+    /// The way without BPF, opened where the sweep is refused, and how its last refresh went.
+    diag: Option<Result<Diag, String>>,
+    stats: diag::Stats,
     events: Result<Events, String>,
     track: Track,
     strays: Strays,
@@ -87,13 +95,20 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: Options) -> Net {
+        let allowed = || match options.without_bpf {
+            true => Err("not used, as was asked".to_owned()),
+            false => Ok(()),
+        };
+        let open_events = || allowed().and_then(|()| Events::open().map_err(|e| format!("{e:#}")));
         // Most of loading is reading the kernel's type information, once for each object.
         let (sweep, events) = std::thread::scope(|scope| {
-            let events = scope.spawn(|| Events::open().map_err(|e| format!("{e:#}")));
-            let sweep = Sweep::open().map_err(|e| format!("{e:#}"));
+            let events = scope.spawn(open_events);
+            let sweep = allowed().and_then(|()| Sweep::open().map_err(|e| format!("{e:#}")));
             (sweep, events.join().unwrap_or_else(|_| Err("loading them failed".to_owned())))
         });
         Net {
+            diag: sweep.is_err().then(Diag::open),
+            stats: diag::Stats::default(),
             net: TableDef::new("net", Nature::State, NET),
             flow: TableDef::new("flow", Nature::Event, FLOW),
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
@@ -120,7 +135,7 @@ impl Net {
 
     fn sockets(&mut self) -> Result<Table> {
         let Ok(sweep) = self.sweep.as_mut() else {
-            return Ok(Table::empty(self.net.schema().clone()));
+            return self.sockets_without_bpf();
         };
         let whole = std::mem::replace(&mut self.whole, true);
         sweep.begin(whole);
@@ -135,9 +150,38 @@ impl Net {
         }
         self.track.self_pid = sweep.self_pid();
         let ticks = self.clock.ticks(sweep.clocks());
+        self.whole = self.settle(ticks);
+        self.table()
+    }
+
+    fn sockets_without_bpf(&mut self) -> Result<Table> {
+        let diag = match &mut self.diag {
+            Some(Ok(diag)) => diag,
+            Some(Err(why)) => bail!("neither BPF nor sock_diag tells of sockets: {why}"),
+            None => return Ok(Table::empty(self.net.schema().clone())),
+        };
+        self.sockets.begin();
+        let sockets = &mut self.sockets;
+        match diag.read(|record| sockets.take(&record)) {
+            Ok(stats) => self.stats = stats,
+            Err(e) => {
+                self.last = None;
+                return Err(e);
+            }
+        }
+        let ticks = self.clock.ticks(diag.clocks());
+        self.settle(ticks);
+        self.table()
+    }
+
+    /// Ends a reading of the sockets; whether the next one must be whole.
+    fn settle(&mut self, ticks: Ticks) -> bool {
         let (track, cgroups) = (&self.track, &mut self.cgroups);
-        self.whole =
-            sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups });
+        self.sockets.end(&mut Outside { ticks, track: &|cookie| track.origin(cookie), cgroups })
+    }
+
+    /// The rows as a table; what did not move is taken from the one before.
+    fn table(&mut self) -> Result<Table> {
         let rows = self.sockets.rows();
         let table = match self.last.take() {
             Some(last) => {
@@ -168,7 +212,14 @@ impl Probe for Net {
         out.push(self.sockets()?);
         self.consume();
         self.track.forget_dead(&self.sockets, at.mono_ns);
-        let (flows, events) = self.track.take_rows();
+        let (mut flows, events) = self.track.take_rows();
+        if let Some(Ok(diag)) = &mut self.diag {
+            let ended = diag.ended();
+            // Where the state changes are known, they tell of ends, and better.
+            if !self.events.as_ref().is_ok_and(|e| e.has("state_change")) {
+                flows.extend(ended);
+            }
+        }
         out.push(self.flow.table(&flows)?);
         out.push(self.event.table(&events)?);
         Ok(())
@@ -179,6 +230,9 @@ impl Probe for Net {
     }
 
     fn needs(&self) -> Vec<Capability> {
+        if matches!(self.diag, Some(Ok(_))) {
+            return diag::NEEDS.to_vec();
+        }
         if self.sweep.is_err() && self.events.is_err() {
             return Vec::new();
         }
@@ -187,6 +241,12 @@ impl Probe for Net {
     }
 
     fn status(&self) -> Vec<Signal> {
-        self.signals()
+        let mut signals = self.signals();
+        match &self.diag {
+            Some(Ok(diag)) => diag.tell(&self.stats, &mut signals),
+            Some(Err(why)) => diag::tell_refused(why, &mut signals),
+            None => {}
+        }
+        signals
     }
 }

@@ -37,7 +37,7 @@ pub const EVENT: &[C] = &[
         .hide(1)
         .help("Monotonic time at which it happened (bpf_ktime_get_ns)."),
     C::text("kind", "EVENT", Kind::Key, |r| Some(r.kind))
-        .width(16)
+        .width(17)
         .hide(0)
         .alias(&["event"])
         .help("state, retransmit, synack-retransmit, reset-sent, reset-received or drop (tp_btf inet_sock_set_state, tcp_retransmit_skb, tcp_retransmit_synack, tcp_send_reset, tcp_receive_reset, kfree_skb)."),
@@ -48,15 +48,18 @@ pub const EVENT: &[C] = &[
         .help("Name of the process that owns the socket, never of what happened to run (task_struct.comm)."),
     C::u64("pid", "PID", Kind::Text, |r| r.pid.map(u64::from))
         .unit(Unit::Id)
+        .width(7)
         .hide(13)
         .help("Process that owns the socket, missing if not known (task_struct.tgid)."),
     C::u64("uid", "UID", Kind::Text, |r| r.uid.map(u64::from))
         .unit(Unit::Id)
+        .width(10)
         .hide(170)
         .alias(&["user"])
         .help("User id of the socket (sock.sk_uid)."),
     C::u64("netns", "NETNS", Kind::Text, |r| r.netns.map(u64::from))
         .unit(Unit::Id)
+        .width(10)
         .hide(150)
         .alias(&["ns"])
         .help("Inode number of the network namespace (sock.sk_net->ns.inum)."),

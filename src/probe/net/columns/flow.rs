@@ -46,15 +46,18 @@ pub const FLOW: &[C] = &[
         .help("Name of the process that owned it (task_struct.comm)."),
     C::u64("pid", "PID", Kind::Text, |r| r.pid.map(u64::from))
         .unit(Unit::Id)
+        .width(7)
         .hide(10)
         .help("Process that owned it: that opened, held or closed it, for a server's side else the listener's (task_struct.tgid)."),
     C::u64("uid", "UID", Kind::Text, |r| r.uid.map(u64::from))
         .unit(Unit::Id)
+        .width(10)
         .hide(170)
         .alias(&["user"])
         .help("User id of the socket (sock.sk_uid)."),
     C::u64("netns", "NETNS", Kind::Key, |r| Some(r.netns.into()))
         .unit(Unit::Id)
+        .width(10)
         .hide(150)
         .alias(&["ns"])
         .help("Inode number of its network namespace (sock.sk_net->ns.inum)."),
@@ -100,7 +103,7 @@ pub const FLOW: &[C] = &[
     C::u64("dur_ns", "DUR", Kind::Duration, |r| r.dur_ns)
         .unit(Unit::Ns)
         .hide(12)
-        .alias(&["dur", "duration"])
+        .alias(&["dur", "duration", "age", "age_ns"])
         .help("From its first state change to its end; missing if it is older than lmptop (inet_sock_set_state)."),
     C::u64("connect_ns", "CONNECT", Kind::Duration, |r| r.connect_ns)
         .unit(Unit::Ns)
@@ -110,6 +113,7 @@ pub const FLOW: &[C] = &[
     C::text("end", "END", Kind::State, |r| Some(r.end))
         .width(12)
         .hide(11)
+        .alias(&["state"])
         .help("How it ended: fin, fin-peer, aborted, reset-peer, refused, timeout, unreachable, failed (sock.sk_err, old state, tcp_send_reset, tcp_receive_reset)."),
     C::u64("bytes_sent", "SENT", Kind::Gauge, |r| r.bytes_sent)
         .unit(Unit::Bytes)

@@ -15,6 +15,7 @@ pub const NET: &[C] = &[
         .help("Name of the owning process (task_struct.comm of the thread group leader)."),
     C::u64("pid", "PID", Kind::Text, |r| known(r.sock.pid))
         .unit(Unit::Id)
+        .width(7)
         .hide(10)
         .help("Process that holds the socket, the lowest if several do (task_struct.tgid)."),
     C::u64("fd", "FD", Kind::Text, |r| known(r.sock.fd))
@@ -27,11 +28,13 @@ pub const NET: &[C] = &[
         .help("Each pid/fd and comm, when several processes hold it (iter/task_file)."),
     C::u64("uid", "UID", Kind::Text, |r| known(r.sock.uid))
         .unit(Unit::Id)
+        .width(10)
         .hide(170)
         .alias(&["user"])
         .help("User id of the socket (sock.sk_uid)."),
     C::u64("netns", "NETNS", Kind::Key, |r| known(r.sock.netns))
         .unit(Unit::Id)
+        .width(10)
         .hide(150)
         .alias(&["ns"])
         .help("Inode number of its network namespace (sock.sk_net->ns.inum)."),

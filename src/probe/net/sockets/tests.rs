@@ -1,3 +1,5 @@
+//! Rows kept over sweeps: renewed ones equal rows made anew.
+
 use super::*;
 use crate::probe::net::columns::NET;
 use crate::table::{Nature, Table, TableDef};
