@@ -456,7 +456,7 @@ fn state_changes_follow_each_other_with_the_time_between() {
             assert!(num(t, r, "dur_ns").is_some_and(|ns| ns > 0), "{old} {new}");
             states.push((old.to_owned(), new.to_owned()));
         }
-        states.last().is_some_and(|(_, new)| new == "UNCONN")
+        states.last().is_some_and(|(_, new)| new == "CLOSED")
     });
     let words: Vec<(&str, &str)> = states.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     assert_eq!(
@@ -465,7 +465,7 @@ fn state_changes_follow_each_other_with_the_time_between() {
             ("SYN-SENT", "ESTAB"),
             ("ESTAB", "FIN-WAIT-1"),
             ("FIN-WAIT-1", "FIN-WAIT-2"),
-            ("FIN-WAIT-2", "UNCONN"),
+            ("FIN-WAIT-2", "CLOSED"),
         ]
     );
 }
