@@ -58,6 +58,7 @@ struct {
 /* Events that did not fit into the ring. */
 struct {
 	u64 state;
+	u64 end; /* of these, changes to CLOSE */
 	u64 retransmit;
 	u64 reset;
 	u64 drop;
@@ -166,6 +167,7 @@ static __always_inline void tell_end(struct sock *sk, int old)
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		__sync_fetch_and_add(&lost.state, 1);
+		__sync_fetch_and_add(&lost.end, 1);
 		return;
 	}
 	fill_event(&e->event, EVENT_END, sk);

@@ -176,7 +176,7 @@ impl Net {
         for s in signals {
             s.lost = match s.name {
                 "state changes" => lost.state + excess.events,
-                "flows" => lost.state + excess.flows + excess.connections,
+                "flows" => lost.end + excess.flows + excess.connections,
                 "retransmits" => lost.retransmit,
                 "resets sent" => lost.reset,
                 "drops" => lost.drop + lost.suppressed,

@@ -429,3 +429,6 @@ fn describe(at: &Ends, process: Option<Process>) -> EventRow {
         ..EventRow::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
