@@ -14,7 +14,7 @@ use crate::cli;
 use crate::privilege;
 use crate::session::{Info, Retention, Status, Writer, default_place, prune};
 use crate::source::{Live, LiveOptions, Ticker, clocks};
-use crate::table::{Sample, clean};
+use crate::table::{Nature, Sample, Table, clean};
 
 /// Records until the time has passed or a signal says so; the path goes to standard output first.
 ///
@@ -39,7 +39,7 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let mut go_on = true;
     loop {
         let sample = live.sample()?;
-        writer.append(&sample)?;
+        append(&mut writer, &sample, &mut live)?;
         progress.add(&sample, &writer);
         // The last sample is taken after the wish to stop: it holds what happened until then.
         if !go_on || end.is_some_and(|e| Instant::now() >= e) {
@@ -57,6 +57,24 @@ pub fn run(args: &cli::Record) -> Result<()> {
         Status::Recording => Ok(()),
         Status::Stopped { reason } => bail!("{} is incomplete: {reason}", path.display()),
     }
+}
+
+/// Writes a sample. Where much happens that takes longer than the kernel's queues hold, so they are
+/// emptied meanwhile.
+fn append(writer: &mut Writer, sample: &Sample, live: &mut Live) -> Result<()> {
+    const MUCH: usize = 5_000;
+    let events = sample.tables.iter().filter(|t| t.schema().nature() == Nature::Event);
+    if events.map(Table::len).sum::<usize>() < MUCH {
+        return writer.append(sample);
+    }
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| writer.append(sample));
+        while !writing.is_finished() {
+            let wish = live.drain();
+            std::thread::sleep(wish.min(Duration::from_millis(20)));
+        }
+        writing.join().unwrap_or_else(|_| bail!("writing a sample failed"))
+    })
 }
 
 /// Makes room before the start. What cannot be removed is no reason not to record.
