@@ -208,7 +208,12 @@ pub fn install_panic_hook() {
             return;
         }
         restore();
-        let what = info.payload_as_str().unwrap_or("unknown");
+        let payload = info.payload();
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("unknown");
         let place = info.location().map_or_else(String::new, |l| format!(" at {l}"));
         eprintln!("lmptop: internal error: {}{place}; please report it", crate::table::clean(what));
         std::process::exit(1);
