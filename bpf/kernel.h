@@ -344,19 +344,6 @@ struct task_struct {
 	struct files_struct *files;
 };
 
-struct iphdr {
-	u8 ihl : 4, version : 4;
-	u8 protocol;
-	__be32 saddr;
-	__be32 daddr;
-};
-
-struct ipv6hdr {
-	u8 nexthdr;
-	struct in6_addr saddr;
-	struct in6_addr daddr;
-};
-
 struct sk_buff {
 	struct sock *sk;
 	char cb[48];

@@ -276,34 +276,59 @@ int BPF_PROG(synack, struct sock *sk, struct request_sock *req)
 	return 0;
 }
 
+/* As it stands on the wire: 40 bytes from the IP header on. */
+struct ip_bytes {
+	u8 first;
+	u8 unused[5];
+	u8 next6;
+	u8 unused7;
+	u32 saddr6[4];
+	u32 daddr6[4];
+};
+
+struct ip4_bytes {
+	u8 unused[9];
+	u8 protocol;
+	u16 sum;
+	u32 saddr;
+	u32 daddr;
+};
+
+/* TCP and UDP begin alike. */
+struct port_bytes {
+	__be16 source;
+	__be16 dest;
+	u32 seq;
+};
+
 /*
  * Addresses from the packet itself. to_us: it came in, so that its destination is local.
  * Returns the protocol, 0 if it is not TCP or UDP.
  */
 static __always_inline u32 read_packet(struct event_packet *e, struct sk_buff *skb, bool to_us)
 {
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	u16 network = BPF_CORE_READ(skb, network_header);
-	u16 transport = BPF_CORE_READ(skb, transport_header);
-	u32 src[4] = {}, dst[4] = {};
-	struct ipv6hdr *ip6 = (void *)(head + network);
-	struct iphdr *ip4 = (void *)(head + network);
-	__be16 ports[2] = {};
-	u32 proto, seq = 0;
-	u8 first = 0;
+	u32 *src = to_us ? e->tuple.daddr : e->tuple.saddr;
+	u32 *dst = to_us ? e->tuple.saddr : e->tuple.daddr;
+	u16 network = skb->network_header, transport = skb->transport_header;
+	unsigned char *head = skb->head;
+	struct port_bytes ports = {};
+	struct ip_bytes ip = {};
+	u32 proto;
 
-	bpf_probe_read_kernel(&first, 1, ip4);
-	if (first >> 4 == 4) {
-		proto = BPF_CORE_READ(ip4, protocol);
-		src[0] = BPF_CORE_READ(ip4, saddr);
-		dst[0] = BPF_CORE_READ(ip4, daddr);
+	bpf_probe_read_kernel(&ip, sizeof(ip), head + network);
+	if (ip.first >> 4 == 4) {
+		struct ip4_bytes *ip4 = (void *)&ip;
+
+		proto = ip4->protocol;
+		src[0] = ip4->saddr;
+		dst[0] = ip4->daddr;
 		e->event.family = AF_INET;
 		if (transport == (u16)~0 || transport <= network)
-			transport = network + (first & 15) * 4;
-	} else if (first >> 4 == 6) {
-		proto = BPF_CORE_READ(ip6, nexthdr);
-		bpf_core_read(src, sizeof(src), &ip6->saddr);
-		bpf_core_read(dst, sizeof(dst), &ip6->daddr);
+			transport = network + (ip.first & 15) * 4;
+	} else if (ip.first >> 4 == 6) {
+		proto = ip.next6;
+		__builtin_memcpy(src, ip.saddr6, sizeof(ip.saddr6));
+		__builtin_memcpy(dst, ip.daddr6, sizeof(ip.daddr6));
 		e->event.family = AF_INET6;
 		if (transport == (u16)~0 || transport <= network)
 			transport = network + 40;
@@ -312,17 +337,13 @@ static __always_inline u32 read_packet(struct event_packet *e, struct sk_buff *s
 	}
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
 		return 0;
-	__builtin_memcpy(to_us ? e->tuple.daddr : e->tuple.saddr, src, sizeof(src));
-	__builtin_memcpy(to_us ? e->tuple.saddr : e->tuple.daddr, dst, sizeof(dst));
-	bpf_probe_read_kernel(ports, sizeof(ports), head + transport);
-	e->tuple.sport = swap16(to_us ? ports[1] : ports[0]);
-	e->tuple.dport = swap16(to_us ? ports[0] : ports[1]);
-	if (proto == IPPROTO_TCP) {
-		bpf_probe_read_kernel(&seq, sizeof(seq), head + transport + 4);
-		e->seq = __builtin_bswap32(seq);
-	}
+	bpf_probe_read_kernel(&ports, sizeof(ports), head + transport);
+	e->tuple.sport = swap16(to_us ? ports.dest : ports.source);
+	e->tuple.dport = swap16(to_us ? ports.source : ports.dest);
+	if (proto == IPPROTO_TCP)
+		e->seq = __builtin_bswap32(ports.seq);
 	e->proto = proto;
-	e->len = BPF_CORE_READ(skb, len);
+	e->len = skb->len;
 	return proto;
 }
 
@@ -415,42 +436,18 @@ static __always_inline bool drop_allowed(void)
 	return false;
 }
 
-/* The socket of a dropped packet, by probe reads: the verifier does not vouch for skb->sk. */
-static __always_inline void fill_dropped(struct event_packet *e, struct sock *sk)
-{
-	struct tuple *t = &e->tuple;
-
-	e->event.state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	e->event.family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	e->event.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (e->event.family == AF_INET6) {
-		BPF_CORE_READ_INTO(&t->saddr, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&t->daddr, sk, __sk_common.skc_v6_daddr);
-	} else {
-		t->saddr[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-		t->daddr[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-	}
-	t->sport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	t->dport = swap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	t->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	t->uid = BPF_CORE_READ(sk, sk_uid.val);
-}
-
-/* Whether it is a TCP or UDP socket that has all its fields. */
+/* TCP or UDP if the socket is one of these and has all its fields, else 0. */
 static __always_inline u32 drop_proto(struct sock *sk)
 {
-	u8 state;
 	u32 proto;
 
-	if (!sk)
+	if (!sk || !full_sock(sk))
 		return 0;
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
-		return 0;
-	proto = BPF_CORE_READ(sk, sk_protocol);
+	proto = sk->sk_protocol;
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP ? proto : 0;
 }
 
+/* sk may be 0. No helper takes skb->sk, so its cookie is only what it has already. */
 static __always_inline int tell_drop(struct sk_buff *skb, void *location, u32 reason, struct sock *sk)
 {
 	__be16 protocol = skb->protocol;
@@ -469,18 +466,20 @@ static __always_inline int tell_drop(struct sk_buff *skb, void *location, u32 re
 		return 0;
 	proto = drop_proto(sk);
 	/* A socket that is bound to no peer says less than the packet. */
-	if (proto && BPF_CORE_READ(sk, __sk_common.skc_dport)) {
-		fill_dropped(e, sk);
+	if (proto && sk->__sk_common.skc_dport) {
+		fill_tuple(&e->tuple, sk);
+		e->event.family = sk->__sk_common.skc_family;
 		e->proto = proto;
 		e->len = skb->len;
 	} else if (!read_packet(e, skb, proto != 0)) {
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return 0;
-	} else if (proto) {
-		e->event.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-		e->event.state = BPF_CORE_READ(sk, __sk_common.skc_state);
-		e->tuple.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-		e->tuple.uid = BPF_CORE_READ(sk, sk_uid.val);
+	}
+	if (proto) {
+		e->event.cookie = sk->__sk_common.skc_cookie.counter;
+		e->event.state = sk->__sk_common.skc_state;
+		e->tuple.netns = sk->__sk_common.skc_net.net->ns.inum;
+		e->tuple.uid = sk->sk_uid.val;
 	}
 	e->location = (u64)location;
 	e->how = reason;
@@ -499,7 +498,10 @@ int BPF_PROG(drop, struct sk_buff *skb, void *location, u32 reason, struct sock 
 {
 	if (consumed(reason))
 		return 0;
-	return tell_drop(skb, location, reason, rx_sk ?: skb->sk);
+	/* Twice, since the verifier knows the one socket better than the other. */
+	if (rx_sk)
+		return tell_drop(skb, location, reason, rx_sk);
+	return tell_drop(skb, location, reason, skb->sk);
 }
 
 /* Before 6.11: no receiving socket. */

@@ -3,39 +3,45 @@
 //! What works is found by trying, never by kernel version. Nothing here knows what a program does.
 //! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::Once;
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, OpenObject, PrintLevel, libbpf_sys, set_print};
 
-/// What libbpf and the verifier said since the last [`listen`].
-static SAID: Mutex<String> = Mutex::new(String::new());
+thread_local! {
+    /// What libbpf and the verifier said to this thread since its last [`listen`]. Messages come
+    /// on the thread that asked, so objects can be loaded side by side.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
-/// One loader at a time: libbpf's messages are global and name only the program.
-static LOADING: Mutex<()> = Mutex::new(());
+/// Whether libbpf talks to [`hear`] instead of to standard error.
+static LISTENING: Once = Once::new();
 
 fn hear(_: PrintLevel, words: String) {
-    if let Ok(mut said) = SAID.lock() {
-        // A verifier log can be megabytes; what matters is at the end, but names come first.
-        if said.len() < 1 << 20 {
-            said.push_str(&words);
+    SAID.with_borrow_mut(|said| {
+        // A verifier log can be megabytes; what matters is at its end.
+        said.push_str(&words);
+        if said.len() > 2 << 20 {
+            let cut = (1 << 20..).find(|&i| said.is_char_boundary(i)).unwrap_or(0);
+            said.drain(..cut);
         }
-    }
+    });
 }
 
 fn listen() {
-    if let Ok(mut said) = SAID.lock() {
-        said.clear();
-    }
-    set_print(Some((PrintLevel::Info, hear)));
+    LISTENING.call_once(|| {
+        set_print(Some((PrintLevel::Info, hear)));
+    });
+    SAID.with_borrow_mut(String::clear);
 }
 
 fn heard() -> String {
-    SAID.lock().map(|said| said.clone()).unwrap_or_default()
+    SAID.with_borrow(Clone::clone)
 }
 
 /// A loaded and attached object, its links, and why programs are missing from it.
@@ -58,7 +64,6 @@ pub fn attach<B>(
 where
     B: SkelBuilder<'static>,
 {
-    let _one = LOADING.lock();
     let mut refused = BTreeMap::new();
     let skel = load(&make, &mut refused)?;
     let mut links = BTreeMap::new();

@@ -1,10 +1,13 @@
 //! The network: every socket with its owner, every connection that ended, every event on the way.
 //!
-//! `sweep` reads the kernel's sockets, `sockets` keeps them as rows, `columns` says what a row shows.
+//! `sweep` reads the kernel's sockets, `strays` says when to look for those that nobody holds,
+//! `sockets` keeps them as rows. `events` reads what happens, `track` makes rows of it with what
+//! `connection` remembers. `columns` says what the rows show, `status` how all of it is obtained.
 
 mod cgroup;
 mod clock;
 pub mod columns;
+mod connection;
 mod diag;
 mod events;
 mod kallsyms;
@@ -96,7 +99,13 @@ impl Net {
             true => Err("not used, as was asked".to_owned()),
             false => Ok(()),
         };
-        let sweep = allowed().and_then(|()| Sweep::open().map_err(|e| format!("{e:#}")));
+        let open_events = || allowed().and_then(|()| Events::open().map_err(|e| format!("{e:#}")));
+        // Most of loading is reading the kernel's type information, once for each object.
+        let (sweep, events) = std::thread::scope(|scope| {
+            let events = scope.spawn(open_events);
+            let sweep = allowed().and_then(|()| Sweep::open().map_err(|e| format!("{e:#}")));
+            (sweep, events.join().unwrap_or_else(|_| Err("loading them failed".to_owned())))
+        });
         Net {
             diag: sweep.is_err().then(Diag::open),
             stats: diag::Stats::default(),
@@ -105,7 +114,7 @@ impl Net {
             event: TableDef::new("tcpevent", Nature::Event, EVENT),
             sockets: Sockets::default(),
             sweep,
-            events: allowed().and_then(|()| Events::open().map_err(|e| format!("{e:#}"))),
+            events,
             track: Track::new(),
             strays: Strays::new(),
             whole: true,

@@ -54,7 +54,13 @@ const EVENTS: &[Wanted] = &[
     Wanted {
         name: "state changes",
         ways: &[("tp_btf/inet_sock_set_state", "state_change")],
-        missing: "ended connections, state changes, ages and who opened a connection",
+        missing: "state changes, ages and who opened a connection",
+        since: "5.12",
+    },
+    Wanted {
+        name: "flows",
+        ways: &[("tp_btf/inet_sock_set_state", "state_change")],
+        missing: "ended connections",
         since: "5.12",
     },
     Wanted {
@@ -172,7 +178,8 @@ impl Net {
         let excess = self.track.excess();
         for s in signals {
             s.lost = match s.name {
-                "state changes" => lost.state + excess.flows + excess.events + excess.connections,
+                "state changes" => lost.state + excess.events,
+                "flows" => lost.state + excess.flows + excess.connections,
                 "retransmits" => lost.retransmit,
                 "resets sent" => lost.reset,
                 "drops" => lost.drop + lost.suppressed,
@@ -215,7 +222,7 @@ mod tests {
     #[test]
     fn the_second_best_way_is_not_full_and_tells_of_the_first() {
         let refused = BTreeMap::from([("drop".to_owned(), "no such argument".to_owned())]);
-        let s = EVENTS[5].signal(&Ok((&refused, &|p| p == "drop__alt")), |_| Some((3, 900)));
+        let s = EVENTS[6].signal(&Ok((&refused, &|p| p == "drop__alt")), |_| Some((3, 900)));
         assert_eq!(s.way, Some("tp_btf/kfree_skb without receiving socket"));
         assert!(!s.full && s.refused.len() == 1);
         assert_eq!((s.runs, s.run_ns), (Some(3), Some(900)));

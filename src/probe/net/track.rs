@@ -7,13 +7,16 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::columns::{EventRow, FlowRow, NetRow};
+use super::columns::{EventRow, FlowRow};
+use super::connection::{
+    Connection, Ends, Fin, Process, Role, ends, ends_of, how_ended, process_of,
+};
 use super::events::Event;
 use super::kallsyms::Kallsyms;
 use super::kernel_event::types;
 use super::names::{UDP, address, family_name, proto_name, state, state_name};
 use super::reasons::Reasons;
-use super::sockets::{NOBODY, Origin, Sockets};
+use super::sockets::{Origin, Sockets};
 use crate::table::Clean;
 
 /// Connections remembered at most: some 100 bytes each.
@@ -22,66 +25,6 @@ const MOST_CONNECTIONS: usize = 65_536;
 const MOST_EVENTS: usize = 20_000;
 /// Rows of ended connections kept for a sample; more are counted.
 const MOST_FLOWS: usize = 50_000;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Client,
-    Server,
-    Listener,
-}
-
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Role::Client => "client",
-            Role::Server => "server",
-            Role::Listener => "listen",
-        }
-    }
-}
-
-/// A process, as charged by an event or found by a sweep.
-#[derive(Clone, Copy)]
-struct Process {
-    pid: u32,
-    comm: [u8; 16],
-}
-
-/// Addresses in the kernel's order of bytes, ports in ours.
-#[derive(Clone, Copy)]
-struct Ends {
-    family: u32,
-    saddr: [u32; 4],
-    daddr: [u32; 4],
-    sport: u16,
-    dport: u16,
-    netns: u32,
-    uid: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fin {
-    Ours,
-    Peers,
-}
-
-/// What is remembered of a connection.
-struct Connection {
-    start_ns: Option<u64>,
-    changed_ns: Option<u64>,
-    connect_ns: Option<u64>,
-    /// Who opened, held or closed it.
-    process: Option<Process>,
-    /// Who listened when it came in: the owner for want of a better one.
-    listener: Option<Process>,
-    ends: Option<Ends>,
-    role: Option<Role>,
-    first_fin: Option<Fin>,
-    reset_sent: bool,
-    reset_received: bool,
-    /// A change to SYN-RECV waits for the addresses, which the kernel fills in just after it.
-    untold: Option<types::event>,
-}
 
 /// A connection that has ended, and its row of `flow`.
 struct Ended {
@@ -468,24 +411,6 @@ impl Track {
     }
 }
 
-impl Connection {
-    fn unknown() -> Connection {
-        Connection {
-            start_ns: None,
-            changed_ns: None,
-            connect_ns: None,
-            process: None,
-            listener: None,
-            ends: None,
-            role: None,
-            first_fin: None,
-            reset_sent: false,
-            reset_received: false,
-            untold: None,
-        }
-    }
-}
-
 fn describe(at: &Ends, process: Option<Process>) -> EventRow {
     EventRow {
         pid: process.map(|p| p.pid),
@@ -499,60 +424,5 @@ fn describe(at: &Ends, process: Option<Process>) -> EventRow {
         daddr: address(at.family, &at.daddr),
         dport: (at.dport != 0).then_some(at.dport),
         ..EventRow::default()
-    }
-}
-
-fn process_of(row: &NetRow) -> Option<Process> {
-    (row.sock.pid != NOBODY).then_some(Process { pid: row.sock.pid, comm: row.sock.comm })
-}
-
-fn ends_of(row: &NetRow) -> Ends {
-    Ends {
-        family: row.sock.family,
-        saddr: row.sock.saddr,
-        daddr: row.sock.daddr,
-        sport: row.sock.sport as u16,
-        dport: row.sock.dport as u16,
-        netns: row.sock.netns,
-        uid: row.sock.uid,
-    }
-}
-
-fn ends(e: &types::event, t: &types::tuple) -> Ends {
-    Ends {
-        family: e.family.into(),
-        saddr: t.saddr,
-        daddr: t.daddr,
-        sport: t.sport,
-        dport: t.dport,
-        netns: t.netns,
-        uid: t.uid,
-    }
-}
-
-/// How a connection ended, in one word.
-fn how_ended(e: &types::event_end, c: &Connection) -> &'static str {
-    const ECONNABORTED: u32 = 103;
-    match e.err as i32 {
-        libc::ECONNREFUSED => return "refused",
-        libc::ETIMEDOUT => return "timeout",
-        libc::EHOSTUNREACH | libc::ENETUNREACH => return "unreachable",
-        _ => {}
-    }
-    if c.reset_received {
-        return "reset-peer";
-    }
-    if c.reset_sent {
-        return "reset";
-    }
-    match (e.err as i32, c.first_fin, u32::from(e.event.old_state)) {
-        // A peer's reset, although the event of it is gone.
-        (libc::ECONNRESET | libc::EPIPE, ..) => "reset-peer",
-        (err, ..) if err as u32 == ECONNABORTED => "aborted",
-        (_, Some(Fin::Ours), _) => "fin",
-        (_, Some(Fin::Peers), _) => "fin-peer",
-        (_, None, state::LAST_ACK | state::CLOSE_WAIT) => "fin-peer",
-        (_, None, state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING) => "fin",
-        _ => "aborted",
     }
 }

@@ -6,10 +6,12 @@
 mod event;
 mod flow;
 mod net;
+mod row;
 
 pub use event::{EVENT, EventRow};
 pub use flow::{FLOW, FlowRow};
-pub use net::{NET, NetRow};
+pub use net::NET;
+pub use row::NetRow;
 
 /// A kernel number that says "not known" with all ones.
 pub(super) trait Known {
