@@ -39,14 +39,17 @@ struct tuple {
 	u32 srtt_us;
 };
 
+/* began_ns: when a listener's child was made, if this is the first event of it; else 0. */
 struct event_open {
 	struct event event;
 	struct tuple tuple;
+	u64 began_ns;
 };
 
 struct event_end {
 	struct event event;
 	struct tuple tuple;
+	u64 began_ns;
 	u64 bytes_sent;
 	u64 bytes_acked;
 	u64 bytes_received;

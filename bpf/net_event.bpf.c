@@ -38,9 +38,27 @@ struct {
 	__type(value, struct drop_budget);
 } drop_budget SEC(".maps");
 
+/*
+ * A listener's child as it is made. Neither its cookie nor its addresses are final then (before
+ * 6.18 the kernel sets them after this change of state), so that it is told of with the change
+ * that follows, in the same run of the kernel, unless data came with the SYN (TCP fast open).
+ */
+struct birth {
+	u64 sk;
+	u64 time_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct birth);
+} births SEC(".maps");
+
 /* Events that did not fit into the ring. */
 struct {
 	u64 state;
+	u64 end; /* of these, changes to CLOSE */
 	u64 retransmit;
 	u64 reset;
 	u64 drop;
@@ -115,6 +133,32 @@ static __always_inline bool by_process(int old, int new)
 	return false;
 }
 
+static __always_inline void note_birth(struct sock *sk)
+{
+	u32 zero = 0;
+	struct birth *b = bpf_map_lookup_elem(&births, &zero);
+
+	if (!b)
+		return;
+	b->sk = (u64)sk;
+	b->time_ns = bpf_ktime_get_ns();
+}
+
+/* When this child was made, if that was the last one here; 0 if it was not. */
+static __always_inline u64 take_birth(struct sock *sk, int old)
+{
+	struct birth *b;
+	u32 zero = 0;
+
+	if (old != TCP_SYN_RECV)
+		return 0;
+	b = bpf_map_lookup_elem(&births, &zero);
+	if (!b || b->sk != (u64)sk)
+		return 0;
+	b->sk = 0;
+	return b->time_ns;
+}
+
 static __always_inline void tell_end(struct sock *sk, int old)
 {
 	struct event_end *e;
@@ -123,6 +167,7 @@ static __always_inline void tell_end(struct sock *sk, int old)
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		__sync_fetch_and_add(&lost.state, 1);
+		__sync_fetch_and_add(&lost.end, 1);
 		return;
 	}
 	fill_event(&e->event, EVENT_END, sk);
@@ -137,6 +182,7 @@ static __always_inline void tell_end(struct sock *sk, int old)
 		return;
 	}
 	e->tuple.srtt_us = tp->srtt_us >> 3;
+	e->began_ns = take_birth(sk, old);
 	e->bytes_sent = tp->bytes_sent;
 	e->bytes_acked = tp->bytes_acked;
 	e->bytes_received = tp->bytes_received;
@@ -169,6 +215,7 @@ static __always_inline void tell_open(struct sock *sk, int old, int new)
 	fill_tuple(&e->tuple, sk);
 	if (by_process(old, new))
 		charge(&e->event, e->tuple.comm);
+	e->began_ns = take_birth(sk, old);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
 		e->tuple.srtt_us = tp->srtt_us >> 3;
@@ -190,7 +237,7 @@ static __always_inline void tell_state(struct sock *sk, int old, int new)
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
-/* Each change of a connection's state, on loopback some nine a connection for both ends. */
+/* Each change of a connection's state, on loopback some eight a connection for both ends. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_change, struct sock *sk, int old, int new)
 {
@@ -198,6 +245,8 @@ int BPF_PROG(state_change, struct sock *sk, int old, int new)
 		return 0;
 	if (new == TCP_CLOSE)
 		tell_end(sk, old);
+	else if (old == TCP_LISTEN && new == TCP_SYN_RECV)
+		note_birth(sk);
 	else if (new == TCP_ESTABLISHED || by_process(old, new))
 		tell_open(sk, old, new);
 	else

@@ -151,6 +151,9 @@ fn failed_program(said: &str) -> Option<String> {
     Some(said[at..end].to_owned())
 }
 
+/// The kernel's words for `EPERM`.
+pub const NOT_PERMITTED: &str = "Operation not permitted";
+
 /// The one line of what was said that tells why: the verifier's last word, else libbpf's first.
 fn words_of(said: &str) -> Option<String> {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
@@ -166,7 +169,13 @@ fn words_of(said: &str) -> Option<String> {
             return Some((*verdict).to_owned());
         }
     }
-    let first = lines.iter().find(|l| l.starts_with("libbpf:"))?;
+    let said: Vec<&&str> = lines.iter().filter(|l| l.starts_with("libbpf:")).collect();
+    let refused = ["Operation not permitted", "-EPERM"];
+    if said.iter().any(|l| refused.iter().any(|words| l.contains(words))) {
+        // libbpf guesses at memory limits and kernel options where it is a matter of rights.
+        return Some(NOT_PERMITTED.to_owned());
+    }
+    let first = said.first()?;
     Some(first.trim_start_matches("libbpf:").trim().to_owned())
 }
 
@@ -235,6 +244,20 @@ libbpf: failed to load object 'net_bpf'
         assert!(is_turn("drop__alt", &refused) && !is_turn("drop__alt2", &refused));
         refused.insert("drop__alt".to_owned(), String::new());
         assert!(is_turn("drop__alt2", &refused));
+    }
+
+    #[test]
+    fn want_of_rights_is_one_short_sentence() {
+        for words in ["Operation not permitted(1)", "-EPERM"] {
+            let said = format!(
+                "libbpf: Failed to bump RLIMIT_MEMLOCK (err = -1), you might need to do it \
+                 explicitly!\nlibbpf: Error in bpf_object__probe_loading(): {words}. Couldn't load \
+                 trivial BPF program. Make sure your kernel supports BPF (CONFIG_BPF_SYSCALL=y) \
+                 and/or that RLIMIT_MEMLOCK is set to big enough value.\n"
+            );
+            assert_eq!(words_of(&said).as_deref(), Some("Operation not permitted"));
+            assert_eq!(failed_program(&said), None);
+        }
     }
 
     #[test]

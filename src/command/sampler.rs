@@ -1,7 +1,7 @@
 //! The threads behind the live screen: one samples, one records.
 //!
 //! A sample is taken at absolute times, so intervals do not drift; what the kernel queues is taken
-//! every 100 ms in between. The recorder has a thread of its own because a write may take a while.
+//! in between, as often as the probes wish. The recorder has a thread of its own because a write may take a while.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use super::past::Ask;
 use super::record::info;
 use crate::app::Msg;
 use crate::privilege;
+use crate::probe::SELDOM;
 use crate::session::{Retention, Status, Writer, memory_writer, prune};
 use crate::source::{Live, LiveOptions, Moment, Ticker, clocks};
 use crate::table::Sample;
@@ -26,8 +27,6 @@ use crate::table::Sample;
 const WAITING: usize = 8;
 /// Bytes of history kept in memory when nothing is recorded on disk.
 const MEMORY: usize = 16 << 20;
-/// Time between two looks at the kernel's queues.
-const DRAIN: Duration = Duration::from_millis(100);
 
 /// What shall be sampled, how often, and where it is kept.
 pub struct Plan {
@@ -85,7 +84,7 @@ fn sample(
     let mut ticker = Ticker::new(Instant::now(), plan.interval);
     loop {
         let now = Arc::new(live.sample()?);
-        keep(&record, &now, out);
+        keep(&record, &now, &mut live, out);
         let moment = Moment { now: now.clone(), before: before.replace(now) };
         if out.send(Msg::Live(moment)).is_err() {
             break;
@@ -101,18 +100,25 @@ fn sample(
 
 /// Waits for the next sample, draining meanwhile; false when asked to stop.
 fn wait(live: &mut Live, next: Instant, stopped: &Receiver<()>) -> bool {
+    let mut wish = SELDOM;
     loop {
         let left = next.saturating_duration_since(Instant::now());
-        match stopped.recv_timeout(left.min(DRAIN)) {
-            Err(RecvTimeoutError::Timeout) if left > DRAIN => live.drain(),
+        match stopped.recv_timeout(left.min(wish)) {
+            Err(RecvTimeoutError::Timeout) if left > wish => wish = live.drain(),
             Err(RecvTimeoutError::Timeout) => return true,
             _ => return false,
         }
     }
 }
 
-fn keep(record: &SyncSender<Arc<Sample>>, now: &Arc<Sample>, out: &UnboundedSender<Msg>) {
+fn keep(
+    record: &SyncSender<Arc<Sample>>,
+    now: &Arc<Sample>,
+    live: &mut Live,
+    out: &UnboundedSender<Msg>,
+) {
     if let Err(TrySendError::Full(_)) = record.try_send(now.clone()) {
+        live.unrecorded(now);
         let why = "the disk is too slow; a sample was not recorded".to_owned();
         let _ = out.send(Msg::Failed(why));
     }

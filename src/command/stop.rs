@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::probe::SELDOM;
+
 /// SIGINT, SIGTERM and SIGHUP as a wish to stop.
 pub struct Stop {
     runtime: Runtime,
@@ -35,9 +37,9 @@ impl Stop {
         Ok(Stop { runtime, signals, asked: false })
     }
 
-    /// Waits until `deadline`, calling `each` about every 100 ms; false once asked to stop.
-    pub fn wait(&mut self, deadline: Instant, mut each: impl FnMut()) -> bool {
-        const TURN: Duration = Duration::from_millis(100);
+    /// Waits until `deadline`, calling `each` as soon as it last wished; false once asked to stop.
+    pub fn wait(&mut self, deadline: Instant, mut each: impl FnMut() -> Duration) -> bool {
+        let mut wish = SELDOM;
         while !self.asked {
             let now = Instant::now();
             if now >= deadline {
@@ -45,10 +47,10 @@ impl Stop {
             }
             // A last turn of a few ms would only wake twice for one sample.
             let left = deadline - now;
-            let turn = if left < TURN + TURN / 4 { left } else { TURN };
+            let turn = if left < wish + wish / 4 { left } else { wish };
             self.pause(turn);
             if !self.asked && turn < left {
-                each();
+                wish = each();
             }
         }
         false

@@ -24,6 +24,9 @@ pub struct At {
     pub since: Option<Duration>,
 }
 
+/// How often queues are emptied where little happens.
+pub const SELDOM: Duration = Duration::from_millis(100);
+
 /// One source of tables inside this process.
 pub trait Probe: Send {
     /// The room's name, as `--tables` and `doctor` print it.
@@ -42,8 +45,10 @@ pub trait Probe: Send {
     fn status(&self) -> Vec<Signal>;
 
     /// Takes what the kernel has queued since the last call, so that no queue overflows between
-    /// two refreshes. Called about ten times a second.
-    fn drain(&mut self) {}
+    /// two refreshes. Returns how soon it wants to be called again.
+    fn drain(&mut self) -> Duration {
+        SELDOM
+    }
 
     /// Capabilities it needs again after it was opened, to refresh; all others are dropped.
     fn needs(&self) -> Vec<Capability> {

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use caps::Capability;
 
-use crate::probe::{self, At, Options, Probe, Room, Signal};
-use crate::table::{Sample, Schema, Table, clean, meant};
+use crate::probe::{self, At, Options, Probe, Room, SELDOM, Signal};
+use crate::table::{Nature, Sample, Schema, Table, clean, meant};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Live {
     /// Single tables that were asked for; `None` takes all that the rooms give.
     only: Option<Vec<String>>,
     before_ns: Option<u64>,
+    /// Rows of events in samples that were not recorded.
+    unrecorded: u64,
 }
 
 struct Running {
@@ -60,7 +62,7 @@ impl Live {
                 failed: None,
             })
             .collect();
-        Ok(Live { rooms, only: wanted.only, before_ns: None })
+        Ok(Live { rooms, only: wanted.only, before_ns: None, unrecorded: 0 })
     }
 
     /// Samples every probe and adds how they fared as the table `probe`.
@@ -85,18 +87,34 @@ impl Live {
         Ok(Sample { mono_ns, wall_ns, tables })
     }
 
-    /// Empties the kernel's queues between two samples.
-    pub fn drain(&mut self) {
-        for room in &mut self.rooms {
-            if let Ok(probe) = &mut room.probe {
-                probe.drain();
-            }
-        }
+    /// Empties the kernel's queues between two samples; returns how soon that is to be done again.
+    pub fn drain(&mut self) -> Duration {
+        let probes = self.rooms.iter_mut().filter_map(|room| room.probe.as_mut().ok());
+        probes.map(|probe| probe.drain()).min().unwrap_or(SELDOM)
+    }
+
+    /// Counts what happened in a sample that is not recorded as lost from the recording, which the
+    /// next sample tells.
+    pub fn unrecorded(&mut self, sample: &Sample) {
+        let events = sample.tables.iter().filter(|t| t.schema().nature() == Nature::Event);
+        self.unrecorded += events.map(|t| t.len() as u64).sum::<u64>();
     }
 
     /// Each probe's signals, with what it failed with as one more.
     pub fn status(&self) -> Vec<(&'static str, Vec<Signal>)> {
-        self.rooms.iter().map(|room| (room.name, room.signals())).collect()
+        let mut all: Vec<_> = self.rooms.iter().map(|room| (room.name, room.signals())).collect();
+        if self.unrecorded > 0 {
+            let recording = Signal {
+                name: "recording",
+                way: Some("disk"),
+                missing: "from the recording: samples for which the disk was too slow".to_owned(),
+                fix: "record to a faster disk, less often (-i), or fewer tables".to_owned(),
+                lost: self.unrecorded,
+                ..Signal::default()
+            };
+            all.push(("session", vec![recording]));
+        }
+        all
     }
 
     /// Capabilities that refreshing needs.
@@ -210,7 +228,7 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::table::{Column, Kind, Nature, TableDef, Value};
+    use crate::table::{Column, Kind, TableDef, Value};
 
     type C = Column<u64>;
     const COLUMNS: &[C] = &[C::u64("id", "ID", Kind::Key, |r| Some(*r))];

@@ -70,6 +70,7 @@ fn everything(report: &mut Report) {
     let loader = "/proc/sys/kernel/modprobe";
     fs::write(loader, "/none").unwrap();
     lmptop(report, "nobody bare", Some(NOBODY), &["print", "net", "--format", "json"]);
+    lmptop(report, "nobody bare doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     fs::write(loader, "/init").unwrap();
     sockets(report, "before");
     lmptop(report, "net", None, &["print", "net", "--format", "json"]);

@@ -61,8 +61,6 @@ pub(super) struct Connection {
     pub first_fin: Option<Fin>,
     pub reset_sent: bool,
     pub reset_received: bool,
-    /// A change to SYN-RECV waits for the addresses, which the kernel fills in just after it.
-    pub untold: Option<types::event>,
 }
 
 impl Connection {
@@ -78,8 +76,24 @@ impl Connection {
             first_fin: None,
             reset_sent: false,
             reset_received: false,
-            untold: None,
         }
+    }
+
+    /// Notes that a listener's child came in, if this change says so: it leaves SYN-RECV and did
+    /// not open by itself. Returns the change that was its birth, if the kernel noted when
+    /// (`began_ns`), for it to be told first.
+    pub(super) fn come_in(&mut self, e: &types::event, began_ns: u64) -> Option<types::event> {
+        if u32::from(e.old_state) != state::SYN_RECV || self.role == Some(Role::Client) {
+            return None;
+        }
+        self.role = Some(Role::Server);
+        if began_ns == 0 {
+            return None;
+        }
+        self.start_ns = Some(began_ns);
+        self.changed_ns = Some(began_ns);
+        let (old_state, new_state) = (state::LISTEN as u8, state::SYN_RECV as u8);
+        Some(types::event { old_state, state: new_state, time_ns: began_ns, pid: 0, ..*e })
     }
 }
 

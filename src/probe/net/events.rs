@@ -23,6 +23,8 @@ pub(super) enum Event<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     pub state: u64,
+    /// Of these, ends.
+    pub end: u64,
     pub retransmit: u64,
     pub reset: u64,
     pub drop: u64,
@@ -87,18 +89,20 @@ impl Events {
         bpf::cost(fd)
     }
 
-    /// Hands over what has happened since the last call.
-    pub fn consume(&mut self, mut each: impl FnMut(Event<'_>)) {
+    /// Hands over what has happened since the last call; how many bytes of records that was.
+    pub fn consume(&mut self, mut each: impl FnMut(Event<'_>)) -> usize {
+        let mut bytes = 0;
         loop {
             let consumed = self.ring.consume_raw_n(BATCH);
             if let Ok(mut inbox) = self.inbox.lock() {
                 std::mem::swap(&mut *inbox, &mut self.taken);
             }
             parse(&self.taken, &mut each);
+            bytes += size_of_val(self.taken.as_slice());
             self.taken.clear();
             // Below zero only if the ring is not readable: then there is nothing to hand over.
             if consumed < BATCH as i32 {
-                return;
+                return bytes;
             }
         }
     }
@@ -108,6 +112,7 @@ impl Events {
         let mut lost = Lost::default();
         if let Some(bss) = self.skel.maps.bss_data.as_deref() {
             lost.state = bss.lost.state;
+            lost.end = bss.lost.end;
             lost.retransmit = bss.lost.retransmit;
             lost.reset = bss.lost.reset;
             lost.drop = bss.lost.drop;

@@ -22,6 +22,7 @@ mod track;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use caps::Capability;
@@ -35,7 +36,7 @@ use self::sockets::{Outside, Sockets};
 use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
-use super::{At, Probe, Signal};
+use super::{At, Probe, SELDOM, Signal};
 use crate::bpf;
 use crate::table::{Nature, Schema, Table, TableDef};
 
@@ -125,12 +126,11 @@ impl Net {
         }
     }
 
-    /// Takes what has happened out of the kernel's ring, which holds some 100 ms of heavy load.
-    fn consume(&mut self) {
-        if let Ok(events) = self.events.as_mut() {
-            let (track, sockets) = (&mut self.track, &self.sockets);
-            events.consume(|event| track.take(&event, sockets));
-        }
+    /// Takes what has happened out of the kernel's ring, which holds some 200 ms of heavy load;
+    /// how many bytes of records that was.
+    fn consume(&mut self) -> usize {
+        let (track, sockets) = (&mut self.track, &self.sockets);
+        self.events.as_mut().map_or(0, |e| e.consume(|event| track.take(&event, sockets)))
     }
 
     fn sockets(&mut self) -> Result<Table> {
@@ -225,8 +225,10 @@ impl Probe for Net {
         Ok(())
     }
 
-    fn drain(&mut self) {
-        self.consume();
+    fn drain(&mut self) -> Duration {
+        // A tenth of the ring: as much again and a refresh in between must fit.
+        const MUCH: usize = 400 << 10;
+        if self.consume() > MUCH { SELDOM / 5 } else { SELDOM }
     }
 
     fn needs(&self) -> Vec<Capability> {

@@ -42,6 +42,15 @@ pub(super) fn state_name(state: u32) -> &'static str {
     }
 }
 
+/// A state that a connection is in, leaves or enters: ss's word for CLOSE is made for sockets that
+/// were never connected.
+pub(super) fn change_name(state: u32) -> &'static str {
+    match state {
+        state::CLOSE => "CLOSED",
+        other => state_name(other),
+    }
+}
+
 /// `tcp` or `udp`.
 pub(super) fn proto_name(proto: u32) -> &'static str {
     if proto == UDP { "udp" } else { "tcp" }

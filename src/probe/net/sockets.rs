@@ -378,17 +378,24 @@ fn new_row(sock: &types::sock_part, tcp: Option<&types::tcp_part>) -> NetRow {
         daddr: address(sock.family, &sock.daddr),
         owners: None,
         cgroup: None,
-        cc: tcp.map(|t| Clean::from_c(&t.cc)),
-        opts: tcp.map(opts),
+        cc: tcp.and_then(cc),
+        opts: tcp.and_then(opts),
         start_ns: None,
         ticks: Ticks::default(),
     }
 }
 
-fn opts(t: &types::tcp_part) -> Clean {
+fn cc(t: &types::tcp_part) -> Option<Clean> {
+    (t.cc[0] != 0).then(|| Clean::from_c(&t.cc))
+}
+
+fn opts(t: &types::tcp_part) -> Option<Clean> {
+    if t.sack_ok == u32::MAX {
+        return None;
+    }
     // tcp_sock.ecn_flags: TCP_ECN_OK is 1, TCP_ECN_SEEN is 8.
     let (ok, seen) = (t.ecn_flags & 1 != 0, t.ecn_flags & 8 != 0);
-    options(t.tstamp_ok == 1, t.sack_ok & 1 != 0, ok, seen, t.syn_data_acked == 1)
+    Some(options(t.tstamp_ok == 1, t.sack_ok & 1 != 0, ok, seen, t.syn_data_acked == 1))
 }
 
 /// Takes what the kernel says now; whether anything differs from before.
@@ -417,11 +424,11 @@ fn refresh(row: &mut NetRow, sock: &types::sock_part, tcp: Option<&types::tcp_pa
     row.sock = now;
     if let Some(t) = tcp {
         if row.tcp.as_ref().is_none_or(|old| old.cc != t.cc) {
-            row.cc = Some(Clean::from_c(&t.cc));
+            row.cc = cc(t);
         }
         let text = opts(t);
-        if row.opts.as_ref() != Some(&text) {
-            row.opts = Some(text);
+        if row.opts != text {
+            row.opts = text;
         }
     }
     row.tcp = tcp.copied();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Net;
+use crate::bpf::NOT_PERMITTED;
 use crate::probe::Signal;
 
 /// What to do when the kernel wants more rights.
@@ -135,11 +136,7 @@ impl Wanted {
 }
 
 fn fix(refused: &[(&'static str, String)], since: &str) -> String {
-    let rights = |words: &String| {
-        let words = words.to_ascii_lowercase();
-        words.contains("not permitted") || words.contains("permission denied")
-    };
-    if refused.iter().any(|(_, words)| rights(words)) {
+    if refused.iter().any(|(_, words)| words.starts_with(NOT_PERMITTED)) {
         RIGHTS.to_owned()
     } else {
         format!("kernel {since} or later has it")
@@ -179,7 +176,7 @@ impl Net {
         for s in signals {
             s.lost = match s.name {
                 "state changes" => lost.state + excess.events,
-                "flows" => lost.state + excess.flows + excess.connections,
+                "flows" => lost.end + excess.flows + excess.connections,
                 "retransmits" => lost.retransmit,
                 "resets sent" => lost.reset,
                 "drops" => lost.drop + lost.suppressed,

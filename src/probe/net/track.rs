@@ -14,7 +14,7 @@ use super::connection::{
 use super::events::Event;
 use super::kallsyms::Kallsyms;
 use super::kernel_event::types;
-use super::names::{UDP, address, family_name, proto_name, state, state_name};
+use super::names::{UDP, address, change_name, family_name, proto_name, state};
 use super::reasons::Reasons;
 use super::sockets::{Origin, Sockets};
 use crate::table::Clean;
@@ -65,7 +65,9 @@ pub(super) struct Track {
 impl Track {
     /// An empty one that may name kernel functions.
     pub fn new() -> Track {
-        Track { kallsyms: Some(Kallsyms::open()), ..Track::default() }
+        // Until a sweep says it better: in a pid namespace this number is not the kernel's.
+        let self_pid = std::process::id();
+        Track { kallsyms: Some(Kallsyms::open()), self_pid, ..Track::default() }
     }
 
     /// The rows since the last call.
@@ -103,7 +105,7 @@ impl Track {
     pub fn take(&mut self, event: &Event<'_>, sockets: &Sockets) {
         match event {
             Event::State(e) => self.change(e, None, sockets),
-            Event::Open(e) => self.change(&e.event, Some(&e.tuple), sockets),
+            Event::Open(e) => self.change(&e.event, Some(e), sockets),
             Event::End(e) => self.end(e, sockets),
             Event::Packet(e) => self.packet(e, sockets),
         }
@@ -136,10 +138,12 @@ impl Track {
     }
 
     /// A change of state other than the last.
-    fn change(&mut self, e: &types::event, tuple: Option<&types::tuple>, sockets: &Sockets) {
+    fn change(&mut self, e: &types::event, open: Option<&types::event_open>, sockets: &Sockets) {
         let mut c = self.connection(e.cookie, sockets);
+        let birth = c.come_in(e, open.map_or(0, |o| o.began_ns));
         let dur_ns = c.changed_ns.map(|t| e.time_ns.saturating_sub(t));
-        let (old, new) = (u32::from(e.old_state), u32::from(e.state));
+        let new = u32::from(e.state);
+        let tuple = open.map(|o| &o.tuple);
         if let Some(t) = tuple {
             c.ends = Some(ends(e, t));
             // Who opened or held it goes before who closes it: a child that was forked with it may.
@@ -148,23 +152,19 @@ impl Track {
             let charged = self.charged(e, t, opens);
             c.process = if opens { charged } else { c.process.or_else(held).or(charged) };
         }
-        match (old, new) {
-            (_, state::SYN_SENT) => {
+        match new {
+            state::SYN_SENT => {
                 c.start_ns = Some(e.time_ns);
                 c.role = Some(Role::Client);
             }
-            (_, state::LISTEN) => {
+            state::LISTEN => {
                 c.start_ns = Some(e.time_ns);
                 c.role = Some(Role::Listener);
                 if let (Some(p), Some(at)) = (c.process, c.ends) {
                     self.listeners.insert((at.netns, at.sport), p);
                 }
             }
-            (state::LISTEN, state::SYN_RECV) => {
-                c.start_ns = Some(e.time_ns);
-                c.role = Some(Role::Server);
-            }
-            (_, state::ESTABLISHED) => {
+            state::ESTABLISHED => {
                 if c.role == Some(Role::Server) {
                     c.listener = c.ends.and_then(|at| self.listening(&at, sockets));
                 }
@@ -176,22 +176,22 @@ impl Track {
                     _ => c.start_ns.map(|t| e.time_ns.saturating_sub(t)),
                 };
             }
-            (_, state::FIN_WAIT1) => c.first_fin = c.first_fin.or(Some(Fin::Ours)),
-            (_, state::CLOSE_WAIT) => c.first_fin = c.first_fin.or(Some(Fin::Peers)),
+            state::FIN_WAIT1 => c.first_fin = c.first_fin.or(Some(Fin::Ours)),
+            state::CLOSE_WAIT => c.first_fin = c.first_fin.or(Some(Fin::Peers)),
             _ => {}
         }
         c.changed_ns = Some(e.time_ns);
-        if c.ends.is_none() && new == state::SYN_RECV {
-            c.untold = Some(*e);
-        } else {
-            self.tell_change(e, &mut c, dur_ns, sockets);
+        if let Some(birth) = birth {
+            self.tell_change(&birth, &c, None, sockets);
         }
+        self.tell_change(e, &c, dur_ns, sockets);
         self.remember(e.cookie, c);
     }
 
     /// The last change: to CLOSE.
     fn end(&mut self, e: &types::event_end, sockets: &Sockets) {
         let mut c = self.connection(e.event.cookie, sockets);
+        let birth = c.come_in(&e.event, e.began_ns);
         let dur_ns = c.changed_ns.map(|t| e.event.time_ns.saturating_sub(t));
         let last = ends(&e.event, &e.tuple);
         // The local port is gone by now if the socket was unhashed first.
@@ -199,7 +199,10 @@ impl Track {
             c.ends = Some(last);
         }
         c.process = c.process.or(self.charged(&e.event, &e.tuple, false));
-        self.tell_change(&e.event, &mut c, dur_ns, sockets);
+        if let Some(birth) = birth {
+            self.tell_change(&birth, &c, None, sockets);
+        }
+        self.tell_change(&e.event, &c, dur_ns, sockets);
         let old = u32::from(e.event.old_state);
         if old == state::LISTEN {
             if let Some(at) = c.ends {
@@ -278,13 +281,10 @@ impl Track {
     fn tell_change(
         &mut self,
         e: &types::event,
-        c: &mut Connection,
+        c: &Connection,
         dur_ns: Option<u64>,
         sockets: &Sockets,
     ) {
-        if let Some(earlier) = c.untold.take() {
-            self.tell_change(&earlier, c, None, sockets);
-        }
         if self.events.len() >= MOST_EVENTS {
             self.excess.events += 1;
             return;
@@ -293,8 +293,8 @@ impl Track {
         row.time_ns = e.time_ns;
         row.kind = "state";
         row.cookie = Some(e.cookie);
-        row.old_state = Some(state_name(e.old_state.into()));
-        row.state = Some(state_name(e.state.into()));
+        row.old_state = Some(change_name(e.old_state.into()));
+        row.state = Some(change_name(e.state.into()));
         row.dur_ns = dur_ns;
         self.events.push(row);
     }
@@ -340,7 +340,7 @@ impl Track {
         row.cookie = cookie;
         row.proto = proto_name(e.proto);
         if cookie.is_some() && e.proto != UDP {
-            row.state = Some(state_name(e.event.state.into()));
+            row.state = Some(change_name(e.event.state.into()));
         }
         row.how = self.how(kind, e);
         if kind == "drop" {
@@ -366,8 +366,11 @@ impl Track {
             }
             return;
         }
-        if u32::from(e.event.state) == state::LISTEN {
-            return;
+        match u32::from(e.event.state) {
+            state::LISTEN => return,
+            // Its end was told in the sample before: nothing would take it away again.
+            state::CLOSE if !self.alive.contains_key(&cookie) => return,
+            _ => {}
         }
         let mut c = self.connection(cookie, sockets);
         c.reset_sent |= ours;
@@ -426,3 +429,6 @@ fn describe(at: &Ends, process: Option<Process>) -> EventRow {
         ..EventRow::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

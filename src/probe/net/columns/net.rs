@@ -42,7 +42,7 @@ pub const NET: &[C] = &[
         .unit(Unit::Id)
         .hide(200)
         .help("Inode of the socket, as in /proc/PID/fd; missing for a socket without owner (inode.i_ino)."),
-    C::u64("cookie", "COOKIE", Kind::Key, |r| known(r.sock.cookie))
+    C::u64("cookie", "COOKIE", Kind::Key, |r| r.cookie())
         .unit(Unit::Id)
         .hide(201)
         .alias(&["sk"])

@@ -2,6 +2,7 @@
 
 use super::known;
 use crate::probe::net::clock::Ticks;
+use crate::probe::net::diag::NO_COOKIE;
 use crate::probe::net::kernel::types;
 use crate::table::Clean;
 
@@ -31,6 +32,11 @@ pub struct NetRow {
 }
 
 impl NetRow {
+    /// Missing where the kernel does not tell of it (/proc/net).
+    pub(super) fn cookie(&self) -> Option<u64> {
+        known(self.sock.cookie).filter(|c| c & NO_COOKIE == 0)
+    }
+
     pub(super) fn listening(&self) -> bool {
         self.state == "LISTEN"
     }

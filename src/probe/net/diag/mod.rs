@@ -1,10 +1,12 @@
 //! Sockets without BPF: netlink sock_diag for what the kernel knows of each, /proc/PID/fd for who
-//! holds it. The same rows as the sweep's, with fewer cells known.
+//! holds it. The same rows as the sweep's, with fewer cells known; fewer still where sock_diag has
+//! no handler, so that /proc/net must do.
 //!
 //! As root each network namespace a process is in is asked; otherwise the own one. Nothing tells
 //! of events: connections that vanish between two refreshes are given as they were last seen.
 
 mod gone;
+mod lists;
 mod message;
 mod netlink;
 mod record;
@@ -20,6 +22,7 @@ use anyhow::{Result, bail};
 use caps::Capability;
 
 use self::gone::Gone;
+pub use self::lists::NO_COOKIE;
 use self::record::{Instant, Pair, pair};
 use self::space::{Space, TCP4};
 use super::clock::tick_ns;
@@ -66,6 +69,8 @@ pub struct Stats {
     pub interrupted: bool,
     /// What the kernel refused, with its words.
     pub refused: Vec<(&'static str, String)>,
+    /// What /proc/net had to tell instead, with the kernel's words on why.
+    pub listed: Vec<(&'static str, String)>,
 }
 
 impl Diag {
@@ -116,7 +121,8 @@ impl Diag {
                 (sock.pid, sock.fd) = (first.pid, first.fd);
                 sock.comm = self.holders.comm(first.pid);
             }
-            if let Some(tcp) = tcp {
+            // Without a cookie and figures there is nothing to tell of an end.
+            if let Some(tcp) = tcp.as_mut().filter(|_| sock.cookie & NO_COOKIE == 0) {
                 let server = listeners.contains(&(sock.netns, sock.sport));
                 self.gone.see(sock, tcp, Some(if server { "server" } else { "client" }));
             }
@@ -155,12 +161,15 @@ impl Diag {
                 stats.interrupted |= told.refused.is_empty();
             }
             stats.refused.extend(told.refused);
+            stats.listed.extend(told.listed);
         }
         if let Some((what, words)) = stats.refused.iter().find(|(what, _)| *what == TCP4) {
             bail!("{what}: {words}");
         }
-        stats.refused.sort();
-        stats.refused.dedup();
+        for words in [&mut stats.refused, &mut stats.listed] {
+            words.sort();
+            words.dedup();
+        }
         Ok(unsure)
     }
 
@@ -173,6 +182,7 @@ impl Diag {
     /// Opens the namespaces that processes are in, closes those that no process is in: an open
     /// socket would keep them alive.
     fn find_namespaces(&mut self) {
+        let listed = self.own.listed();
         let seen = self.holders.namespaces();
         let seen: BTreeMap<u32, u32> = seen
             .into_iter()
@@ -185,7 +195,7 @@ impl Diag {
             if self.others.contains_key(&netns) || self.closed.contains_key(&netns) {
                 continue;
             }
-            match Space::of_process(netns, pid) {
+            match Space::of_process(netns, pid, listed) {
                 Ok(space) => {
                     self.others.insert(netns, space);
                 }
@@ -199,17 +209,31 @@ impl Diag {
 
     /// Puts this way into the probe's signals, after what BPF was refused with.
     pub fn tell(&self, stats: &Stats, signals: &mut Vec<Signal>) {
+        let way = if stats.listed.iter().any(|(what, _)| *what == TCP4) { LISTS } else { WAY };
+        let elsewhere = self.closed.values().next().map(|words| ("setns", words.clone()));
         for s in signals.iter_mut() {
             match s.name {
                 "sockets" => {
-                    s.way = Some(WAY);
+                    s.way = Some(way);
                     s.missing = self.missing(stats);
-                    s.refused.extend(stats.refused.iter().cloned());
-                    s.refused.extend(self.closed.values().next().map(|w| ("setns", w.clone())));
+                    s.refused.extend(stats.refused.iter().chain(&stats.listed).cloned());
+                    s.refused.extend(elsewhere.clone());
+                    if !stats.listed.is_empty() {
+                        s.fix = format!("as root: modprobe -a tcp_diag udp_diag; {}", s.fix);
+                    }
                 }
                 "orphans" => {
-                    s.way = Some(WAY);
-                    s.missing = String::new();
+                    s.way = Some(way);
+                    s.full = self.closed.is_empty() && stats.listed.is_empty();
+                    s.missing = match (self.closed.len(), stats.listed.is_empty()) {
+                        (_, false) => "all but their state, addresses and timer".to_owned(),
+                        (0, true) => String::new(),
+                        (n, true) => format!("those of {n} other network namespaces"),
+                    };
+                    s.refused.extend(elsewhere.clone());
+                    if s.full {
+                        s.fix = String::new();
+                    }
                 }
                 "state changes" if s.way.is_none() => {
                     s.missing.push_str("; ends are noticed at the next refresh, as last seen");
@@ -227,12 +251,20 @@ impl Diag {
                 "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH".to_owned(),
             ),
         };
+        let full = missing.is_empty();
         let way = Some("/proc/PID/fd");
-        signals.push(Signal { name: "owners", way, missing, fix, ..Signal::default() });
+        signals.push(Signal { name: "owners", way, full, missing, fix, ..Signal::default() });
     }
 
     fn missing(&self, stats: &Stats) -> String {
-        let mut missing = "bytes of UDP, connections shorter than a refresh".to_owned();
+        let mut missing = match stats.listed.is_empty() {
+            true => "bytes of UDP, connections shorter than a refresh".to_owned(),
+            false => {
+                let what: Vec<&str> = stats.listed.iter().map(|(what, _)| *what).collect();
+                let no = "all but state, addresses, queues, user and timer";
+                format!("{no} (without {}), connections that ended", what.join(", "))
+            }
+        };
         if stats.closed > 0 {
             missing += &format!(", sockets of {} other network namespaces", stats.closed);
         }
@@ -243,8 +275,9 @@ impl Diag {
     }
 }
 
-/// The name of this way.
+/// The names of this way, and of the last.
 const WAY: &str = "sock_diag";
+const LISTS: &str = "/proc/net";
 
 /// Adds why this way is closed too.
 pub fn tell_refused(why: &str, signals: &mut [Signal]) {

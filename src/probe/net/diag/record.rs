@@ -190,7 +190,7 @@ fn levels(r: &mut tcp_part, t: &TcpInfo) {
 
 /// `TCPI_OPT_*` as the kernel's own fields; none where they are not told.
 fn options(r: &mut tcp_part, t: &TcpInfo) {
-    let bits = t.options.unwrap_or(0);
+    let Some(bits) = t.options else { return };
     let on = |bit: u8| u32::from(bits >> bit & 1);
     r.tstamp_ok = on(0);
     r.sack_ok = on(1);
@@ -275,6 +275,6 @@ mod tests {
         let (_, tcp) = pair(1, at, 6, &Sock { tcp: Some(t), ..s });
         let tcp = tcp.unwrap();
         assert_eq!((tcp.srtt_us, tcp.snd_wnd, tcp.lost), (5, u32::MAX, u32::MAX));
-        assert_eq!((tcp.chrono_type, tcp.sack_ok, tcp.cc), (0, 0, [0; 16]));
+        assert_eq!((tcp.chrono_type, tcp.sack_ok, tcp.cc), (0, u32::MAX, [0; 16]));
     }
 }
