@@ -8,8 +8,10 @@ use crate::probe::Signal;
 
 /// What to do when the kernel wants more rights.
 const RIGHTS: &str = "run as root, or: setcap \
-     cap_bpf,cap_perfmon,cap_net_admin,cap_sys_admin,cap_sys_ptrace,cap_syslog+ep \
-     $(command -v lmptop)";
+     cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace+ep $(command -v lmptop)";
+/// What to do when it wants more yet, to enter network namespaces.
+const ENTER: &str = "run as root, or: setcap \
+     cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_sys_admin+ep $(command -v lmptop)";
 
 /// A signal that comes from kernel programs.
 struct Wanted {
@@ -188,7 +190,7 @@ impl Net {
                     s.full = false;
                     s.refused.push(("setns", words.clone()));
                     s.missing = "sockets that no process holds in other namespaces".to_owned();
-                    s.fix = RIGHTS.to_owned();
+                    s.fix = ENTER.to_owned();
                 }
             }
         }

@@ -224,18 +224,20 @@ impl Diag {
                 }
                 "orphans" => {
                     s.way = Some(way);
-                    s.full = self.closed.is_empty() && stats.listed.is_empty();
-                    s.missing = match (self.closed.len(), stats.listed.is_empty()) {
-                        (_, false) => "all but their state, addresses and timer".to_owned(),
-                        (0, true) => String::new(),
-                        (n, true) => format!("those of {n} other network namespaces"),
-                    };
+                    s.missing = orphans_missing(stats);
+                    s.full = s.missing.is_empty();
                     s.refused.extend(elsewhere.clone());
                     if s.full {
                         s.fix = String::new();
                     }
                 }
-                "state changes" if s.way.is_none() => {
+                "flows" if s.way.is_none() && stats.listed.is_empty() => {
+                    s.way = Some(way);
+                    s.missing = "connections shorter than a refresh; when and how others ended, \
+                                 and their totals since they were last seen"
+                        .to_owned();
+                }
+                "state changes" if s.way.is_none() && stats.listed.is_empty() => {
                     s.missing.push_str("; ends are noticed at the next refresh, as last seen");
                 }
                 _ => {}
@@ -267,11 +269,27 @@ impl Diag {
         };
         if stats.closed > 0 {
             missing += &format!(", sockets of {} other network namespaces", stats.closed);
+        } else if stats.denied > 0 {
+            missing += ", sockets of other network namespaces if there are any";
         }
         if stats.interrupted {
             missing += ", some sockets that came or went while they were read";
         }
         missing
+    }
+}
+
+/// What is not told of sockets without a holder.
+fn orphans_missing(stats: &Stats) -> String {
+    if !stats.listed.is_empty() {
+        "all but their state, addresses and timer".to_owned()
+    } else if stats.closed > 0 {
+        format!("those of {} other network namespaces", stats.closed)
+    } else if stats.denied > 0 {
+        let hidden = stats.denied;
+        format!("those of other network namespaces, where {hidden} unreadable processes may be")
+    } else {
+        String::new()
     }
 }
 
