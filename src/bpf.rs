@@ -54,10 +54,47 @@ pub struct Attached<S> {
     pub refused: BTreeMap<String, String>,
 }
 
+/// Why nothing of an object loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kernel's words on each program that it looked at.
+    pub programs: BTreeMap<String, String>,
+    /// All of them, or what went wrong before any program.
+    pub summary: String,
+}
+
+impl Refusal {
+    /// The kernel's words on this program, or on everything.
+    pub fn words(&self, program: &str) -> &str {
+        self.programs.get(program).unwrap_or(&self.summary)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.summary)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<BTreeMap<String, String>> for Refusal {
+    fn from(programs: BTreeMap<String, String>) -> Refusal {
+        Refusal { summary: summary(&programs), programs }
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    /// The refusal that the error is, or its words.
+    fn from(e: anyhow::Error) -> Refusal {
+        e.downcast().unwrap_or_else(|e| Refusal { summary: format!("{e:#}"), ..Refusal::default() })
+    }
+}
+
 /// Loads what loads of an object and attaches what attaches of that.
 ///
 /// # Errors
-/// When nothing of it loads; the message holds the kernel's words.
+/// When nothing of it loads: a [`Refusal`] with the kernel's words.
 pub fn attach<B>(
     make: impl Fn() -> B,
 ) -> Result<Attached<<<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output>>
@@ -83,7 +120,7 @@ where
         }
     }
     if links.is_empty() {
-        bail!(summary(&refused));
+        bail!(Refusal::from(refused));
     }
     Ok(Attached { skel, links, refused })
 }
@@ -111,7 +148,7 @@ where
             }
         }
         if left.is_empty() {
-            bail!(summary(refused));
+            bail!(Refusal::from(std::mem::take(refused)));
         }
         let error = match open.load() {
             Ok(skel) => return Ok(skel),

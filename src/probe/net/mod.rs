@@ -37,7 +37,7 @@ use self::strays::Strays;
 use self::sweep::Sweep;
 use self::track::Track;
 use super::{At, Probe, SELDOM, Signal};
-use crate::bpf;
+use crate::bpf::{self, Refusal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -69,11 +69,11 @@ pub struct Net {
     flow: TableDef<FlowRow>,
     event: TableDef<EventRow>,
     sockets: Sockets,
-    sweep: Result<Sweep, String>,
+    sweep: Result<Sweep, Refusal>,
     /// The way without BPF, opened where the sweep is refused, and how its last refresh went.
     diag: Option<Result<Diag, String>>,
     stats: diag::Stats,
-    events: Result<Events, String>,
+    events: Result<Events, Refusal>,
     track: Track,
     strays: Strays,
     whole: bool,
@@ -96,16 +96,17 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Net {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: Options) -> Net {
+        let told = |words: &str| Refusal { summary: words.to_owned(), ..Refusal::default() };
         let allowed = || match options.without_bpf {
-            true => Err("not used, as was asked".to_owned()),
+            true => Err(told("not used, as was asked")),
             false => Ok(()),
         };
-        let open_events = || allowed().and_then(|()| Events::open().map_err(|e| format!("{e:#}")));
+        let open_events = || allowed().and_then(|()| Events::open().map_err(Refusal::from));
         // Most of loading is reading the kernel's type information, once for each object.
         let (sweep, events) = std::thread::scope(|scope| {
             let events = scope.spawn(open_events);
-            let sweep = allowed().and_then(|()| Sweep::open().map_err(|e| format!("{e:#}")));
-            (sweep, events.join().unwrap_or_else(|_| Err("loading them failed".to_owned())))
+            let sweep = allowed().and_then(|()| Sweep::open().map_err(Refusal::from));
+            (sweep, events.join().unwrap_or_else(|_| Err(told("loading them failed"))))
         });
         Net {
             diag: sweep.is_err().then(Diag::open),
@@ -126,7 +127,7 @@ impl Net {
         }
     }
 
-    /// Takes what has happened out of the kernel's ring, which holds some 200 ms of heavy load;
+    /// Takes what has happened out of the kernel's ring, which holds some 400 ms of heavy load;
     /// how many bytes of records that was.
     fn consume(&mut self) -> usize {
         let (track, sockets) = (&mut self.track, &self.sockets);
@@ -227,7 +228,7 @@ impl Probe for Net {
 
     fn drain(&mut self) -> Duration {
         // A tenth of the ring: as much again and a refresh in between must fit.
-        const MUCH: usize = 400 << 10;
+        const MUCH: usize = 800 << 10;
         if self.consume() > MUCH { SELDOM / 5 } else { SELDOM }
     }
 

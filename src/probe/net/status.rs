@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Net;
-use crate::bpf::NOT_PERMITTED;
+use crate::bpf::{NOT_PERMITTED, Refusal};
 use crate::probe::Signal;
 
 /// What to do when the kernel wants more rights.
@@ -22,6 +22,8 @@ struct Wanted {
     missing: &'static str,
     /// The kernel that has it.
     since: &'static str,
+    /// The kernel that has the best way.
+    whole_since: &'static str,
 }
 
 /// Of the sweep's object.
@@ -31,24 +33,28 @@ const SWEEP: &[Wanted] = &[
         ways: &[("iter/task_file", "sweep")],
         missing: "sockets",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "orphans",
         ways: &[("iter/tcp", "strays")],
         missing: "sockets that no process holds: TIME-WAIT, SYN-RECV, not accepted",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "udp bytes sent",
         ways: &[("tp_btf/sock_send_length", "udp_sent")],
         missing: "bytes_sent of UDP sockets",
         since: "6.3",
+        whole_since: "6.3",
     },
     Wanted {
         name: "udp bytes received",
         ways: &[("tp_btf/sock_recv_length", "udp_received")],
         missing: "bytes_received of UDP sockets",
         since: "6.3",
+        whole_since: "6.3",
     },
 ];
 
@@ -59,24 +65,28 @@ const EVENTS: &[Wanted] = &[
         ways: &[("tp_btf/inet_sock_set_state", "state_change")],
         missing: "state changes, ages and who opened a connection",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "flows",
         ways: &[("tp_btf/inet_sock_set_state", "state_change")],
         missing: "ended connections",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "retransmits",
         ways: &[("tp_btf/tcp_retransmit_skb", "retransmit")],
         missing: "each retransmit (their number stays in net)",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "synack retransmits",
         ways: &[("tp_btf/tcp_retransmit_synack", "synack")],
         missing: "each retransmit of a handshake's answer",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "resets sent",
@@ -86,12 +96,14 @@ const EVENTS: &[Wanted] = &[
         ],
         missing: "resets sent",
         since: "5.12",
+        whole_since: "6.10",
     },
     Wanted {
         name: "resets received",
         ways: &[("tp_btf/tcp_receive_reset", "reset_received")],
         missing: "resets received",
         since: "5.12",
+        whole_since: "5.12",
     },
     Wanted {
         name: "drops",
@@ -102,11 +114,12 @@ const EVENTS: &[Wanted] = &[
         ],
         missing: "dropped packets",
         since: "5.12",
+        whole_since: "6.11",
     },
 ];
 
 /// The object's programs as they are, or why there is no object.
-type Object<'a> = Result<(&'a BTreeMap<String, String>, &'a dyn Fn(&str) -> bool), &'a str>;
+type Object<'a> = Result<(&'a BTreeMap<String, String>, &'a dyn Fn(&str) -> bool), &'a Refusal>;
 
 impl Wanted {
     fn signal(&self, object: &Object<'_>, cost: impl Fn(&str) -> Option<(u64, u64)>) -> Signal {
@@ -123,7 +136,7 @@ impl Wanted {
                     let words = refused.get(program).cloned();
                     signal.refused.push((way, words.unwrap_or_else(|| "not tried".to_owned())));
                 }
-                Err(why) => signal.refused.push((way, (*why).to_owned())),
+                Err(why) => signal.refused.push((way, why.words(program).to_owned())),
             }
         }
         if signal.way.is_none() {
@@ -131,7 +144,7 @@ impl Wanted {
             signal.fix = fix(&signal.refused, self.since);
         } else if !signal.full {
             signal.missing = "the reason or the owner of some of them".to_owned();
-            signal.fix = "a newer kernel".to_owned();
+            signal.fix = format!("kernel {} or later has it", self.whole_since);
         }
         signal
     }
@@ -203,8 +216,9 @@ mod tests {
 
     #[test]
     fn a_refusal_for_want_of_rights_says_how_to_get_them() {
-        let why = "Operation not permitted (os error 1)";
-        let s = SWEEP[0].signal(&Err(why), |_| None);
+        let why = "Operation not permitted";
+        let refusal = Refusal { summary: why.to_owned(), ..Refusal::default() };
+        let s = SWEEP[0].signal(&Err(&refusal), |_| None);
         assert_eq!((s.way, s.full), (None, false));
         assert_eq!(s.refused, [("iter/task_file", why.to_owned())]);
         assert!(s.fix.contains("setcap") && s.missing.contains("sockets"));
