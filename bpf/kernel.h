@@ -250,6 +250,7 @@ struct tcp_sock {
 	u32 rcv_ssthresh;
 	u32 reordering;
 	u32 snd_wnd;
+	u32 max_window;
 	u32 mss_cache;
 	u32 snd_cwnd;
 	u32 lost_out;

@@ -11,8 +11,7 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Some 400 ms of 25,000 connections a second, each with both its ends here. */
-#define RING_BYTES (8 << 20)
+#define RING_BYTES (4 << 20)
 /* Drops told per CPU and window; a flood is counted, not told. */
 #define DROP_WINDOW_NS 100000000ull
 #define DROPS_A_WINDOW 100

@@ -57,6 +57,7 @@ enum record {
 	F(u32, rcv_space, tp->rcvq_space.space)                                 \
 	F(u32, rcv_wnd, tp->rcv_wnd)                                            \
 	F(u32, snd_wnd, tp->snd_wnd)                                            \
+	F(u32, max_window, tp->max_window)                                      \
 	F(u32, mss, tp->mss_cache)                                              \
 	F(u32, advmss, tp->advmss)                                              \
 	F(u32, rcv_mss, icsk->icsk_ack.rcv_mss)                                 \

@@ -6,9 +6,9 @@
 mod encode;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,6 @@ struct OutboxState {
     busy: AtomicBool,
     broken: AtomicBool,
     drained: Notify,
-    sent: Mutex<u64>,
 }
 
 impl Terminal {
@@ -65,6 +64,7 @@ impl Terminal {
         thread::Builder::new()
             .name("terminal".to_owned())
             .spawn(move || drain(&inbox, &of_thread))
+            .inspect_err(|_| restore())
             .context("cannot start a thread")?;
         let mut start = Vec::new();
         queue!(start, terminal::EnterAlternateScreen, cursor::Hide, EnableBracketedPaste)?;
@@ -166,9 +166,6 @@ fn drain(inbox: &Receiver<Vec<u8>>, state: &OutboxState) {
         if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
             state.broken.store(true, Ordering::Release);
         }
-        if let Ok(mut sent) = state.sent.lock() {
-            *sent += bytes.len() as u64;
-        }
         state.busy.store(false, Ordering::Release);
         state.drained.notify_waiters();
         state.drained.notify_one();
@@ -184,20 +181,31 @@ pub fn restore() {
     let _ = queue!(end, DisableBracketedPaste, cursor::Show, terminal::LeaveAlternateScreen);
     let mut bytes = b"\x1b[m".to_vec();
     bytes.extend(end);
-    // Straight to the descriptor: a panic may hold the lock of standard output.
-    let mut rest: &[u8] = &bytes;
-    while !rest.is_empty() {
-        // SAFETY: writes `rest.len()` bytes from a live slice to file descriptor 1.
-        let n = unsafe { libc::write(1, rest.as_ptr().cast(), rest.len()) };
-        match usize::try_from(n) {
-            Ok(n) if n > 0 => rest = &rest[n..],
-            _ => break,
-        }
+    // Not longer than a second: a line that takes nothing any more must not keep the process.
+    let (done, written) = channel();
+    let writer = thread::Builder::new().name("restore".to_owned()).spawn(move || {
+        write_out(&bytes);
+        let _ = done.send(());
+    });
+    if writer.is_ok() {
+        let _ = written.recv_timeout(Duration::from_secs(1));
     }
     // What was typed and not read must not reach the shell, nor act on us as a signal.
     // SAFETY: tcflush takes two integers.
     unsafe { libc::tcflush(0, libc::TCIFLUSH) };
     let _ = terminal::disable_raw_mode();
+}
+
+/// Straight to the descriptor: a panic may hold the lock of standard output.
+fn write_out(mut rest: &[u8]) {
+    while !rest.is_empty() {
+        // SAFETY: writes `rest.len()` bytes from a live slice to file descriptor 1.
+        let n = unsafe { libc::write(1, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(n) {
+            Ok(n) if n > 0 => rest = &rest[n..],
+            _ => return,
+        }
+    }
 }
 
 /// After a panic anywhere: the terminal first, then one line, then the end with status 1.
@@ -208,7 +216,12 @@ pub fn install_panic_hook() {
             return;
         }
         restore();
-        let what = info.payload_as_str().unwrap_or("unknown");
+        let payload = info.payload();
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("unknown");
         let place = info.location().map_or_else(String::new, |l| format!(" at {l}"));
         eprintln!("lmptop: internal error: {}{place}; please report it", crate::table::clean(what));
         std::process::exit(1);
@@ -221,7 +234,20 @@ pub fn size() -> Option<(u16, u16)> {
 }
 
 /// What a terminal event means to the screen.
-pub fn message(event: Event) -> Option<Msg> {
+pub fn messages(event: Event) -> Vec<Msg> {
+    if let Event::Key(k) = &event
+        && k.kind != KeyEventKind::Release
+        && k.modifiers.contains(KeyModifiers::ALT)
+    {
+        // Escape and a key in one packet look like one key with Alt. Nothing here is bound to Alt,
+        // and an Escape that is lost leaves a question open.
+        let plain = key(k.code, k.modifiers - KeyModifiers::ALT).filter(|k| *k != Key::Esc);
+        return [Some(Key::Esc), plain].into_iter().flatten().map(Msg::Key).collect();
+    }
+    message(event).into_iter().collect()
+}
+
+fn message(event: Event) -> Option<Msg> {
     match event {
         Event::Key(k) if k.kind != KeyEventKind::Release => key(k.code, k.modifiers).map(Msg::Key),
         Event::Mouse(m) => {
@@ -245,7 +271,6 @@ fn key(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
         KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
             Key::Ctrl(c.to_ascii_lowercase())
         }
-        KeyCode::Char(_) if modifiers.contains(KeyModifiers::ALT) => return None,
         KeyCode::Char(c) => Key::Char(c),
         KeyCode::Enter => Key::Enter,
         KeyCode::Esc => Key::Esc,

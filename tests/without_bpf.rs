@@ -1,5 +1,7 @@
 //! The probe `net` where BPF is refused: sock_diag and /proc give the rows, and it says so.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};

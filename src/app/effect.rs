@@ -39,6 +39,8 @@ pub enum Effect {
         pid: u64,
         /// Its name when the question was asked.
         comm: String,
+        /// `CLOCK_MONOTONIC` ns at which it was seen: a later process of this number is another.
+        seen_ns: u64,
     },
     /// Forcibly close a TCP connection (`SOCK_DESTROY`).
     CloseSocket {

@@ -126,7 +126,11 @@ impl Grid {
         let sums = field.kind == Kind::Counter
             || matches!(field.from, From::Rate(_))
             || field.unit == Unit::Bytes;
-        let numbers = (from..to).filter_map(|i| self.value(i, id).as_f64());
+        // The queues of a listener count connections, not bytes.
+        let queue = matches!(id, "recvq" | "sendq");
+        let numbers = (from..to)
+            .filter(|&i| !queue || self.value(i, "role") != Value::Text("listen"))
+            .filter_map(|i| self.value(i, id).as_f64());
         let total = if sums { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
         Some(total.map_or(Value::None, Value::F64))
     }
@@ -134,8 +138,8 @@ impl Grid {
 
 fn add<'a>(a: Value<'a>, b: Value<'a>) -> Value<'a> {
     match (a.as_f64(), b.as_f64()) {
-        (None, None) => Value::None,
-        (x, y) => Value::F64(x.unwrap_or(0.0) + y.unwrap_or(0.0)),
+        (Some(x), Some(y)) => Value::F64(x + y),
+        _ => Value::None,
     }
 }
 
@@ -308,12 +312,9 @@ pub fn settle(state: &mut State) {
     let view = state.view_mut();
     let moved = found.is_some_and(|at| at != view.at);
     view.at = found.unwrap_or(view.at).min(lines.saturating_sub(1));
-    view.offset = view.offset.min(lines.saturating_sub(1));
+    view.offset = view.offset.min(lines.saturating_sub(page));
     if view.follow && moved {
         show_selected(view, page);
-    }
-    if lines <= page {
-        view.offset = 0;
     }
 }
 

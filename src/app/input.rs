@@ -389,12 +389,15 @@ fn tab_at(state: &State, x: u16) -> Option<usize> {
 /// A binding by the word typed after `:`.
 pub fn by_word(word: &str) -> Option<Action> {
     let word = word.trim().to_lowercase();
-    let exact = BINDINGS.iter().find(|b| b.hint == word);
-    exact
-        .or_else(|| {
-            BINDINGS.iter().find(|b| !word.is_empty() && b.help.to_lowercase().contains(&word))
-        })
-        .map(|b| b.action)
+    if let Some(exact) = BINDINGS.iter().find(|b| b.hint == word) {
+        return Some(exact.action);
+    }
+    // What is not seen before it runs must be meant without doubt.
+    let mut meant = BINDINGS.iter().filter(|b| !word.is_empty() && b.hint.starts_with(&word));
+    match (meant.next(), meant.next()) {
+        (Some(only), None) => Some(only.action),
+        _ => None,
+    }
 }
 
 /// Opens a prompt.

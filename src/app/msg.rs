@@ -38,6 +38,10 @@ pub enum Msg {
     Recording(Result<u64, String>),
     /// Time for the next step of a playing recording.
     Beat,
+    /// No sample has come for three intervals.
+    Late,
+    /// No sample will come any more, and why.
+    Ended(String),
 }
 
 /// A mouse event in cells.

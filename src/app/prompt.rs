@@ -1,7 +1,6 @@
 //! A line being typed at the bottom of the screen.
 
 use super::key::Key;
-use super::state::RowKey;
 
 /// A TCP connection: cookie, local and remote end.
 pub type Socket = (u64, (String, u16), (String, u16));
@@ -26,8 +25,8 @@ pub enum PromptKind {
         pid: Option<u64>,
         /// Its name.
         comm: String,
-        /// The row meant.
-        row: RowKey,
+        /// `CLOCK_MONOTONIC` ns of the moment it was asked about.
+        seen_ns: u64,
         /// The connection, when it is a TCP one: cookie, local, remote.
         socket: Option<Socket>,
     },

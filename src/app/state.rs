@@ -54,6 +54,12 @@ pub struct State {
     pub mark: Option<i64>,
     /// What the recorder says; `None` when nothing is recorded.
     pub recording: Option<Result<u64, String>>,
+    /// Whether samples are overdue.
+    pub late: bool,
+    /// Why no sample will come any more.
+    pub ended: Option<String>,
+    /// Whether the moment shown is kept while its place in the recording is looked up.
+    pub settling: bool,
     /// Name of the recording being replayed.
     pub replayed: Option<String>,
     /// Time zone of the clock on screen.
@@ -166,6 +172,9 @@ impl State {
             mouse: true,
             mark: None,
             recording: None,
+            late: false,
+            ended: None,
+            settling: false,
             replayed: None,
             zone,
         }

@@ -4,7 +4,7 @@ use crate::table::quantity;
 use crate::table::{Frame, Value};
 
 use super::effect::Effect;
-use super::grid::{Cell, Line, line_key};
+use super::grid::{Cell, Line};
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
@@ -19,14 +19,17 @@ pub fn ask(state: &mut State) {
         return;
     }
     let at = state.view().at;
-    let (Some((frame, row, part)), Some(key)) = (state.grid.row_of(at), line_key(state, at)) else {
+    let detail = state.detail();
+    let there = detail.map(|d| d.there && d.table == PANES[state.pane].table);
+    let found = match detail {
+        Some(d) => d.last.as_ref().map(|(f, row)| (f, *row)),
+        None => state.grid.row_of(at).filter(|r| r.2 == 0).map(|r| (r.0, r.1)),
+    };
+    let (Some((frame, row)), true) = (found, there.unwrap_or(true)) else {
+        state.say(Tone::Bad, "That row has ended already.");
         return;
     };
-    if part != 0 {
-        state.say(Tone::Bad, "That connection has ended already.");
-        return;
-    }
-    let group = matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
+    let group = detail.is_none() && matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
     let by = PANES[state.pane].groups[state.view().group];
     if group && by != "pid" {
         state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
@@ -40,7 +43,8 @@ pub fn ask(state: &mut State) {
         state.say(Tone::Bad, "This row has no process and no connection to close.");
         return;
     }
-    prompt(state, PromptKind::Kill { pid, comm, row: key, socket }, "");
+    let seen_ns = frame.mono_ns();
+    prompt(state, PromptKind::Kill { pid, comm, seen_ns, socket }, "");
 }
 
 fn socket_of(frame: &Frame, row: usize) -> Option<Socket> {
@@ -57,9 +61,9 @@ fn socket_of(frame: &Frame, row: usize) -> Option<Socket> {
 /// The answer to that question.
 pub fn answer(state: &mut State, key: Key) -> Vec<Effect> {
     let Some(Overlay::Prompt(p)) = state.overlays.pop() else { return Vec::new() };
-    let PromptKind::Kill { pid, comm, socket, .. } = p.kind else { return Vec::new() };
+    let PromptKind::Kill { pid, comm, seen_ns, socket } = p.kind else { return Vec::new() };
     match (key, pid, socket) {
-        (Key::Char('t'), Some(pid), _) => vec![Effect::Signal { pid, comm }],
+        (Key::Char('t'), Some(pid), _) => vec![Effect::Signal { pid, comm, seen_ns }],
         (Key::Char('c'), _, Some((cookie, (saddr, sport), (daddr, dport)))) => {
             vec![Effect::CloseSocket { cookie, saddr, sport, daddr, dport }]
         }

@@ -44,6 +44,7 @@ fn freeze(state: &mut State) -> Vec<Effect> {
         Mode::Live => match state.wall_ns() {
             Some(at) => {
                 state.mode = Mode::Frozen;
+                state.settling = true;
                 vec![Effect::Seek(Seek::At(at))]
             }
             None => Vec::new(),
@@ -64,6 +65,7 @@ fn freeze(state: &mut State) -> Vec<Effect> {
 /// Back to live: the newest moment at once, and its history from what is kept.
 pub fn thaw(state: &mut State) -> Vec<Effect> {
     state.mode = Mode::Live;
+    state.settling = false;
     if let Some(newest) = state.newest.take() {
         show(state, newest, false);
     }
@@ -119,6 +121,10 @@ pub fn arrived(
         if let Some(shown) = state.moment.clone().filter(|m| m.now.wall_ns > end) {
             state.trail.push(&shown.now);
         }
+        super::grid::rebuild(state);
+    } else if std::mem::take(&mut state.settling) {
+        // What was on the screen stays, also when the recorder is behind or has stopped.
+        state.trail = trail;
         super::grid::rebuild(state);
     } else {
         state.trail = trail;

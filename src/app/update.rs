@@ -23,6 +23,8 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Resize(w, h) => {
             state.size = (w, h);
             super::grid::settle(state);
+            let page = state.page();
+            super::grid::show_selected(state.view_mut(), page);
         }
         Msg::Live(moment) => live(state, moment),
         Msg::Sought { moment, trail, span } => {
@@ -51,11 +53,14 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             state.recording = Some(what);
         }
         Msg::Beat => return travel::beat(state),
+        Msg::Late => state.late = true,
+        Msg::Ended(why) => state.ended = Some(why),
     }
     Vec::new()
 }
 
 fn live(state: &mut State, moment: Moment) {
+    state.late = false;
     let first = state.span.map_or(moment.now.wall_ns, |s| s.0);
     state.span = Some((first, moment.now.wall_ns));
     if state.mode == Mode::Live {

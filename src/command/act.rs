@@ -34,7 +34,7 @@ pub fn export(name: &str, csv: &str) -> Result<String> {
 ///
 /// # Errors
 /// When it is gone, is another one now, or may not be signalled.
-pub fn terminate(pid: u64, comm: &str) -> Result<String> {
+pub fn terminate(pid: u64, comm: &str, seen_ns: u64) -> Result<String> {
     let id = libc::pid_t::try_from(pid).context("that is no pid")?;
     ensure!(id > 1, "process {id} is never signalled");
     // The descriptor holds the process: the pid cannot be reused between the look and the signal.
@@ -48,6 +48,8 @@ pub fn terminate(pid: u64, comm: &str) -> Result<String> {
     let now = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     let now = Clean::new(now.strip_suffix(b"\n").unwrap_or(&now));
     ensure!(now.as_str() == comm, "process {pid} is {now} now, not {comm}; nothing was sent");
+    let later = started_ns(pid).is_some_and(|at| at > seen_ns.saturating_add(TICK_NS));
+    ensure!(!later, "process {pid} began after what is on the screen; nothing was sent");
     // SAFETY: the descriptor is open; no siginfo is passed.
     let sent = unsafe {
         libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGTERM, 0usize, 0)
@@ -56,6 +58,25 @@ pub fn terminate(pid: u64, comm: &str) -> Result<String> {
         return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
     }
     Ok(format!("Sent SIGTERM to {comm} ({pid})."))
+}
+
+/// Start times are told in ticks of 10 ms (`USER_HZ`).
+const TICK_NS: u64 = 10_000_000;
+
+/// When a process began, on `CLOCK_MONOTONIC` (`/proc/PID/stat` starttime, told since boot with
+/// suspended time counted).
+fn started_ns(pid: u64) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and brackets; starttime is the 20th field after it.
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let now = |clock: libc::clockid_t| -> Option<u64> {
+        let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `ts` is a valid, writable timespec.
+        let failed = unsafe { libc::clock_gettime(clock, &raw mut ts) } != 0;
+        (!failed).then_some(ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64)
+    };
+    let suspended = now(libc::CLOCK_BOOTTIME)?.saturating_sub(now(libc::CLOCK_MONOTONIC)?);
+    (ticks * TICK_NS).checked_sub(suspended)
 }
 
 /// `struct inet_diag_req_v2` behind its `struct nlmsghdr` (linux/netlink.h, linux/inet_diag.h).
@@ -182,9 +203,12 @@ mod tests {
 
     #[test]
     fn init_and_strangers_are_left_alone() {
-        assert!(terminate(1, "systemd").is_err());
+        assert!(terminate(1, "systemd", u64::MAX).is_err());
         let me = u64::from(std::process::id());
-        let err = terminate(me, "somebody-else").unwrap_err().to_string();
+        let err = terminate(me, "somebody-else", u64::MAX).unwrap_err().to_string();
         assert!(err.contains("nothing was sent"), "{err}");
+        let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let err = terminate(me, comm.trim_end(), 0).unwrap_err().to_string();
+        assert!(err.contains("began after"), "{err}");
     }
 }

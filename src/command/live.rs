@@ -35,7 +35,10 @@ pub fn run(args: &cli::Live) -> Result<()> {
             .then(|| args.session.clone().unwrap_or_else(crate::session::default_place)),
     };
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
-    privilege::drop_all_but(&privilege::ACTIONS)?;
+    let mut keep = privilege::ACTIONS.to_vec();
+    // For the key that writes a view into the current directory.
+    keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
+    privilege::drop_all_but(&keep)?;
     past::start(asked, out.clone())?;
     let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
     if let Some(pid) = args.pid {
@@ -45,7 +48,8 @@ pub fn run(args: &cli::Live) -> Result<()> {
     let mut outside = LiveOutside { ask, out };
     let runtime =
         Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
-    let done = runtime.block_on(screen::run(state, &look, inbox, &mut outside));
+    let done = runtime.block_on(screen::run(state, &look, args.interval, inbox, &mut outside));
+    screen::default_signals();
     sampler.stop();
     done
 }
@@ -63,7 +67,7 @@ impl Outside for LiveOutside {
         }
         let done = match effect {
             Effect::Export { name, csv } => act::export(&name, &csv),
-            Effect::Signal { pid, comm } => act::terminate(pid, &comm),
+            Effect::Signal { pid, comm, seen_ns } => act::terminate(pid, &comm, seen_ns),
             Effect::CloseSocket { cookie, saddr, sport, daddr, dport } => {
                 act::close_socket(cookie, (&saddr, sport), (&daddr, dport))
             }

@@ -62,12 +62,40 @@ pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>) -> Result<()> {
 fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
     let mut past = Past::default();
     while let Ok(ask) = asked.recv() {
-        if let Some(msg) = past.answer(ask)
-            && out.send(msg).is_err()
-        {
-            return;
+        let waiting = std::iter::once(ask).chain(asked.try_iter()).collect();
+        for ask in newest(waiting) {
+            if let Some(msg) = past.answer(ask)
+                && out.send(msg).is_err()
+            {
+                return;
+            }
         }
     }
+}
+
+/// Of the questions that wait, those whose answer would still be looked at: a held key asks faster
+/// than a long recording is read.
+fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
+    let mut out: Vec<Ask> = Vec::new();
+    for ask in waiting {
+        // Both answer with another past: that of the row at the place left.
+        if !matches!(ask, Ask::Open(_)) && matches!(out.last(), Some(Ask::Series { .. })) {
+            out.pop();
+        }
+        match (&ask, out.last_mut()) {
+            (Ask::Seek(Seek::Step(n)), Some(Ask::Seek(Seek::Step(sum)))) => {
+                *sum = sum.saturating_add(*n);
+                continue;
+            }
+            // Where a step starts from still matters; where one was before a jump does not.
+            (Ask::Seek(to), Some(Ask::Seek(_))) if !matches!(to, Seek::Step(_)) => {
+                out.pop();
+            }
+            _ => {}
+        }
+        out.push(ask);
+    }
+    out
 }
 
 /// What is kept, and a position in it.
@@ -128,4 +156,31 @@ fn series(reader: &Reader, table: &str, key: RowKey, from: i64, to: i64) -> Resu
         Ok(true)
     })?;
     Ok(Series { key, points })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seeks(waiting: Vec<Ask>) -> Vec<Seek> {
+        let left = newest(waiting).into_iter();
+        left.filter_map(|a| if let Ask::Seek(to) = a { Some(to) } else { None }).collect()
+    }
+
+    #[test]
+    fn a_held_key_is_one_question() {
+        let series = || Ask::Series { table: "net", key: Vec::new(), from: 0, to: 1 };
+        let step = |n| Ask::Seek(Seek::Step(n));
+        assert_eq!(
+            seeks(vec![step(-1), series(), step(-1), step(-1), series()]),
+            [Seek::Step(-3)],
+            "steps add up over what was asked in between"
+        );
+        assert_eq!(
+            seeks(vec![Ask::Seek(Seek::At(5)), step(1), step(2)]),
+            [Seek::At(5), Seek::Step(3)],
+            "a step goes on from where it was asked"
+        );
+        assert_eq!(seeks(vec![step(4), Ask::Seek(Seek::Last)]), [Seek::Last]);
+    }
 }

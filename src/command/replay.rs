@@ -48,12 +48,12 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let mut outside = ReplayOutside { ask, out };
     let runtime =
         Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
-    runtime.block_on(screen::run(state, &look, inbox, &mut outside))
+    runtime.block_on(screen::run(state, &look, std::time::Duration::ZERO, inbox, &mut outside))
 }
 
 fn first_seek(args: &cli::Replay, reader: &Reader, zone: &jiff::tz::TimeZone) -> Result<Seek> {
-    let Some(text) = &args.at else { return Ok(Seek::First) };
     let (start, end) = reader.span().context("the recording holds no sample")?;
+    let Some(text) = &args.at else { return Ok(Seek::First) };
     let anchor = clock::Anchor { now: end, current: end, start, end };
     let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
     Ok(Seek::At(at.max(start)))

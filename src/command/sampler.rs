@@ -48,6 +48,13 @@ impl Sampler {
     /// Ends sampling and finishes the recording.
     pub fn stop(self) {
         let _ = self.stop.send(());
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.thread.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if !self.thread.is_finished() {
+            eprintln!("lmptop: finishing the recording; Ctrl-C leaves it cut off");
+        }
         // A panic there has ended the process already; nothing is left to report.
         let _ = self.thread.join();
     }
@@ -63,7 +70,7 @@ pub fn start(plan: Plan, out: UnboundedSender<Msg>, past: Sender<Ask>) -> Result
         .name("sampler".to_owned())
         .spawn(move || {
             if let Err(e) = sample(&plan, &out, &past, &stopped) {
-                let _ = out.send(Msg::Failed(format!("{e:#}")));
+                let _ = out.send(Msg::Ended(format!("{e:#}")));
             }
         })
         .context("cannot start a thread")?;
@@ -155,7 +162,11 @@ fn recorder(
                 };
                 let _ = out.send(Msg::Recording(status));
             }
-            let _ = writer.finish();
+            // The terminal has been given back by now.
+            if let Err(e) = writer.finish() {
+                let why = crate::table::clean(&format!("{e:#}")).into_owned();
+                eprintln!("lmptop: the recording counts as cut off: {why}");
+            }
         })
         .context("cannot start a thread")
 }

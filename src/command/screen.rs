@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::app::{Effect, Mode, Msg, State, update};
 use crate::term::{self, Terminal};
@@ -17,6 +17,8 @@ use crate::view::{draw, most_scroll};
 
 /// Time between steps of a playing recording.
 const BEAT: Duration = Duration::from_secs(1);
+/// Samples that are later than three intervals, and than this, are said to be late.
+const LATE: Duration = Duration::from_secs(3);
 
 /// What carries out the effects that are not the terminal's own.
 pub trait Outside {
@@ -46,6 +48,7 @@ pub fn look(ascii: bool) -> Theme {
 pub async fn run(
     mut state: State,
     look: &Theme,
+    interval: Duration,
     mut inbox: UnboundedReceiver<Msg>,
     outside: &mut dyn Outside,
 ) -> Result<()> {
@@ -59,6 +62,9 @@ pub async fn run(
     state.size = terminal.size();
     let mut keys = EventStream::new();
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let late_after = (interval * 3).max(LATE);
+    let mut due = Instant::now() + late_after;
     let mut dirty = true;
     loop {
         if dirty && terminal.ready() {
@@ -69,41 +75,50 @@ pub async fn run(
             return Ok(());
         }
         let playing = matches!(state.mode, Mode::Replay { playing: true });
-        let msg = select! {
+        let waits = !state.late && !matches!(state.mode, Mode::Replay { .. });
+        let msgs: Vec<Msg> = select! {
             biased;
             event = keys.next() => match event {
-                Some(Ok(event)) => term::message(event),
+                Some(Ok(event)) => term::messages(event),
                 // The terminal is gone.
                 Some(Err(_)) | None => return Ok(()),
             },
-            _ = window.recv() => term::size().map(|(w, h)| Msg::Resize(w, h)),
+            _ = window.recv() => term::size().map(|(w, h)| Msg::Resize(w, h)).into_iter().collect(),
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            () = terminal.drained(), if dirty => None,
+            () = terminal.drained(), if dirty => Vec::new(),
             msg = inbox.recv() => match msg {
-                Some(msg) => Some(msg),
+                Some(msg) => vec![msg],
                 None => return Ok(()),
             },
-            _ = beat.tick(), if playing => Some(Msg::Beat),
+            _ = beat.tick(), if playing => vec![Msg::Beat],
+            () = sleep_until(due), if waits => vec![Msg::Late],
         };
-        let Some(msg) = msg else { continue };
-        #[cfg(debug_assertions)]
-        forced_panic(&msg);
-        if let Msg::Resize(w, h) = msg {
-            terminal.resize(w, h);
-        }
-        dirty = true;
-        for effect in update(&mut state, msg) {
-            match effect {
-                Effect::Quit => return Ok(()),
-                Effect::Redraw => terminal.forget(),
-                Effect::Mouse(on) => terminal.mouse(on),
-                Effect::Copy(text) => terminal.copy(&text),
-                other => outside.carry(other),
+        for msg in msgs {
+            #[cfg(debug_assertions)]
+            forced_panic(&msg);
+            match msg {
+                Msg::Resize(w, h) => terminal.resize(w, h),
+                Msg::Live(_) => due = Instant::now() + late_after,
+                _ => {}
             }
+            dirty = true;
+            for effect in update(&mut state, msg) {
+                match effect {
+                    Effect::Quit => return Ok(()),
+                    Effect::Redraw => terminal.forget(),
+                    Effect::Mouse(on) => terminal.mouse(on),
+                    Effect::Copy(text) => terminal.copy(&text),
+                    other => outside.carry(other),
+                }
+            }
+            state.limit_scroll(most_scroll(&state));
         }
-        state.limit_scroll(most_scroll(&state));
+        if !playing && matches!(state.mode, Mode::Replay { playing: true }) {
+            // The first step comes a beat after the key, whatever time was spent paused.
+            beat.reset();
+        }
     }
 }
 
@@ -114,5 +129,13 @@ fn forced_panic(msg: &Msg) {
     let asked = matches!(msg, Msg::Key(crate::app::Key::F(12)));
     if asked && std::env::var_os("LMPTOP_TEST_PANIC").is_some() {
         panic!("forced by LMPTOP_TEST_PANIC");
+    }
+}
+
+/// From here on a signal ends the process at once: what is left to do must not be unstoppable.
+pub fn default_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: SIG_DFL is a valid disposition for these signals.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

@@ -23,11 +23,6 @@ impl Replay {
         Replay { reader, at: None, recent: Vec::new() }
     }
 
-    /// The session.
-    pub fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
     fn target(&self, to: Seek) -> Result<Option<Position>> {
         match (to, self.at) {
             (Seek::First, _) => self.reader.first(),

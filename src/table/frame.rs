@@ -169,16 +169,6 @@ impl Frame {
         };
         Some(gained * scale / p.seconds)
     }
-
-    /// Whether any stored cell of this row differs from the sample before; `None` if there is none.
-    pub fn changed(&self, row: usize) -> Option<bool> {
-        let p = self.prev.as_ref()?;
-        let before = p.join.prev(row)?;
-        Some(
-            (0..self.table.schema().stored().len())
-                .any(|c| self.table.value(row, c) != p.table.value(before, c)),
-        )
-    }
 }
 
 #[cfg(test)]

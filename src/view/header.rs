@@ -73,7 +73,12 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
 }
 
 fn mode(state: &State, out: &mut Vec<Bit>) {
+    if let (Some(why), false) = (&state.ended, matches!(state.mode, Mode::Replay { .. })) {
+        out.push((format!("STOPPED: {why}"), Role::Bad));
+        return;
+    }
     match state.mode {
+        Mode::Live if state.late => out.push(("LIVE, but no sample comes".to_owned(), Role::Bad)),
         Mode::Live => out.push(("LIVE".to_owned(), Role::Good)),
         Mode::Frozen => {
             let behind =

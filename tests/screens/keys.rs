@@ -259,7 +259,7 @@ fn ended_rows_come_and_go() {
     assert_eq!(comms(&s).len(), 6);
     s.press("<Esc>G");
     assert_eq!(s.press("K"), []);
-    assert_eq!(s.state.note.clone().unwrap().text, "That connection has ended already.");
+    assert_eq!(s.state.note.clone().unwrap().text, "That row has ended already.");
     s.press("<Enter>");
     assert!(matches!(s.state.overlays.last(), Some(Overlay::Detail(d)) if d.table == "flow"));
     s.press("G");
@@ -414,7 +414,10 @@ fn a_kill_question_keeps_its_target_while_rows_move() {
     let rows: Vec<Row> = sockets(6).into_iter().filter(|r| r.number("pid") != 3300).collect();
     s.live([sample_of(6, &rows, &well())]);
     assert!(s.text().contains("backup-agent (3300) with 10.0.3.17:873"));
-    assert_eq!(s.press("t"), [Effect::Signal { pid: 3300, comm: "backup-agent".into() }]);
+    assert!(matches!(
+        s.press("t").as_slice(),
+        [Effect::Signal { pid: 3300, comm, .. }] if comm == "backup-agent"
+    ));
     assert!(s.state.prompt().is_none());
     // Closing names the connection; any other key leaves it.
     let mut s = stage();
@@ -436,7 +439,10 @@ fn a_kill_question_keeps_its_target_while_rows_move() {
     s.press("2jj");
     assert!(matches!(s.state.grid.lines[2], Line::Group { .. }));
     assert_eq!(s.press("Kc"), []);
-    assert_eq!(s.press("Kt"), [Effect::Signal { pid: 812, comm: "nginx".into() }]);
+    assert!(matches!(
+        s.press("Kt").as_slice(),
+        [Effect::Signal { pid: 812, comm, .. }] if comm == "nginx"
+    ));
     // Groups of anything else are nobody.
     s.press("aa");
     assert_eq!(s.press("K"), []);
@@ -524,7 +530,7 @@ fn a_details_page_opens_follows_and_scrolls() {
 }
 
 #[test]
-fn the_palette_takes_any_word_of_the_help() {
+fn the_palette_takes_the_footers_words_and_what_can_mean_only_one() {
     let mut s = stage();
     s.press(":freeze<Enter>");
     assert_eq!(s.state.mode, Mode::Frozen);
@@ -532,7 +538,11 @@ fn the_palette_takes_any_word_of_the_help() {
     assert!(matches!(s.state.overlays.last(), Some(Overlay::Columns { .. })));
     s.press("<Esc>:listeners<Enter>");
     assert_eq!(s.state.pane, 2);
-    s.press(":frobnicate<Enter>");
+    s.press(":proc<Enter>");
+    assert_eq!(s.state.pane, 1);
+    s.press(":s<Enter>");
+    assert!(s.state.prompt().unwrap().wrong.is_some(), "sort, or what else?");
+    s.press("<Esc>:frobnicate<Enter>");
     assert!(s.state.prompt().unwrap().wrong.is_some());
     s.press("<Esc>");
     assert_eq!(s.press(":quit<Enter>"), [Effect::Quit]);

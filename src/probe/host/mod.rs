@@ -337,17 +337,4 @@ mod tests {
             assert!(c.title.len() <= 8 && c.help.ends_with(')'), "{}", c.id);
         }
     }
-
-    /// Prints the cost of a refresh: `cargo test --lib host -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn cost() {
-        let mut host = Host::open();
-        sample(&mut host);
-        let cpu = process_cpu_ns().unwrap();
-        for _ in 0..1000 {
-            sample(&mut host);
-        }
-        eprintln!("{} ns of CPU a refresh", (process_cpu_ns().unwrap() - cpu) / 1000);
-    }
 }

@@ -127,7 +127,7 @@ impl Net {
         }
     }
 
-    /// Takes what has happened out of the kernel's ring, which holds some 400 ms of heavy load;
+    /// Takes what has happened out of the kernel's ring, which holds some 200 ms of heavy load;
     /// how many bytes of records that was.
     fn consume(&mut self) -> usize {
         let (track, sockets) = (&mut self.track, &self.sockets);
@@ -228,7 +228,7 @@ impl Probe for Net {
 
     fn drain(&mut self) -> Duration {
         // A tenth of the ring: as much again and a refresh in between must fit.
-        const MUCH: usize = 800 << 10;
+        const MUCH: usize = 400 << 10;
         if self.consume() > MUCH { SELDOM / 5 } else { SELDOM }
     }
 

@@ -185,6 +185,10 @@ pub const NET: &[C] = &[
         .unit(Unit::Bytes)
         .hide(132)
         .help("Window the peer offers (tcp_sock.snd_wnd)."),
+    C::u64("max_window", "MAXWND", Kind::Gauge, |r| r.tcp(|t| known(t.max_window)))
+        .unit(Unit::Bytes)
+        .hide(225)
+        .help("Largest window the peer has offered so far (tcp_sock.max_window)."),
     C::u64("rcv_wnd", "RCVWND", Kind::Gauge, |r| r.tcp(|t| known(t.rcv_wnd)))
         .unit(Unit::Bytes)
         .hide(133)
