@@ -235,20 +235,9 @@ fn sorted(grid: &Grid, by: &Shown, order: Order) -> Vec<(u8, u32)> {
         })
         .collect();
     keyed.sort_by(|a, b| {
-        by_value(a.0, b.0, order).then_with(|| by_value(a.1, b.1, order)).then(a.2.0.cmp(&b.2.0))
+        order.cmp(a.0, b.0).then_with(|| order.cmp(a.1, b.1)).then(a.2.0.cmp(&b.2.0))
     });
     keyed.into_iter().map(|k| k.2).collect()
-}
-
-/// Missing last, whichever way.
-fn by_value(a: Value<'_>, b: Value<'_>, order: Order) -> std::cmp::Ordering {
-    match (a.is_none(), b.is_none()) {
-        (false, false) => match order {
-            Order::Ascending => a.total_cmp(b),
-            Order::Descending => b.total_cmp(a),
-        },
-        (a, b) => a.cmp(&b),
-    }
 }
 
 fn group_lines(grid: &mut Grid, by: &str, view: &super::state::PaneState) {
@@ -279,7 +268,7 @@ fn group_lines(grid: &mut Grid, by: &str, view: &super::state::PaneState) {
             Cell::Many(_) => (Value::None, i),
         })
         .collect();
-    keyed.sort_by(|a, b| by_value(a.0, b.0, view.order));
+    keyed.sort_by(|a, b| view.order.cmp(a.0, b.0));
     let mut lines = Vec::new();
     for (_, i) in keyed {
         let (value, from, to) = &spans[i];

@@ -22,6 +22,17 @@ impl Order {
             Order::Descending => Order::Ascending,
         }
     }
+
+    /// Compares two cells this way; missing ones come last either way.
+    pub fn cmp(self, a: Value<'_>, b: Value<'_>) -> Ordering {
+        match (a.is_none(), b.is_none()) {
+            (false, false) => match self {
+                Order::Ascending => a.total_cmp(b),
+                Order::Descending => b.total_cmp(a),
+            },
+            (a, b) => a.cmp(&b),
+        }
+    }
 }
 
 /// Sorts row numbers of `frame` by `field`. Missing cells come last either way; equal cells keep
@@ -29,15 +40,7 @@ impl Order {
 pub fn sort_rows(frame: &Frame, field: usize, order: Order, rows: &mut [u32]) {
     let mut keyed: Vec<(Value<'_>, u32)> =
         rows.iter().map(|&r| (frame.value(r as usize, field), r)).collect();
-    keyed.sort_by(|a, b| match (a.0.is_none(), b.0.is_none()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => match order {
-            Order::Ascending => a.0.total_cmp(b.0),
-            Order::Descending => b.0.total_cmp(a.0),
-        },
-    });
+    keyed.sort_by(|a, b| order.cmp(a.0, b.0));
     for (slot, (_, r)) in rows.iter_mut().zip(keyed) {
         *slot = r;
     }

@@ -7,7 +7,7 @@ use crate::app::{Detail, Layout, SERIES, State};
 use crate::table::{Field, Frame, From, Kind, Unit, Value, clock, quantity};
 
 use super::paint::{Pen, cells, cut, seen, wrap};
-use super::rows::{address, state_role, style};
+use super::rows::{address, cell_text, state_role, style};
 use super::sparkline::sparkline;
 use super::theme::{Role, Theme};
 use super::timeline::{Segment, timeline};
@@ -228,15 +228,7 @@ impl Page<'_> {
 
     fn text(&self, id: &str) -> String {
         let Some(field) = self.field(id) else { return "-".to_owned() };
-        let v = self.frame.get(self.row, id);
-        if let (Unit::Instant, Some(ns), Some(m)) = (field.unit, v.as_u64(), &self.state.moment) {
-            let wall = i128::from(m.now.wall_ns) - i128::from(m.now.mono_ns) + i128::from(ns);
-            return i64::try_from(wall)
-                .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &self.state.zone));
-        }
-        let mut out = String::new();
-        quantity::format(&mut out, v, field, style(self.state));
-        out
+        cell_text(self.state, self.frame.get(self.row, id), field)
     }
 }
 

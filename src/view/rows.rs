@@ -177,9 +177,9 @@ impl Row<'_> {
                 (text, role)
             }
             Cell::One(v) => match field {
-                Some(f) => {
-                    self.entered(v, f).unwrap_or_else(|| (self.text(v, f), role(v, f, self)))
-                }
+                Some(f) => self
+                    .entered(v, f)
+                    .unwrap_or_else(|| (cell_text(self.state, v, f), role(v, f, self))),
                 None => (String::new(), Role::Text),
             },
         }
@@ -197,18 +197,6 @@ impl Row<'_> {
             return None;
         };
         Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
-    }
-
-    fn text(&self, v: Value<'_>, field: &Field) -> String {
-        if let (Unit::Instant, Some(ns), Some(m)) = (field.unit, v.as_u64(), &self.state.moment) {
-            let ago = i128::from(m.now.mono_ns) - i128::from(ns);
-            let wall = i128::from(m.now.wall_ns) - ago;
-            return i64::try_from(wall)
-                .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &self.state.zone));
-        }
-        let mut out = String::new();
-        quantity::format(&mut out, v, field, style(self.state));
-        out
     }
 
     /// An address that does not fit loses its middle, never its port.
@@ -259,6 +247,19 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
         }
         _ => Role::Text,
     }
+}
+
+/// A cell as written on screen: an instant as a clock time, everything else by its unit.
+pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
+    if let (Unit::Instant, Some(ns), Some(m)) = (field.unit, v.as_u64(), &state.moment) {
+        let ago = i128::from(m.now.mono_ns) - i128::from(ns);
+        let wall = i128::from(m.now.wall_ns) - ago;
+        return i64::try_from(wall)
+            .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &state.zone));
+    }
+    let mut out = String::new();
+    quantity::format(&mut out, v, field, style(state));
+    out
 }
 
 /// How a state's word is drawn.
