@@ -52,4 +52,5 @@ pub mod session;
 pub mod source;
 pub mod table;
 pub mod term;
+pub mod tool;
 pub mod view;
