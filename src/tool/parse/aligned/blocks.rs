@@ -83,6 +83,9 @@ const NAMING: [&str; 38] = [
     "cache",
 ];
 
+/// Those that may be numbers behind other columns.
+const ID: [&str; 9] = ["tid", "lwp", "pid", "cpu", "gpu", "irq", "node", "sid", "inode"];
+
 /// Header texts of things that happened rather than of things that are; lower case.
 const HAPPENED: [&str; 27] = [
     "ret",
@@ -127,8 +130,14 @@ impl Blocks {
         if !hinted.is_empty() {
             choices.push(hinted);
         }
-        let named: Vec<usize> =
-            NAMING.iter().filter_map(|n| small.iter().position(|t| t == n)).collect();
+        // A number is a name only where it stands in front or is one of the kernel's ids.
+        let names = |i: &usize| {
+            *i == 0
+                || ID.contains(&small[*i].as_str())
+                || matches!(model.columns[*i].looks, Looks::Text)
+        };
+        let named = NAMING.iter().filter_map(|n| small.iter().position(|t| t == n));
+        let named: Vec<usize> = named.filter(names).collect();
         choices.extend(named.iter().take(4).map(|i| vec![*i]));
         let text =
             |i: &usize| matches!(model.columns[*i].looks, Looks::Text) && !titles[*i].text_only;

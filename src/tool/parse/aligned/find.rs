@@ -101,7 +101,10 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
             _ => break,
         }
     }
-    let rows = run(&header, lines, next);
+    // Some leave a blank line below the header.
+    let apart = lines.get(next).is_some_and(|l| matches!(l, Held::Blank))
+        && lines.get(next + 1).is_some_and(|l| l.row().is_some());
+    let rows = run(&header, lines, next + usize::from(apart));
     let first = rows.first()?;
     if let Some(label) = header.label {
         let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
@@ -116,7 +119,7 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     let rows = recut(&mut header, rows);
     let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
     let fit = fit(&header, &rows)?;
-    let sure = sureness(&header, &fit, &rows);
+    let sure = sureness(&header, &fit, &rows) - if apart { 0.1 } else { 0.0 };
     Some(Found { header, fit, next, sure })
 }
 
@@ -189,6 +192,13 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     let numbers = columns.iter().filter(|c| typed(c.looks)).count();
     let taken = (fit.taken * rows.len() as f32).round() as usize;
     if fit.cost > DEAR || taken == 0 {
+        return 0.0;
+    }
+    let colon = |r: &&&Row| r.words[0].of(&r.text).ends_with(':');
+    if header.words[0].of(&header.line).ends_with(':')
+        && header.label.is_none()
+        && (columns.len() < 4 || rows.iter().filter(colon).count() * 2 < rows.len())
+    {
         return 0.0;
     }
     let bonus = |yes: bool| if yes { 0.1 } else { 0.0 };

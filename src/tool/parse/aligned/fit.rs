@@ -218,7 +218,7 @@ fn cost<'r>(
 ) -> f32 {
     let own = span(header, column);
     let barred = matches!(model.rule, Rule::Bars);
-    let exact = matches!(model.rule, Rule::Words { rest: false });
+    let exact = matches!(model.rule, Rule::Words { .. });
     let (mut sum, mut filled, mut left, mut right, mut rows) = (0.0, 0_usize, 0, 0, 0_usize);
     for (row, cell) in cells {
         rows += 1;
@@ -232,7 +232,9 @@ fn cost<'r>(
         let text = cell.of(&row.text);
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-            let pushed = exact && row.words.len() == model.columns.len();
+            let pushed = exact
+                && column.looks == Looks::Number
+                && row.words.len() + 1 >= model.columns.len();
             sum += astray(header, column, own, cell) * if pushed { 0.4 } else { 1.0 };
             sum += blanks(text, last);
         }
@@ -274,7 +276,9 @@ fn blanks(text: &str, last: bool) -> f32 {
         return 0.9;
     }
     if last {
-        return 0.02;
+        // A number and more words: likely a column and the unnamed rest.
+        let numbered = text.split(' ').next().is_some_and(|w| shape(w).is_number());
+        return if numbered { 0.6 } else { 0.02 };
     }
     if shape(text) != Shape::Text || text.split(' ').any(|w| shape(w).is_time()) {
         return 0.08;
