@@ -5,11 +5,25 @@
 
 mod aligned;
 mod cell;
+mod csv;
+mod drawn;
+mod fields;
 mod form;
+mod frames;
+mod json;
+mod lines;
 mod parser;
+mod spelled;
+mod title;
+#[cfg(test)]
+mod trail;
+mod tree;
+mod union;
+mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use lines::Lines;
 pub use parser::Parser;
 
 /// How rows of a table relate to those before.

@@ -59,14 +59,24 @@ impl Aligned {
         Aligned { hint: hint.clone(), ..Aligned::default() }
     }
 
-    /// Whether a table was found.
-    pub fn has_table(&self) -> bool {
-        !self.tables.is_empty()
-    }
-
-    /// Whether lines wait for more.
-    pub fn is_waiting(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether there is a table in these lines; `end` says that no more come.
+    pub fn shows(&self, window: &[&str], end: bool) -> bool {
+        let mut dry = Aligned::new(&self.hint);
+        for line in window {
+            if line.trim().is_empty() {
+                dry.held.push(Held::Blank);
+                continue;
+            }
+            let mut words = Vec::new();
+            cut(line, Cut::default(), &mut words);
+            if !words.is_empty() {
+                dry.held.push(Held::Line(Row { text: (*line).to_owned(), words }));
+            }
+        }
+        let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
+        let held = std::mem::take(&mut dry.held);
+        let items = dry.sort_out(&held[..keep]);
+        items.iter().any(|i| matches!(i, Item::Row(..)))
     }
 
     fn hold(&mut self, held: Held) {
