@@ -221,6 +221,11 @@ fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
         if filled || long || !(before || after) {
             i += 1;
         } else if before && (small || !after) {
+            // `Local Address`, but not `Peer Address:Port Process`.
+            if !small && runs[i - 1].words.len() > 1 {
+                i += 1;
+                continue;
+            }
             let gone = runs.remove(i);
             runs[i - 1].hi = gone.hi;
             runs[i - 1].words.extend(gone.words);

@@ -33,7 +33,10 @@ impl Header {
     /// The line as a header, if it can be one. `ruled` says that dashes stand below it, which
     /// makes a number in it no hindrance.
     pub fn of(line: &str, ruled: bool) -> Option<Header> {
-        let mut how = Cut { bars: line.contains(is_bar), dates: false };
+        // Bars between words, not `||/` in front of them.
+        let inner = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let framed = line.trim().starts_with(is_bar) && line.trim().ends_with(is_bar);
+        let mut how = Cut { bars: inner.contains(is_bar) || framed, ..Cut::default() };
         let mut words = Vec::new();
         cut(line, how, &mut words);
         if words.is_empty() || words.len() > MAX_WORDS {
@@ -99,7 +102,7 @@ impl Header {
         for (i, word) in words.iter().enumerate() {
             let text = word.of(line);
             match shape(text) {
-                Shape::Int | Shape::Float if ruled => weak += 1,
+                Shape::Int | Shape::Float if ruled || is_sized(line, words, i) => weak += 1,
                 Shape::Percent | Shape::Size | Shape::Duration | Shape::Milli => weak += 1,
                 Shape::Missing | Shape::Text => {}
                 _ => return false,
@@ -163,7 +166,7 @@ impl Header {
         self.around.push(line.trim().to_owned());
         let bars = line.contains(is_bar);
         let mut words = Vec::new();
-        cut(line, Cut { bars, dates: false }, &mut words);
+        cut(line, Cut { bars, ..Cut::default() }, &mut words);
         let drawn = |c: char| matches!(c, '-' | '=' | '_' | '<' | '>' | '─');
         for word in &words {
             let text = word.of(line).trim_matches(drawn);
@@ -204,11 +207,7 @@ impl Header {
     /// Takes the line below as dashes or units; `false` if it is neither.
     pub fn take_below(&mut self, line: &str) -> bool {
         if is_rule(line) {
-            let mut words = Vec::new();
-            cut(line, Cut { bars: true, dates: false }, &mut words);
-            if words.len() > 1 && !line.contains('+') {
-                self.rules = words;
-            }
+            self.rules = dashes(line);
             self.around.push(line.trim().to_owned());
             return true;
         }
@@ -235,6 +234,29 @@ impl Header {
     }
 }
 
+/// The runs of dashes in a line that draws, one a column; none where it is one long run.
+fn dashes(line: &str) -> Vec<Word> {
+    let double = line.contains(['=', '═']);
+    let is_dash = |c: char| match c {
+        '=' | '═' => true,
+        '-' | '─' | '━' | '~' | '_' | '*' => !double,
+        _ => false,
+    };
+    let mut runs: Vec<Word> = Vec::new();
+    let mut open = false;
+    for (x, c) in line.chars().enumerate() {
+        if !is_dash(c) {
+            open = false;
+        } else if let Some(run) = runs.last_mut().filter(|_| open) {
+            run.hi = x + 1;
+        } else {
+            runs.push(Word { at: 0, end: 0, lo: x, hi: x + 1 });
+            open = true;
+        }
+    }
+    if runs.len() > 1 { runs } else { Vec::new() }
+}
+
 /// Words no header has.
 fn is_prose(text: &str, first: bool) -> bool {
     let b = text.as_bytes();
@@ -249,13 +271,20 @@ fn is_prose(text: &str, first: bool) -> bool {
         || is_bullet(text)
 }
 
+/// Whether a number and the word behind it are a size or a time: `1024 bytes`.
+fn is_sized(line: &str, words: &[Word], i: usize) -> bool {
+    let Some(next) = words.get(i + 1).filter(|n| n.lo == words[i].hi + 1) else { return false };
+    let s = shape(words[i].to(*next).of(line));
+    s.is_number() && s != Shape::Int
+}
+
 /// Marks of lists and trees.
 fn is_bullet(text: &str) -> bool {
     text.starts_with(['●', '•', '├', '└', '*']) && text.chars().count() <= 3
 }
 
 /// Whether a word under a header says what a column is measured in.
-fn is_unit(text: &str) -> bool {
+pub(super) fn is_unit(text: &str) -> bool {
     if text.len() > 2 && (text.starts_with('(') && text.ends_with(')')) {
         return true;
     }
