@@ -153,6 +153,9 @@ fn run<'l>(header: &Header, lines: &'l [Held], from: usize) -> Vec<&'l Row> {
         if rows.len() >= SAMPLE || header.is_again(&row.text, &row.words) {
             break;
         }
+        if header.around.iter().any(|a| a == row.text.trim()) {
+            break;
+        }
         if is_rule(&row.text) {
             continue;
         }
@@ -280,7 +283,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         - loose
         - doubt
         + 2.0 * bonus(exact)
-        + bonus(aligned > 0.95 && taken > 3)
+        + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))
         - fit.cost
         - (1.0 - fit.taken) * 0.5
 }

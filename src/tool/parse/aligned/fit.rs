@@ -124,7 +124,7 @@ fn phrases(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
                 continue;
             }
             for to in from + 1..=names {
-                if to > from + 1 && words[to - 1].lo != words[to - 2].hi + 1 {
+                if to > from + 1 && !header.joins(to - 1 + skip) {
                     break;
                 }
                 let off = words[from].lo.abs_diff(*left).min(words[to - 1].hi.abs_diff(*right));
@@ -293,6 +293,11 @@ fn cost<'r>(
         left += usize::from(cell.lo == column.left);
         right += usize::from(cell.hi == column.right);
         let text = cell.of(&row.text);
+        if text.contains(' ') && (model.columns.len() == 1 || column.titles.is_none() && !last) {
+            // One name over many words, or a row's label with numbers in it.
+            let numbers = text.split(' ').any(|w| shape(w).is_number());
+            sum += if numbers { 1.0 } else { 0.2 };
+        }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
             let pushed = exact
@@ -359,9 +364,8 @@ fn blanks(text: &str, last: bool) -> f32 {
 
 /// Names of several words, columns without a name, columns without a cell.
 fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
-    let Some((from, to)) = column.titles else { return 0.25 };
-    let words = &header.words[from..to];
-    let far = words.windows(2).filter(|w| w[1].lo > w[0].hi + 1).count();
+    let Some((from, to)) = column.titles else { return 0.2 };
+    let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
     let none = if filled == 0 { 0.3 } else { 0.0 };
     far as f32 + 0.12 * near as f32 + none

@@ -208,7 +208,7 @@ fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
             i += 1;
             continue;
         };
-        let near = |a: usize, b: usize| header.words[b].lo == header.words[a].hi + 1;
+        let near = |a: usize, b: usize| a + 1 == b && header.joins(b);
         let before = i > 0 && runs[i - 1].words.last().is_some_and(|&w| near(w, first));
         let after = runs.get(i + 1).and_then(|r| r.words.first()).is_some_and(|&w| near(last, w));
         let small = header.words[first].of(&header.line).starts_with(|c: char| c.is_lowercase());
@@ -252,8 +252,8 @@ fn divide(
         .filter(|n| *n > 0)
         .collect();
     let mostly = |n: usize| counts.iter().filter(|c| **c == n).count() * 10 >= counts.len() * 8;
-    let fine = names(header, run, |a, b, small| b.lo != a.hi + 1 || !small);
-    let coarse = names(header, run, |a, b, _| b.lo != a.hi + 1);
+    let fine = names(header, run, |w, small| !header.joins(w) || !small);
+    let coarse = names(header, run, |w, _| !header.joins(w));
     let parts = if split && fine.len() > 1 && !counts.is_empty() && mostly(fine.len()) {
         fine
     } else {
@@ -284,11 +284,7 @@ fn divide(
 
 /// The run's words as names: a new one begins where `cut` says so of two neighbours (and whether
 /// the second begins small where the first does not: `Mounted on`).
-fn names(
-    header: &Header,
-    run: &Run,
-    cut: impl Fn(&Word, &Word, bool) -> bool,
-) -> Vec<(usize, usize)> {
+fn names(header: &Header, run: &Run, cut: impl Fn(usize, bool) -> bool) -> Vec<(usize, usize)> {
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for &w in &run.words {
         let word = header.words[w];
@@ -296,7 +292,7 @@ fn names(
             Some(part) if part.1 == w => {
                 let before = header.words[w - 1];
                 let small = |w: &Word| w.of(&header.line).starts_with(|c: char| c.is_lowercase());
-                if cut(&before, &word, small(&word) && !small(&before)) {
+                if cut(w, small(&word) && !small(&before)) {
                     parts.push((w, w + 1));
                 } else {
                     part.1 = w + 1;

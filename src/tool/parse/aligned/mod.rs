@@ -14,6 +14,7 @@ mod words;
 
 use find::{Held, find, is_clock_line, may_begin};
 use fit::Row;
+use header::Header;
 use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
@@ -269,6 +270,13 @@ impl Aligned {
                 self.tables[table].note(&row.text, &cells);
                 items.push(Item::Row(table, at - 1));
                 continue;
+            }
+            // Other names for much the same columns: what follows is not known.
+            if let Some(table) = self.current
+                && let Some(other) = Header::of(&row.text, false)
+                && self.tables[table].header.shared(&row.text, &other.words) * 2 > other.words.len()
+            {
+                self.current = None;
             }
             let clock = is_clock_line(row).is_some();
             items.push(if clock { Item::Clock(at - 1) } else { Item::Aside(at - 1) });

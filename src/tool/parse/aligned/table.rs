@@ -172,7 +172,7 @@ impl Table {
         let same = new.model.columns.len() == self.fit.model.columns.len();
         if same {
             let v = self.fit.model.judge(&row.text, &cells);
-            if v.denied * 2 > v.typed {
+            if v.denied * 2 > v.typed || v.lacking > v.filled {
                 return false;
             }
         }
