@@ -45,6 +45,7 @@ fn nearest_rule(header: &Header, word: &Word) -> usize {
 pub(super) fn segments(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
     let rows = alike(rows);
     let mut runs = runs(header, &rows, skip);
+    merge_glued(header, &mut runs);
     merge_nameless(header, &rows, &mut runs);
     merge_cellless(header, &rows, &mut runs);
     let mut found = Vec::new();
@@ -198,6 +199,23 @@ fn is_filled(rows: &[&Row], run: &Run) -> bool {
     rows.iter().flat_map(|r| &r.words).any(|w| w.hi > run.lo && w.lo < run.hi)
 }
 
+/// A gutter that happens to go through one name is none.
+fn merge_glued(header: &Header, runs: &mut Vec<Run>) {
+    let mut i = 1;
+    while i < runs.len() {
+        let glued = runs[i].words.first().is_some_and(|&w| {
+            header.is_glued(w) && runs[i - 1].words.last().is_some_and(|l| l + 1 == w)
+        });
+        if glued {
+            let gone = runs.remove(i);
+            runs[i - 1].hi = gone.hi;
+            runs[i - 1].words.extend(gone.words);
+        } else {
+            i += 1;
+        }
+    }
+}
+
 /// Names without a cell in any row are the second word of a neighbour's name, one blank away.
 fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
     let mut i = 0;
@@ -252,7 +270,7 @@ fn divide(
         .filter(|n| *n > 0)
         .collect();
     let mostly = |n: usize| counts.iter().filter(|c| **c == n).count() * 10 >= counts.len() * 8;
-    let fine = names(header, run, |w, small| !header.joins(w) || !small);
+    let fine = names(header, run, |w, small| !header.joins(w) || !(small || header.is_glued(w)));
     let coarse = names(header, run, |w, _| !header.joins(w));
     let parts = if split && fine.len() > 1 && !counts.is_empty() && mostly(fine.len()) {
         fine

@@ -164,6 +164,13 @@ impl Header {
         word.lo == before.hi + 1 && !apart
     }
 
+    /// Whether word `i` must be of the name before it: `MEM USAGE / LIMIT`, `CPU %`.
+    pub fn is_glued(&self, i: usize) -> bool {
+        let bare = |i: usize| !self.words[i].of(&self.line).contains(char::is_alphanumeric);
+        let percent = |i: usize| self.words[i].of(&self.line) == "%";
+        i > 0 && self.joins(i) && (bare(i) || (bare(i - 1) && !percent(i - 1)))
+    }
+
     /// How many of these words are names of this header.
     pub fn shared(&self, line: &str, words: &[Word]) -> usize {
         let is_name = |w: &&Word| self.names().iter().any(|n| n.of(&self.line) == w.of(line));

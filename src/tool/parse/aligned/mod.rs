@@ -60,8 +60,9 @@ impl Aligned {
         Aligned { hint: hint.clone(), ..Aligned::default() }
     }
 
-    /// Whether there is a table in these lines; `end` says that no more come.
-    pub fn shows(&self, window: &[&str], end: bool) -> bool {
+    /// How sure it is that there is a table in these lines, 0 for none; `end` says that no more
+    /// come.
+    pub fn shows(&self, window: &[&str], end: bool) -> f32 {
         let mut dry = Aligned::new(&self.hint);
         for line in window {
             if line.trim().is_empty() {
@@ -77,7 +78,11 @@ impl Aligned {
         let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
         let held = std::mem::take(&mut dry.held);
         let items = dry.sort_out(&held[..keep]);
-        items.iter().any(|i| matches!(i, Item::Row(..)))
+        let of = |i: &Item| match i {
+            Item::Row(table, _) => Some(dry.tables[*table].sure()),
+            _ => None,
+        };
+        items.iter().filter_map(of).fold(0.0, f32::max)
     }
 
     fn hold(&mut self, held: Held) {

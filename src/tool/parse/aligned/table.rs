@@ -212,6 +212,11 @@ impl Table {
         }
     }
 
+    /// How sure it is that this is a table, 0 to 1.
+    pub fn sure(&self) -> f32 {
+        self.sure
+    }
+
     /// Titles of its columns.
     pub fn titles(&self) -> &[Title] {
         &self.titles
