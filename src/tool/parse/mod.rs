@@ -10,7 +10,10 @@ mod fields;
 mod form;
 mod frames;
 mod json;
+mod labels;
 mod lines;
+mod prometheus;
+mod text;
 mod title;
 #[cfg(test)]
 mod trail;
