@@ -17,9 +17,9 @@ pub(super) fn likeness(lines: &[&str]) -> f32 {
     let (mut of, mut fitting) = (0u32, 0u32);
     for line in written {
         of += 1;
-        fitting += u32::from(labelled(line).is_some_and(|(_, l, rest)| {
-            !l.is_empty() && rest.trim().is_empty()
-        }));
+        fitting += u32::from(
+            labelled(line).is_some_and(|(_, l, rest)| !l.is_empty() && rest.trim().is_empty()),
+        );
     }
     if of == 0 { 0.0 } else { 0.95 * fitting as f32 / of as f32 }
 }
@@ -27,7 +27,8 @@ pub(super) fn likeness(lines: &[&str]) -> f32 {
 /// A name, its labels and the text behind them.
 pub(super) fn labelled(line: &str) -> Option<(&str, Vec<Label<'_>>, &str)> {
     let line = line.trim_start();
-    let end = line.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':' | '.' | '-'))?;
+    let end =
+        line.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':' | '.' | '-'))?;
     let (name, rest) = line.split_at(end);
     if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == ':') {
         return None;
@@ -120,7 +121,8 @@ impl Labels {
     pub(super) fn new(window: &[&str]) -> Labels {
         let mut table = Union::new(0, String::new(), Mode::Append, "labels");
         table.column("name");
-        for (key, _) in window.iter().filter_map(|l| labelled(l)).flat_map(|(_, labels, _)| labels) {
+        for (key, _) in window.iter().filter_map(|l| labelled(l)).flat_map(|(_, labels, _)| labels)
+        {
             table.column(column(key));
         }
         table.set_sure(likeness(window));

@@ -9,9 +9,12 @@ mod drawn;
 mod fields;
 mod form;
 mod frames;
+mod gala;
+mod hist;
 mod json;
 mod labels;
 mod lines;
+mod maps;
 mod prometheus;
 mod text;
 mod title;
@@ -23,6 +26,7 @@ mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use gala::parse_meta;
 pub use lines::Lines;
 
 /// How rows of a table relate to those before.

@@ -154,11 +154,8 @@ impl Prometheus {
     /// The column of a label.
     fn label(&mut self, key: &str) -> Option<usize> {
         let taken = matches!(key, "metric" | "value" | "timestamp");
-        let column = if taken {
-            self.table.column(&format!("{key}_label"))
-        } else {
-            self.table.column(key)
-        };
+        let column =
+            if taken { self.table.column(&format!("{key}_label")) } else { self.table.column(key) };
         if let Some(column) = column {
             self.table.describe(column, |t| {
                 t.kind = Some("label");
@@ -278,7 +275,9 @@ mod tests {
 
     #[test]
     fn what_is_none() {
-        for other in ["key value\nother 5\n", "nr_free 12\nnr_used 13\n", "# comment\n", "a{b=\"c\"}\n", ""] {
+        for other in
+            ["key value\nother 5\n", "nr_free 12\nnr_used 13\n", "# comment\n", "a{b=\"c\"}\n", ""]
+        {
             assert_eq!(likeness(&other.lines().collect::<Vec<_>>()), 0.0, "{other:?}");
         }
         assert!(likeness(&["a{b=\"c\"} 1", "a{b=\"d\"} 2"]) > 0.6);
