@@ -12,6 +12,7 @@ mod frames;
 mod gala;
 mod hist;
 mod json;
+mod kv;
 mod labels;
 mod lines;
 mod maps;
