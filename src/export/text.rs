@@ -87,6 +87,9 @@ impl<W> Text<W> {
             return i64::try_from(i128::from(sheet.wall_ns) - ago)
                 .map_or_else(|_| MISSING.to_owned(), |wall| clock::clock_ms(wall, &self.zone));
         }
+        if let (Unit::Wall, Value::I64(wall)) = (field.unit, value) {
+            return clock::clock_ms(wall, &self.zone);
+        }
         if matches!(value, Value::Text("")) {
             return MISSING.to_owned();
         }
