@@ -7,6 +7,7 @@ mod batch;
 mod clean;
 pub mod clock;
 mod column;
+mod conform;
 mod filter;
 mod frame;
 mod nearest;
