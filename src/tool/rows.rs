@@ -514,7 +514,7 @@ mod tests {
         let b = r.commit().unwrap();
         assert_eq!([b[0].table.name(), b[1].table.name()], ["vfs", "vfs.avg_cpu"]);
         let ids: Vec<&str> = b[0].table.schema().stored().iter().map(|f| f.id.as_str()).collect();
-        assert_eq!(ids, ["time", "a", "a_2", "time_2", "col5", "\\x1b[31m"]);
+        assert_eq!(ids, ["time", "a", "a_2", "time_2", "col4", "\\x1b[31m"]);
         assert_eq!(r.counts().dropped, 1, "a row of a table nobody announced");
     }
 

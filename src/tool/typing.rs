@@ -210,14 +210,17 @@ enum Company {
 impl Company {
     fn of(title: &str) -> Company {
         let title = title.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|w| title.contains(w));
+        let has = |known: &[&str]| {
+            title.split(|c: char| !c.is_alphabetic()).any(|word| known.contains(&word))
+        };
         if has(&["age", "uptime", "duration", "elapsed", "since", "last"]) {
             Company::Time
-        } else if has(&["mem", "res", "virt", "shr", "rss", "vsz", "size", "swap", "data", "code"])
-        {
-            Company::Memory
-        } else if has(&["cpu"]) {
+        } else if has(&["cpu", "cpus", "millicores"]) {
             Company::Cpu
+        } else if has(&[
+            "mem", "memory", "res", "virt", "shr", "rss", "vsz", "size", "swap", "data", "code",
+        ]) {
+            Company::Memory
         } else {
             Company::None
         }
