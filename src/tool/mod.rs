@@ -8,5 +8,7 @@
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
 //! * the rest of the room starts, watches and ends the tools, and types their cells.
 
+pub mod config;
+pub mod format;
 pub mod parse;
 pub mod spec;
