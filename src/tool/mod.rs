@@ -4,11 +4,15 @@
 //! spec ──> child (pty or pipe, own group, limits) ──bytes──> parse ──cells──> rows ──> Table
 //! ```
 //!
-//! * [`spec`]: what shall be run and how its output is to be read;
-//! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
+//! * [`spec`]: what shall be run and how its output is to be read; typed by the user, or from a
+//!   [`config`] file;
+//! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure); [`mod@format`] is the
+//!   word for a form;
 //! * [`rows`]: cells to tables: types and units ([`typing`]), columns ([`found`]), the tool's own
 //!   clock ([`time`]).
 
+pub mod config;
+pub mod format;
 pub mod found;
 pub mod parse;
 pub mod rows;

@@ -55,6 +55,8 @@ pub struct ColumnSpec {
     pub unit: Option<crate::table::Unit>,
     /// Whether it is left out.
     pub drop: bool,
+    /// Whether columns of which nobody says this are left out.
+    pub keep: bool,
 }
 
 /// When a tool is started.
@@ -130,6 +132,19 @@ impl Spec {
             restart: Restart::NEVER,
             limits: Limits::default(),
             panel: None,
+        }
+    }
+
+    /// What is said of the column with this header text.
+    pub fn column(&self, title: &str) -> Option<&ColumnSpec> {
+        self.columns.iter().find(|c| c.name == title)
+    }
+
+    /// Whether the column with this header text is left out.
+    pub fn drops(&self, title: &str) -> bool {
+        match self.column(title) {
+            Some(c) if c.drop || c.keep => c.drop,
+            _ => self.columns.iter().any(|c| c.keep),
         }
     }
 
