@@ -5,10 +5,18 @@
 //! ```
 //!
 //! * [`spec`]: what shall be run and how its output is to be read;
+//! * [`config`]: panels of `config.toml`; [`ready`]: panels without one; [`format`]: `--parse`;
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
-//! * the rest of the room starts, watches and ends the tools, and types their cells.
+//! * [`rows`]: cells to tables: types and units ([`typing`]), columns ([`found`]), the tool's own
+//!   clock ([`time`]).
 
 pub mod config;
 pub mod format;
+pub mod found;
 pub mod parse;
+pub mod ready;
+pub mod rows;
 pub mod spec;
+pub mod status;
+pub mod time;
+pub mod typing;
