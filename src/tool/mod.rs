@@ -8,6 +8,9 @@
 //!   [`config`] file;
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure); [`mod@format`] is the
 //!   word for a form;
+//! * [`spec`]: what shall be run and how its output is to be read;
+//! * [`config`]: panels of `config.toml`; [`ready`]: panels without one; [`format`]: `--parse`;
+//! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
 //! * [`rows`]: cells to tables: types and units ([`typing`]), columns ([`found`]), the tool's own
 //!   clock ([`time`]).
 
@@ -15,6 +18,7 @@ pub mod config;
 pub mod format;
 pub mod found;
 pub mod parse;
+pub mod ready;
 pub mod rows;
 pub mod spec;
 pub mod status;

@@ -55,8 +55,21 @@ pub struct ColumnSpec {
     pub unit: Option<crate::table::Unit>,
     /// Whether it is left out.
     pub drop: bool,
-    /// Whether columns of which nobody says this are left out.
+    /// Whether columns of the same table that do not say this are left out.
     pub keep: bool,
+}
+
+impl ColumnSpec {
+    /// What is said of each column of a table with these header texts. Of several tables of a tool
+    /// `keep` thins out only those that have one of the columns kept.
+    pub fn each(specs: &[ColumnSpec], titles: &[&str]) -> Vec<ColumnSpec> {
+        let keeps = specs.iter().any(|s| s.keep && titles.contains(&s.name.as_str()));
+        let said = titles.iter().map(|title| {
+            let spec = specs.iter().find(|s| s.name == *title).cloned().unwrap_or_default();
+            ColumnSpec { drop: spec.drop || (keeps && !spec.keep), ..spec }
+        });
+        said.collect()
+    }
 }
 
 /// When a tool is started.
@@ -132,19 +145,6 @@ impl Spec {
             restart: Restart::NEVER,
             limits: Limits::default(),
             panel: None,
-        }
-    }
-
-    /// What is said of the column with this header text.
-    pub fn column(&self, title: &str) -> Option<&ColumnSpec> {
-        self.columns.iter().find(|c| c.name == title)
-    }
-
-    /// Whether the column with this header text is left out.
-    pub fn drops(&self, title: &str) -> bool {
-        match self.column(title) {
-            Some(c) if c.drop || c.keep => c.drop,
-            _ => self.columns.iter().any(|c| c.keep),
         }
     }
 

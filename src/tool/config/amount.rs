@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::table::quantity::{parse_duration, parse_quantity};
-use crate::table::{Field, From, Kind, Type, Unit};
+use crate::table::{Field, Type, Unit};
 use crate::tool::format::quoted;
 
 /// Tables of lmptop's own, whose names a panel cannot have.
@@ -68,18 +68,7 @@ pub(super) fn percent(text: &str, most: f64) -> Result<f64, String> {
 }
 
 fn measured(id: &str, unit: Unit, text: &str) -> Result<f64, String> {
-    let field = Field {
-        id: id.to_owned(),
-        title: String::new(),
-        kind: Kind::Gauge,
-        unit,
-        ty: Type::F64,
-        width: 0,
-        hide: 0,
-        alias: Vec::new(),
-        help: String::new(),
-        from: From::Stored(0),
-    };
+    let field = Field { unit, ..Field::new(id, Type::F64) };
     let short: String = text.chars().take(60).collect();
     parse_quantity(&short).map_err(|e| e.what)?.to_field(&field)
 }

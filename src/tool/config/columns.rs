@@ -19,13 +19,15 @@ const KINDS: [(&str, Kind); 6] = [
 ];
 
 /// As `lmptop columns` writes them.
-const UNITS: [(&str, Unit); 8] = [
+const UNITS: [(&str, Unit); 10] = [
     ("none", Unit::None),
     ("bytes", Unit::Bytes),
     ("bytes_per_sec", Unit::BytesPerSec),
     ("per_sec", Unit::PerSec),
     ("ns", Unit::Ns),
     ("us", Unit::Us),
+    ("ms", Unit::Ms),
+    ("seconds", Unit::Seconds),
     ("percent", Unit::Percent),
     ("id", Unit::Id),
 ];
@@ -99,4 +101,19 @@ pub(super) fn word(page: &mut Page, value: &Value<'_>, key: &str, words: &[&str]
         page.wrong(value.span(), format!("{} is no {key}{near}; it is one of {all}", quoted(said)));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_column_reference() {
+        for (word, kind) in KINDS {
+            assert_eq!(serde_json::to_value(kind).unwrap(), word);
+        }
+        for (word, unit) in UNITS {
+            assert_eq!(serde_json::to_value(unit).unwrap(), word);
+        }
+    }
 }

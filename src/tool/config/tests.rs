@@ -128,13 +128,18 @@ fn values_are_read() {
 
 #[test]
 fn some_columns_are_kept_or_left_out() {
-    let spec = specs(&panel(
-        "[[panel.columns]]\nname = \"A\"\nkeep = true\n[[panel.columns]]\nname = \"B\"",
-    ));
-    assert_eq!(["A", "B", "C"].map(|c| spec[0].drops(c)), [false, true, true]);
-    let spec = specs(&panel("[[panel.columns]]\nname = \"A\"\nkeep = false"));
-    assert_eq!(["A", "B"].map(|c| spec[0].drops(c)), [true, false]);
-    assert_eq!(spec[0].column("B"), None);
+    let drops = |more: &str, titles: &[&str]| {
+        let specs = specs(&panel(more));
+        let each = ColumnSpec::each(&specs[0].columns, titles);
+        each.into_iter().map(|c| c.drop).collect::<Vec<_>>()
+    };
+    let keep = "columns = [{name = \"A\", keep = true}, {name = \"B\", unit = \"ms\"}]";
+    assert_eq!(drops(keep, &["A", "B", "C"]), [false, true, true]);
+    assert_eq!(drops(keep, &["B", "C"]), [false, false], "a table without what is kept");
+    for drop in ["keep = false", "drop = true"] {
+        let columns = format!("columns = [{{name = \"A\", {drop}}}]");
+        assert_eq!(drops(&columns, &["A", "B"]), [true, false]);
+    }
 }
 
 #[test]
