@@ -4,10 +4,23 @@
 //! bytes give the same rows however they are cut into reads.
 
 mod cell;
+mod csv;
+mod drawn;
+mod fields;
 mod form;
+mod frames;
+mod json;
+mod lines;
+mod title;
+#[cfg(test)]
+mod trail;
+mod tree;
+mod union;
+mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use lines::Lines;
 
 /// How rows of a table relate to those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
