@@ -6,7 +6,23 @@
 //!
 //! * [`spec`]: what shall be run and how its output is to be read;
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
-//! * the rest of the room starts, watches and ends the tools, and types their cells.
+//! * [`starter`]: the process that starts tools, one keeper above each; [`child`]: one that runs,
+//!   its output and its end; [`find`], [`trust`], [`environment`], [`limit`]: which program, who may
+//!   change it, what it sees, what it may use.
 
+mod cgroup;
+pub mod child;
+pub mod environment;
+mod exec;
+pub mod find;
+mod keeper;
+pub mod limit;
 pub mod parse;
+mod pty;
 pub mod spec;
+pub mod starter;
+mod tree;
+pub mod trust;
+mod wire;
+
+pub use tree::Usage;
