@@ -27,6 +27,7 @@ pub mod parse;
 mod pty;
 pub mod ready;
 pub mod rows;
+pub mod running;
 pub mod spec;
 pub mod starter;
 pub mod status;
