@@ -165,15 +165,3 @@ pub trait Sink {
     /// A line that is no row.
     fn aside(&mut self, why: Aside, line: &str);
 }
-
-/// Stub.
-pub struct Parser;
-#[allow(missing_docs)]
-impl Parser {
-    pub fn new(_: Hint) -> Self {
-        Self
-    }
-    pub fn feed(&mut self, _: &[u8], _: &mut dyn Sink) {}
-    pub fn quiet(&mut self, _: &mut dyn Sink) {}
-    pub fn finish(&mut self, _: &mut dyn Sink) {}
-}
