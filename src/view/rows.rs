@@ -257,6 +257,9 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
         return i64::try_from(wall)
             .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &state.zone));
     }
+    if let (Unit::Wall, Value::I64(wall)) = (field.unit, v) {
+        return clock::clock_ms(wall, &state.zone);
+    }
     let mut out = String::new();
     quantity::format(&mut out, v, field, style(state));
     out
