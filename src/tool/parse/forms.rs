@@ -16,23 +16,28 @@ type Likeness = fn(&[&str]) -> f32;
 /// The reader of a form for output that begins with these lines.
 type Open = fn(&[&str]) -> Box<dyn Form>;
 
-/// All of them; of equals the first is taken.
-const FORMS: [(Likeness, Open); 8] = [
-    (json::likeness, |window| Box::new(Documents::new(window))),
-    (prometheus::likeness, |window| Box::new(Prometheus::new(window))),
-    (maps::likeness, |_| Box::new(Maps::new())),
-    (hist::likeness, |_| Box::new(Hist::new())),
-    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None))),
-    (labels::likeness, |window| Box::new(Labels::new(window))),
-    (gala::likeness, |_| Box::new(Gala::new(&[]))),
-    (kv::likeness, |window| Box::new(Kv::new(window))),
+/// All of them, each with the lines it takes to tell while more may come; of equals the first is
+/// taken. What stands above a table is often like keys and values.
+const FORMS: [(Likeness, Open, usize); 8] = [
+    (json::likeness, |window| Box::new(Documents::new(window)), 1),
+    (prometheus::likeness, |window| Box::new(Prometheus::new(window)), 1),
+    (maps::likeness, |_| Box::new(Maps::new()), 1),
+    (hist::likeness, |_| Box::new(Hist::new()), 1),
+    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None)), 4),
+    (labels::likeness, |window| Box::new(Labels::new(window)), 2),
+    (gala::likeness, |_| Box::new(Gala::new(&[])), 1),
+    (kv::likeness, |window| Box::new(Kv::new(window)), 8),
 ];
 
 /// The form these lines are most like, if they are like it at least this much: how much, and its
-/// reader.
-pub(super) fn found(window: &[&str], enough: f32) -> Option<(f32, Box<dyn Form>)> {
+/// reader. `more` says that more lines may come.
+pub(super) fn found(window: &[&str], enough: f32, more: bool) -> Option<(f32, Box<dyn Form>)> {
     let mut best: Option<(f32, Open)> = None;
-    for (likeness, open) in FORMS {
+    for (likeness, open, least) in FORMS {
+        let tabs = window.first().is_some_and(|l| l.contains('\t'));
+        if more && !tabs && window.len() < least {
+            continue;
+        }
         let sure = likeness(window);
         if sure >= enough && best.is_none_or(|(most, _)| sure > most) {
             best = Some((sure, open));

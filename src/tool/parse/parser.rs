@@ -122,7 +122,7 @@ impl Reader {
         }
         let aligned = Aligned::new(&self.hint);
         let sure = aligned.shows(&window, end);
-        self.form = match forms::found(&window, ENOUGH) {
+        self.form = match forms::found(&window, ENOUGH, !end) {
             Some((like, form)) if like >= SURE || like >= sure => Some(form),
             _ if sure > 0.0 => Some(Box::new(aligned)),
             found => found.map(|(_, form)| form),

@@ -53,7 +53,8 @@ pub(super) fn fit(header: &Header, rows: &[&Row]) -> Option<Fit> {
         tried.iter().enumerate().min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0)).map(|(i, _)| i)?;
     let (cost, taken, model) = tried.swap_remove(best);
     let same = |m: &Model| {
-        m.columns.len() == model.columns.len()
+        m.is_words() != model.is_words()
+            && m.columns.len() == model.columns.len()
             && m.columns.iter().zip(&model.columns).all(|(a, b)| a.titles == b.titles)
     };
     let other = tried
