@@ -180,27 +180,26 @@ impl Aligned {
         }
         found.paused = false;
         let unsettled = !found.blocks.is_settled();
-        let columns = found.titles().len();
-        found.note(line, cells, &self.hint);
-        if unsettled || found.given.is_none() {
+        let changed = found.note(line, cells, &self.hint);
+        if unsettled || found.stale {
             self.head(table, siblings, sink);
         }
-        if self.tables[table].is_young() || self.tables[table].titles().len() != columns {
-            // The row itself may have changed how rows are read.
-            let mut anew = Vec::new();
-            if self.tables[table].read(line, words, false, &mut anew) {
-                return self.give(table, line, &anew, sink);
-            }
-            if self.tables[table].titles().len() != cells.len() {
-                return sink.aside(Aside::Noise, line);
-            }
+        if !changed {
+            return self.give(table, line, cells, sink);
         }
-        self.give(table, line, cells, sink);
+        // The row itself has changed how rows are read.
+        let mut anew = Vec::new();
+        if self.tables[table].read(line, words, false, &mut anew) {
+            self.give(table, line, &anew, sink);
+        } else {
+            sink.aside(Aside::Noise, line);
+        }
     }
 
     /// Gives the heading out where it is not what was given last.
     fn head(&mut self, table: usize, siblings: bool, sink: &mut dyn Sink) {
         let found = &mut self.tables[table];
+        found.stale = false;
         let new = found.heading(table, siblings, &self.hint);
         let same = found.given.as_ref().is_some_and(|old| {
             old.titles == new.titles && old.mode == new.mode && old.key == new.key
