@@ -69,10 +69,9 @@ impl Aligned {
                 dry.held.push(Held::Blank);
                 continue;
             }
-            let mut words = Vec::new();
-            cut(line, Cut::default(), &mut words);
-            if !words.is_empty() {
-                dry.held.push(Held::Line(Row { text: (*line).to_owned(), words }));
+            let row = Row::new(line, Cut::default());
+            if !row.words.is_empty() {
+                dry.held.push(Held::Line(row));
             }
         }
         let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
@@ -243,7 +242,7 @@ impl Aligned {
     fn waiting(&self, held: &[Held]) -> usize {
         let mut at = held.len();
         while at > 0 && held.len() - at < WAITING {
-            let drawn = held[at - 1].row().is_some_and(|r| is_rule(&r.text));
+            let drawn = held[at - 1].row().is_some_and(|r| r.rule);
             if !drawn && !may_begin(held, at - 1) {
                 break;
             }
@@ -281,7 +280,7 @@ impl Aligned {
                 continue;
             }
             if let Some(table) = self.current
-                && !is_rule(&row.text)
+                && !row.rule
                 && self.tables[table].read(&row.text, &row.words, blank, &mut cells)
             {
                 self.tables[table].note(&row.text, &cells, &self.hint);
@@ -381,12 +380,11 @@ impl Form for Aligned {
         if blank {
             self.hold(Held::Blank);
         } else {
-            let mut words = Vec::new();
-            cut(line, Cut::default(), &mut words);
-            if words.is_empty() {
+            let row = Row::new(line, Cut::default());
+            if row.words.is_empty() {
                 return;
             }
-            self.hold(Held::Line(Row { text: line.to_owned(), words }));
+            self.hold(Held::Line(row));
         }
         if self.held.len() >= MAX_LINES || self.bytes >= MAX_BYTES || self.is_plain() {
             self.settle(false, sink);

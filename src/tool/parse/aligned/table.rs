@@ -169,9 +169,7 @@ impl Table {
             return false;
         }
         self.tries += 1;
-        let mut words = Vec::new();
-        cut(&row.text, self.header.cut, &mut words);
-        let row = Row { text: row.text.clone(), words };
+        let row = Row::new(&row.text, self.header.cut);
         let mut rows: Vec<&Row> = self.young.iter().collect();
         rows.push(&row);
         let Some(new) = fit(&self.header, &rows) else { return false };
@@ -248,9 +246,7 @@ impl Table {
             self.blocks.row(line, cells);
         }
         if self.young.len() < YOUNG {
-            let mut words = Vec::new();
-            cut(line, self.header.cut, &mut words);
-            self.young.push(Row { text: line.to_owned(), words });
+            self.young.push(Row::new(line, self.header.cut));
             return self.review(hint);
         }
         false
