@@ -16,6 +16,8 @@ const MAX_BYTES: usize = 256 << 10;
 const KEPT: usize = 4;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
+/// From here on nothing else is thought of.
+const SURE: f32 = 0.95;
 
 /// Finds tables in a tool's output.
 ///
@@ -119,25 +121,10 @@ impl Reader {
             self.form = forced;
             return;
         }
-        self.form = self.structured(&window).or_else(|| {
-            let aligned = Aligned::new(&self.hint);
-            aligned.shows(&window, end).then(|| Box::new(aligned) as Box<dyn Form>)
-        });
-    }
-
-    /// The form with a grammar that the lines are most like.
-    fn structured(&self, window: &[&str]) -> Option<Box<dyn Form>> {
-        let json = json::likeness(window);
-        let csv = csv::likeness(window, None);
-        let best = json.max(csv);
-        if best < ENOUGH {
-            return None;
-        }
-        Some(if json >= csv {
-            Box::new(json::Documents::new(window))
-        } else {
-            Box::new(csv::Csv::new(window, None))
-        })
+        let aligned = Aligned::new(&self.hint);
+        let sure = aligned.shows(&window, end);
+        self.form = structured(&window, sure)
+            .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
     }
 
     /// Gives what is held to the form; without one all but the last lines are text.
@@ -197,6 +184,22 @@ impl Held {
             Held::Frame => Mark::Frame,
         }
     }
+}
+
+/// The form with a grammar that the lines are most like, unless they are more like aligned text
+/// (`aligned`: how much).
+fn structured(window: &[&str], aligned: f32) -> Option<Box<dyn Form>> {
+    let json = json::likeness(window);
+    let csv = csv::likeness(window, None);
+    let csv = if csv < SURE && aligned > csv { 0.0 } else { csv };
+    if json.max(csv) < ENOUGH {
+        return None;
+    }
+    Some(if json >= csv {
+        Box::new(json::Documents::new(window))
+    } else {
+        Box::new(csv::Csv::new(window, None))
+    })
 }
 
 /// Lines as they are.
