@@ -15,7 +15,7 @@ const MAX_LINES: usize = 1000;
 /// Bytes held at most.
 const MAX_BYTES: usize = 256 << 10;
 /// Lines of no form that stay held over a pause: a header, what stands above and below it.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
 /// From here on nothing else is thought of.
