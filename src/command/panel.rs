@@ -14,7 +14,8 @@ use crate::tool::config::{self, Config, Entry, Mistake};
 use crate::tool::meta;
 use crate::tool::parse::GalaTable;
 use crate::tool::ready::READY;
-use crate::tool::spec::{Spec, Start};
+use crate::tool::spec::Start;
+use crate::tool::starter::could_start;
 
 /// Does what is asked about panels.
 ///
@@ -74,19 +75,8 @@ fn check(given: Option<&Path>) -> Result<()> {
 fn runs(panel: &Entry) -> Result<(), Vec<Mistake>> {
     match &panel.spec {
         Err(mistakes) => Err(mistakes.clone()),
-        Ok(spec) => program(spec).map_err(|why| {
-            vec![Mistake { line: panel.line, what: format!("{}: {why}", panel.name) }]
-        }),
-    }
-}
-
-/// Whether a panel's program is there.
-fn program(spec: &Spec) -> Result<(), String> {
-    let program = spec.argv.first().map(Path::new).unwrap_or(Path::new(""));
-    match program.metadata() {
-        Ok(m) if m.is_file() => Ok(()),
-        Ok(_) => Err(format!("{} is no program", program.display())),
-        Err(e) => Err(format!("{}: {e}", program.display())),
+        Ok(spec) => could_start(spec)
+            .map_err(|why| vec![Mistake { line: panel.line, what: clean(&why.text).into_owned() }]),
     }
 }
 
