@@ -13,8 +13,8 @@ use crate::table::clean;
 use crate::tool::config::{self, Config, Entry, Mistake};
 use crate::tool::meta;
 use crate::tool::parse::GalaTable;
-use crate::tool::ready::READY;
-use crate::tool::spec::Start;
+use crate::tool::ready::{self, READY, Ready};
+use crate::tool::spec::{Spec, Start};
 use crate::tool::starter::could_start;
 
 /// Does what is asked about panels.
@@ -28,6 +28,19 @@ pub fn run(args: &cli::Panel) -> Result<()> {
         PanelCommand::Sample => say(config::SAMPLE),
         PanelCommand::Import(args) => import(args),
     }
+}
+
+/// The panel of this name: a configured one, whenever it is to be started, else a ready one.
+///
+/// # Errors
+/// When there is none, it is not installed, or the configuration cannot be used.
+pub fn named(name: &str, config: Option<&Path>) -> Result<Spec> {
+    let mut configured = config::specs(config)?;
+    if let Some(at) = configured.iter().position(|s| s.name == name) {
+        return Ok(configured.swap_remove(at));
+    }
+    let ready = ready::find(name).map_err(|why| usage(Error::msg(why)))?;
+    ready.spec().ok_or_else(|| Error::msg(ready.missing()))
 }
 
 /// Reads a configuration with everything that is wrong in it.
@@ -96,7 +109,7 @@ struct Line {
 }
 
 fn list(args: &cli::PanelList) -> Result<()> {
-    let mut lines = ready();
+    let mut lines = offered();
     let file = config::find(args.config.as_deref());
     let config = file.as_deref().map(read).transpose()?;
     if let Some(config) = &config {
@@ -121,10 +134,11 @@ fn list(args: &cli::PanelList) -> Result<()> {
     say(&out)
 }
 
-fn ready() -> Vec<Line> {
+/// The ready panels.
+fn offered() -> Vec<Line> {
     // SAFETY: takes nothing and cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
-    let line = |r: &'static crate::tool::ready::Ready| {
+    let line = |r: &'static Ready| {
         let why = match r.program() {
             None => Some(r.missing()),
             Some(_) if r.root && !root => Some("needs root".to_owned()),
@@ -257,6 +271,21 @@ mod tests {
         for schema in crate::probe::schemas() {
             assert!(config::OWN_TABLES.contains(&schema.table()), "{}", schema.table());
         }
+    }
+
+    #[test]
+    fn a_configured_panel_goes_before_a_ready_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        let text = "[[panel]]\nname = \"df\"\ncommand = [\"/bin/mine\"]\nstart = \"off\"\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(named("df", Some(&file)).unwrap().argv, ["/bin/mine"]);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(named("df", Some(&file)).unwrap().argv[1..], ["-hT"]);
+        let said = named("dff", Some(&file)).unwrap_err();
+        assert!(said.is::<crate::cli::Usage>() && said.to_string().contains("did you mean df"));
+        std::fs::write(&file, "x = 1").unwrap();
+        assert!(named("df", Some(&file)).unwrap_err().to_string().contains("line 1: unknown key"));
     }
 
     #[test]

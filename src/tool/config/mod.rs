@@ -142,6 +142,16 @@ impl Config {
     }
 }
 
+/// What is configured: in `given`, or where configurations are looked for. Nothing where there is
+/// no configuration.
+///
+/// # Errors
+/// Why the file cannot be used, in one line that begins with its name.
+pub fn specs(given: Option<&Path>) -> Result<Vec<Spec>, Refused> {
+    let Some(file) = find(given) else { return Ok(Vec::new()) };
+    Config::parse(&file, &read(&file)?, &super::meta::read).specs()
+}
+
 /// A mistake as it is shown: file, line, what.
 pub fn told(file: &Path, mistake: &Mistake) -> String {
     format!("{} line {}: {}", clean(&file.to_string_lossy()), mistake.line, mistake.what)
