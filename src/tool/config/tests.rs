@@ -158,6 +158,10 @@ fn each_mistake_has_its_line_and_what_is_meant() {
         ("key = [1]", "a number cannot stand here; key is an array of headers"),
         ("mode = \"snap\"", "\"snap\" is no mode; it is one of append, snapshot, replace"),
         ("mode = \"snapshots\"", "\"snapshots\" is no mode (did you mean snapshot?); it is one of"),
+        (
+            "parse = \"columns:PID,COMM\"\nkey = [\"PID\", \"TID\"]",
+            "\"TID\" is none of the columns of parse",
+        ),
         ("time = \"\"", "an empty string; time is the header of a column"),
         ("interval = \"5\\u0000s\"", "a NUL character in \"5\\x00s\"; leave it out"),
         (
