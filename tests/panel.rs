@@ -193,6 +193,55 @@ fn the_list_has_ready_and_configured_panels_and_why_some_cannot_run() {
     assert!(bad.contains("cannot run: "), "{bad}");
 }
 
+const META: &str = r#"version = "1.0.0";
+measurements: (
+    {
+        table_name: "redis_sli",
+        entity_name: "redis",
+        fields: (
+            { description: "process id", type: "key", name: "tgid", },
+            { description: "round trip", type: "gauge", name: "max_rtt", }
+        )
+    }
+);
+"#;
+
+#[test]
+fn a_gala_probe_becomes_a_panel_that_passes_the_check() {
+    let place = Place::new();
+    let meta = place.write("redis_probe.meta", META);
+    let meta = meta.canonicalize().unwrap();
+    let meta = meta.to_str().unwrap();
+    let out = place.lmptop(&["panel", "import", meta, "--", "/bin/true", "-d", "a\"b"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let want = format!(
+        "# Table redis_sli: tgid, max_rtt\n[[panel]]\nname = \"redis_probe\"\n\
+         command = [\"/bin/true\", \"-d\", \"a\\\"b\"]\nparse = \"gala:{meta}\"\n"
+    );
+    assert_eq!(text(&out.stdout), want);
+    let (lines, _, code) = place.check(&place.write("config.toml", &want));
+    assert_eq!((lines.len(), code), (1, 0), "{lines:?}");
+    assert!(lines[0].ends_with(" line 2: redis_probe ok"), "{lines:?}");
+    // Beside the configuration, without its directory.
+    let near = want.replace(&format!("gala:{meta}"), "gala:redis_probe.meta");
+    let (lines, _, code) = place.check(&place.write("config.toml", &near));
+    assert_eq!(code, 0, "{lines:?}");
+}
+
+#[test]
+fn a_meta_file_that_is_none_says_so() {
+    let place = Place::new();
+    let out = place.lmptop(&["panel", "import", place.write("a.meta", "no").to_str().unwrap()]);
+    let errors = text(&out.stderr);
+    assert_eq!((out.status.code(), errors.lines().count()), (Some(1), 1), "{errors}");
+    assert!(errors.contains("a.meta: "), "{errors}");
+    let out = place.lmptop(&["panel", "import", "/no/such.meta"]);
+    assert!(text(&out.stderr).contains("cannot read the meta file /no/such.meta"));
+    // Without a command the place where gala-gopher keeps probes is a guess, and said to be.
+    let out = place.lmptop(&["panel", "import", place.write("x.meta", META).to_str().unwrap()]);
+    assert!(text(&out.stdout).contains("# Put the path of the probe into command.\n"));
+}
+
 #[test]
 fn usage_is_one_line_and_ends_with_2() {
     let place = Place::new();

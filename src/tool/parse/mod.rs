@@ -10,9 +10,15 @@ mod drawn;
 mod fields;
 mod form;
 mod frames;
+mod gala;
+mod hist;
 mod json;
+mod labels;
 mod lines;
+mod maps;
 mod parser;
+mod prometheus;
+mod text;
 mod title;
 #[cfg(test)]
 mod trail;
@@ -22,6 +28,7 @@ mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use gala::parse_meta;
 pub use lines::Lines;
 pub use parser::Parser;
 
