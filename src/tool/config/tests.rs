@@ -236,7 +236,7 @@ fn each_mistake_has_its_line_and_what_is_meant() {
             "columns = [{name = \"A\", keep = true, drop = true}]",
             "keep and drop contradict each other",
         ),
-        ("name = \"b\"", "this is no TOML: duplicate key"),
+        ("name = \"b\"", "this is no TOML: duplicate key \"name\""),
         ("key = [", "this is no TOML: "),
         ("key = ", "this is no TOML: "),
     ];
@@ -296,6 +296,7 @@ fn names_commands_and_what_is_around_panels() {
             &["line 5: the panel of line 1 is called a too"],
         ),
         ("[panel]\nname = \"a\"", &["line 1: write [[panel]] with two brackets on each side"]),
+        ("x = 3", &["line 1: unknown key \"x\" in the file; there is panel only"]),
         ("panel = 3", &["line 1: write [[panel]] with two brackets on each side"]),
         ("panel = [3]", &["line 1: a number cannot stand here; write [[panel]] above its keys"]),
         (
