@@ -66,7 +66,7 @@ impl Run {
         panic!("waited in vain; out {:?} err {:?}", self.out, self.err);
     }
 
-    fn to_end(&mut self) -> End {
+    fn finish(&mut self) -> End {
         self.until(|r| r.end.is_some());
         self.end.unwrap()
     }
@@ -84,7 +84,7 @@ impl Run {
 /// Runs it to its end.
 fn run(spec: Spec) -> Run {
     let mut run = Run::new(spec);
-    run.to_end();
+    run.finish();
     run
 }
 
@@ -155,7 +155,7 @@ fn streams_stay_apart_and_bytes_as_they_are() {
 fn the_last_of_much_output_is_not_lost() {
     for pipe in [false, true] {
         let mut run = Run::new(Spec { pipe, ..spec(&["seq", "1", "200000"]) });
-        run.to_end();
+        run.finish();
         assert!(run.out.ends_with("\n199999\n200000\n"));
         assert_eq!(run.out.lines().count(), 200_000);
     }
@@ -269,7 +269,7 @@ fn every_descendant_is_gone_after_stop() {
 #[test]
 fn what_outlives_its_tool_is_ended_and_told() {
     let mut run = Run::new(python(&format!("{FAMILY}print(1)\ntime.sleep(0.1)\nos._exit(3)")));
-    let end = run.to_end();
+    let end = run.finish();
     assert_eq!((end.exit_code(), end.outlived, end.left), (3, 3, 0));
     let pids = run.out.lines().map(|l| l.parse().unwrap()).filter(|p| *p != 1);
     assert!(!pids.into_iter().any(alive));
@@ -292,7 +292,7 @@ fn a_killed_keeper_takes_its_tool_along() {
         stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
     // SAFETY: two integers; the parent of the tool is its keeper.
     unsafe { libc::kill(keeper, libc::SIGKILL) };
-    assert_eq!(run.to_end().how, How::Signalled(libc::SIGKILL));
+    assert_eq!(run.finish().how, How::Signalled(libc::SIGKILL));
     pids.into_iter().for_each(gone);
 }
 
@@ -306,7 +306,7 @@ fn a_fork_bomb_ends() {
         run.until(|r| r.out.contains("go") && r.child.usage().is_some_and(|u| u.processes > 30))
     );
     run.child.kill();
-    assert_eq!(run.to_end().left, 0);
+    assert_eq!(run.finish().left, 0);
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn memory_is_limited() {
     let mut by_process =
         Run::by(Starter::without_groups(std::slice::from_ref(&greedy)).unwrap()).unwrap();
     assert_eq!(by_process.child.limited.memory, Way::Rlimit);
-    assert_eq!(by_process.to_end().exit_code(), 9, "{}", by_process.err);
+    assert_eq!(by_process.finish().exit_code(), 9, "{}", by_process.err);
     assert_eq!(by_process.out, "refused\n");
 
     let mut run = Run::new(greedy);
@@ -486,7 +486,7 @@ fn memory_is_limited() {
     if !possible(way != Way::Rlimit, "control groups that can be written") {
         return;
     }
-    let end = run.to_end();
+    let end = run.finish();
     assert_eq!(end.how, How::Signalled(libc::SIGKILL), "{way}: {}", run.err);
     assert!(end.out_of_memory > 0 && end.to_string().contains("memory limit was reached"), "{way}");
 }

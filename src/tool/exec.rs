@@ -66,8 +66,8 @@ pub(super) struct Plan {
     pub stderr: OwnedFd,
     /// `cgroup.procs` of every control group it is put in.
     pub procs: Vec<OwnedFd>,
-    /// What setrlimit(2) is told: resource and value.
-    pub rlimits: Vec<(u32, u64)>,
+    /// Private writable memory each process may have (RLIMIT_DATA), in bytes.
+    pub memory: Option<u64>,
     /// A configured panel: umask 077, `/` as its directory, nothing gains privileges.
     pub confined: bool,
     pub identity: Option<Identity>,
@@ -168,10 +168,10 @@ fn become_tool(
             return Stage::Cgroup;
         }
     }
-    for &(resource, most) in &plan.rlimits {
+    if let Some(most) = plan.memory {
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: reads one rlimit, which outlives the call.
-        if unsafe { libc::setrlimit(resource as _, &raw const limit) } != 0 {
+        if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) } != 0 {
             return Stage::Limit;
         }
     }
@@ -216,10 +216,14 @@ fn take_identity(plan: &Plan) -> bool {
 
 /// Every signal as a program expects it: lmptop ignores and blocks some, and both are inherited.
 fn reset_signals() {
+    // struct sigaction as the kernel has it, all zero: SIG_DFL, no flags. Asked directly, since the
+    // C library does not touch the two signals that it uses itself.
+    let default = [0u64; 8];
     for signal in 1..=64 {
-        // SAFETY: KILL, STOP and the C library's own two are refused, the rest have no handler
-        // of ours that could be missed.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let none = std::ptr::null_mut::<u64>();
+        // SAFETY: the kernel reads less than there is; KILL and STOP are refused, the rest have no
+        // handler of ours that could be missed.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8) };
     }
     unmask();
 }

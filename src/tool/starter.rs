@@ -345,7 +345,7 @@ impl Server {
                 stdout,
                 stderr,
                 procs,
-                rlimits: held.rlimits(),
+                memory: held.memory_each(),
                 confined: order.spec.panel.is_some(),
                 identity,
             })
