@@ -1,14 +1,13 @@
 //! What is done to a row: closing it, signalling its process, copying it, writing the view out.
 
 use crate::table::quantity;
-use crate::table::{Frame, Value};
+use crate::table::{Frame, Value, alias_of};
 
 use super::effect::Effect;
 use super::grid::{Cell, Line};
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
-use super::pane::PANES;
 use super::prompt::{PromptKind, Socket};
 use super::state::{Overlay, State, Tone, cell_text};
 
@@ -20,7 +19,7 @@ pub fn ask(state: &mut State) {
     }
     let at = state.view().at;
     let detail = state.detail();
-    let there = detail.map(|d| d.there && d.table == PANES[state.pane].table);
+    let there = detail.map(|d| d.there && d.table == state.view().pane.table);
     let found = match detail {
         Some(d) => d.last.as_ref().map(|(f, row)| (f, *row)),
         None => state.grid.row_of(at).filter(|r| r.2 == 0).map(|r| (r.0, r.1)),
@@ -30,7 +29,7 @@ pub fn ask(state: &mut State) {
         return;
     };
     let group = detail.is_none() && matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
-    let by = PANES[state.pane].groups[state.view().group];
+    let by = state.view().group_by();
     if group && by != "pid" {
         state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
         return;
@@ -113,7 +112,8 @@ pub fn export(state: &mut State) -> Vec<Effect> {
             .collect();
         line(&mut csv, cells.iter().map(String::as_str));
     }
-    let name = format!("lmptop-{}", PANES[state.pane].title.to_lowercase());
+    // A tool is called as it likes; a file is not.
+    let name = format!("lmptop-{}", alias_of(&state.view().pane.title));
     vec![Effect::Export { name, csv }]
 }
 

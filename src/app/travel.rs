@@ -145,12 +145,8 @@ pub fn beat(state: &mut State) -> Vec<Effect> {
 pub fn past(state: &mut State) -> Vec<Effect> {
     let Some(until) = state.wall_ns() else { return Vec::new() };
     let Some(detail) = detail_mut(state) else { return Vec::new() };
-    vec![Effect::Series {
-        table: detail.table,
-        key: detail.key.clone(),
-        back_ns: detail.window_ns,
-        until,
-    }]
+    let (of, back_ns) = (detail.series.of.clone(), detail.window_ns);
+    if of.figures.is_empty() { Vec::new() } else { vec![Effect::Series { of, back_ns, until }] }
 }
 
 /// Longer or shorter time across the detail page: 10 s to 1 h.

@@ -40,7 +40,7 @@ pub fn run(args: &cli::Live) -> Result<()> {
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
+    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system(), None);
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }
