@@ -11,6 +11,7 @@ pub mod past;
 pub mod print;
 pub mod record;
 pub mod replay;
+pub mod run;
 mod sampler;
 mod screen;
 pub mod sessions;

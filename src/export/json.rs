@@ -8,11 +8,13 @@ use super::{Export, Sheet, TIME, name, own_time};
 use crate::table::clock::rfc3339;
 use crate::table::{Schema, Unit, Value};
 
-/// Writes one object a row; keys are column ids, after `time`.
+/// Writes one object a row; keys are column ids, after `time` and, of a tool's table, `table`.
 pub struct Json<W> {
     out: W,
     /// The rows' own time, if they have one.
     own: Option<usize>,
+    /// `,"table":"name"` of a tool's table: one tool may have several.
+    table: Vec<u8>,
     /// Field and its `,"id":` as it goes into each line.
     fields: Vec<(usize, Vec<u8>)>,
     line: Vec<u8>,
@@ -25,6 +27,11 @@ impl<W: Write> Json<W> {
     /// Never in practice: a key is text.
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>) -> Result<Json<W>> {
         let (own, fields) = own_time(schema, fields);
+        let mut table = Vec::new();
+        if schema.found() {
+            table.extend_from_slice(b",\"table\":");
+            serde_json::to_writer(&mut table, schema.table())?;
+        }
         let fields = fields
             .into_iter()
             .map(|f| {
@@ -34,7 +41,7 @@ impl<W: Write> Json<W> {
                 Ok((f, key))
             })
             .collect::<Result<_>>()?;
-        Ok(Json { out, own, fields, line: Vec::new() })
+        Ok(Json { out, own, table, fields, line: Vec::new() })
     }
 }
 
@@ -48,6 +55,7 @@ impl<W: Write> Export for Json<W> {
                 Some(own) => self.line.extend_from_slice(head(own).as_bytes()),
                 None => self.line.extend_from_slice(shared.as_bytes()),
             }
+            self.line.extend_from_slice(&self.table);
             for (f, key) in &self.fields {
                 self.line.extend_from_slice(key);
                 // serde_json writes what JSON has no number for (NaN, infinities) as null.
@@ -103,9 +111,10 @@ mod tests {
     fn a_row_with_a_time_of_its_own_has_that_one() {
         assert_eq!(
             String::from_utf8(found(Format::Json)).unwrap(),
-            "{\"time\":\"1970-01-01T00:00:05.000000000Z\",\
+            "{\"time\":\"1970-01-01T00:00:05.000000000Z\",\"table\":\"vfsstat\",\
              \"TIME\":\"1970-01-01T00:00:05.000000000Z\",\"READ/s\":1368}\n\
-             {\"time\":\"2026-11-21T12:00:00.000000007Z\",\"TIME\":null,\"READ/s\":136}\n"
+             {\"time\":\"2026-11-21T12:00:00.000000007Z\",\"table\":\"vfsstat\",\
+             \"TIME\":null,\"READ/s\":136}\n"
         );
     }
 

@@ -149,6 +149,8 @@ pub struct Layout {
     pub width: Option<usize>,
     /// A line with the time above each sample.
     pub heads: bool,
+    /// Titles once, then rows as they come under columns that only ever grow.
+    pub flow: bool,
     /// Where instants are local; UTC when absent.
     pub zone: Option<TimeZone>,
 }

@@ -42,12 +42,13 @@ impl Columns {
     ) -> Columns {
         // The row's own time comes first and is called so.
         let mut taken = vec!["time".to_owned(), "table".to_owned()];
+        let titles: Vec<&str> = heading.titles.iter().map(|t| t.text.as_str()).collect();
         let columns = heading
             .titles
             .iter()
+            .zip(ColumnSpec::each(specs, &titles))
             .enumerate()
-            .map(|(i, title)| {
-                let spec = specs.iter().find(|s| s.name == title.text).cloned().unwrap_or_default();
+            .map(|(i, (title, spec))| {
                 let id = unique(spec.rename.as_deref().unwrap_or(&title.text), &mut taken);
                 let known = before.and_then(|b| b.columns.iter().find(|c| c.id == id));
                 let cells = match known {

@@ -46,6 +46,8 @@ pub struct Fate {
     pub cpu_ns: Option<u64>,
     /// Resident memory of it and what it started, bytes.
     pub rss_bytes: Option<u64>,
+    /// Whether it has ended for good.
+    pub over: bool,
 }
 
 type F = Column<Fate>;
