@@ -31,6 +31,10 @@ pub enum Shown {
 const PAIR_MIN: u16 = 21;
 /// Widest: an IPv6 address in full.
 const PAIR_MAX: u16 = 47;
+/// A text wider than this, in cells, is a line of text; the least and most it is drawn in.
+const LINE: u16 = 60;
+const LINE_MIN: u16 = 24;
+const LINE_MAX: u16 = 400;
 /// Cells of a group's first column before and behind the name: the fold and the count.
 pub const FOLD: u16 = 6;
 
@@ -80,6 +84,8 @@ impl Shown {
         let title = u16::try_from(self.title(schema).chars().count()).unwrap_or(8) + marks;
         match (self, field.ty) {
             (Shown::Pair(..), _) => (PAIR_MIN, PAIR_MAX),
+            // A whole line takes what room there is.
+            (_, Type::Text) if field.width > LINE => (LINE_MIN.max(title), LINE_MAX),
             // A long name says enough in two thirds of its cells.
             (_, Type::Text) if field.width > 10 && field.kind != Kind::Key => {
                 ((field.width * 2).div_ceil(3).max(title), field.width.max(title))

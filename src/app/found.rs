@@ -164,18 +164,17 @@ fn renew(view: &mut PaneState, schema: &Arc<Schema>) {
         return;
     }
     let mut pane = Pane::clone(&view.pane);
-    let mut before: Option<Shown> = None;
-    for column in &fresh.columns {
-        if !pane.columns.contains(column) {
-            let behind = |list: &[Shown]| match &before {
-                Some(b) => list.iter().position(|c| c == b).map_or(list.len(), |at| at + 1),
-                None => 0,
-            };
-            pane.columns.insert(behind(&pane.columns), column.clone());
-            let shown = &mut view.columns.shown;
-            shown.insert(behind(shown), column.clone());
+    for (i, column) in fresh.columns.iter().enumerate() {
+        if pane.columns.contains(column) {
+            continue;
         }
-        before = Some(column.clone());
+        let place = |list: &[Shown]| {
+            let before = fresh.columns[..i].iter().rev();
+            before.filter_map(|b| list.iter().position(|c| c == b)).next().map_or(0, |at| at + 1)
+        };
+        pane.columns.insert(place(&pane.columns), column.clone());
+        let shown = &mut view.columns.shown;
+        shown.insert(place(shown), column.clone());
     }
     for group in fresh.groups {
         if !pane.groups.contains(&group) {

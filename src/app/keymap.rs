@@ -104,6 +104,8 @@ pub enum Action {
 pub enum Context {
     /// On every table.
     Table,
+    /// On tables of tools.
+    Tool,
     /// While frozen or in a recording.
     Time,
     /// Everywhere, but not in the footer.
@@ -135,7 +137,7 @@ const fn bind(
 }
 
 use Action as A;
-use Context::{Quiet, Table, Time};
+use Context::{Quiet, Table, Time, Tool};
 use Key::{Char, Ctrl, F};
 
 /// Every key, in the order of the help; the footer takes them in this order too.
@@ -180,7 +182,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(
         &[Char('v')],
         A::Graph,
-        Quiet,
+        Tool,
         "graph",
         "Graph of the column sorted by, for this row; there < > take another, [ ] zoom",
     ),

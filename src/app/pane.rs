@@ -295,7 +295,7 @@ const BUILT_IN: &[BuiltIn] = &[
         ended: None,
         only: "",
         columns: &[One("time"), One("tool"), One("why"), One("line"), One("stream")],
-        keep: &[One("line"), One("time"), One("tool"), One("why")],
+        keep: &[One("line"), One("time"), One("why"), One("tool")],
         totals: &[],
         sort: 0,
         order: Order::Descending,

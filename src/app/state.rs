@@ -290,8 +290,12 @@ impl State {
 /// A table of a moment, with the one before it.
 pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
     let now = moment.now.table(table)?;
-    let before: Option<(u64, &crate::table::Table)> =
-        moment.before.as_ref().map(Arc::as_ref).and_then(|b| Some((b.mono_ns, b.table(table)?)));
+    // A tool may have changed its columns in between.
+    let before = moment
+        .before
+        .as_ref()
+        .and_then(|b| Some((b.mono_ns, b.table(table)?.conform(now.schema()))));
+    let before = before.as_ref().map(|(ns, t)| (*ns, t));
     Some(Frame::new(moment.now.mono_ns, now.clone(), before))
 }
 

@@ -1,8 +1,9 @@
 //! What is done to a row: closing it, signalling its process, copying it, writing the view out.
 
 use crate::table::quantity;
-use crate::table::{Frame, Value, alias_of};
+use crate::table::{Frame, Unit, Value, alias_of, clock};
 
+use super::columns::Shown;
 use super::effect::Effect;
 use super::grid::{Cell, Line};
 use super::input::prompt;
@@ -38,6 +39,11 @@ pub fn ask(state: &mut State) {
     let comm = cell_text(frame.get(row, "comm"));
     // A process has many connections: none of them is meant.
     let socket = if group { None } else { socket_of(frame, row) };
+    if pid.is_some() && comm.is_empty() && socket.is_none() {
+        // Without its name it cannot be known to be the one meant.
+        state.say(Tone::Bad, "This row does not name its process as the kernel does.");
+        return;
+    }
     if pid.is_none() && socket.is_none() {
         state.say(Tone::Bad, "This row has no process and no connection to close.");
         return;
@@ -99,12 +105,14 @@ pub fn export(state: &mut State) -> Vec<Effect> {
     let schema = frame.table().schema();
     let columns = &state.view().columns.shown;
     let mut csv = String::new();
+    let wall = |c: &Shown| c.field(schema).is_some_and(|f| f.unit == Unit::Wall);
     let titles: Vec<&str> = columns.iter().map(|c| c.title(schema)).collect();
     line(&mut csv, titles.iter().copied());
     for &l in &state.grid.lines {
         let cells: Vec<String> = columns
             .iter()
             .map(|c| match state.grid.cell(l, c) {
+                Cell::One(Value::I64(at)) if wall(c) => clock::rfc3339(at),
                 Cell::One(v) => cell_text(v),
                 Cell::Pair(a, b) => format!("{}:{}", cell_text(a), cell_text(b)),
                 Cell::Many(n) => format!("{n} different"),

@@ -118,10 +118,13 @@ pub fn arrived(
         // Newer samples may have come while this was read: never go back.
         let end = moment.now.wall_ns;
         state.trail = trail;
-        if let Some(shown) = state.moment.clone().filter(|m| m.now.wall_ns > end) {
-            state.trail.push(&shown.now);
+        match state.moment.clone().filter(|m| m.now.wall_ns > end) {
+            Some(shown) => {
+                state.trail.push(&shown.now);
+                super::grid::rebuild(state);
+            }
+            None => show(state, moment, false),
         }
-        super::grid::rebuild(state);
     } else if std::mem::take(&mut state.settling) {
         // What was on the screen stays, also when the recorder is behind or has stopped.
         state.trail = trail;

@@ -155,7 +155,8 @@ fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {
         };
         // Only this row: a rate needs no join of thousands.
         let one = whole.table().row(row);
-        let frame = Frame::new(mono, one.clone(), before.as_ref().map(|(ns, t)| (*ns, t)));
+        let earlier = before.take().map(|(ns, t)| (ns, t.conform(one.schema())));
+        let frame = Frame::new(mono, one.clone(), earlier.as_ref().map(|(ns, t)| (*ns, t)));
         series.take(&frame, wall);
         before = Some((mono, one));
         Ok(true)

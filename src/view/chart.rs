@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 
 use crate::app::{Detail, Layout, State, figure_title};
-use crate::table::{Field, clock};
+use crate::table::{Field, Value, clock, quantity};
 
 use super::detail::{figure_text, over_time, title};
 use super::paint::{Pen, cells, cut};
+use super::rows::style;
 use super::theme::{Glyphs, Role, Theme};
 
 /// Draws the page.
@@ -86,10 +87,15 @@ fn said(
     let mut pen = Pen::new(buf, look, 1, y, buf.area.width);
     let figures = [("last", newest), ("min", least), ("max", most), ("mean", mean)];
     for (name, v) in figures {
-        // A mean of whole numbers is none.
-        let exact = Field { ty: crate::table::Type::F64, ..field.clone() };
-        let field = if name == "mean" { &exact } else { field };
-        let text = v.map_or_else(|| "-".to_owned(), |v| figure_text(state, v, field));
+        let mut text = String::new();
+        match v {
+            None => text.push('-'),
+            // A mean needs more decimals than what it is of.
+            Some(v) if name == "mean" => {
+                quantity::format(&mut text, Value::F64(v), field, style(state));
+            }
+            Some(v) => text = figure_text(state, v, field),
+        }
         pen.put(name, Role::Dim).skip(1).put(&text, Role::Text).skip(2);
     }
     let points = values.len();
@@ -98,9 +104,11 @@ fn said(
 }
 
 /// From the lowest to the highest mark.
-struct Scale {
-    base: f64,
-    top: f64,
+pub struct Scale {
+    /// What stands at the bottom.
+    pub base: f64,
+    /// What stands at the top.
+    pub top: f64,
 }
 
 /// Marks of a cell, from nothing to full.
@@ -109,7 +117,7 @@ const ASCII: [char; 9] = [' ', '.', '.', ':', ':', '+', '+', '#', '#'];
 
 impl Scale {
     /// From zero, unless all of it lies far from there: then small changes would not be seen.
-    fn of(values: &[f64]) -> Option<Scale> {
+    pub fn of(values: &[f64]) -> Option<Scale> {
         let least = values.iter().copied().reduce(f64::min)?;
         let most = values.iter().copied().reduce(f64::max)?;
         let span = most - least;

@@ -214,8 +214,15 @@ impl Page<'_> {
             let v = self.frame.value(self.row, i);
             let text = self.full(f, v);
             let role = if v.is_none() { Role::Dim } else { Role::Text };
-            let mut line: Line = vec![(format!(" {:<10}", f.title), self.s(Role::Accent))];
-            if id > 0 {
+            let mut line: Line = if f.found {
+                // A tool's column is called by its header alone.
+                let name = cut(&f.id, 10 + id - 1, self.look.pick("…", "~"));
+                let pad = " ".repeat(10 + id - cells(&name));
+                vec![(format!(" {name}{pad}"), self.s(Role::Accent))]
+            } else {
+                vec![(format!(" {:<10}", f.title), self.s(Role::Accent))]
+            };
+            if id > 0 && !f.found {
                 line.push((format!("{:<id$}", f.id), self.s(Role::Dim)));
             }
             let pad = value.saturating_sub(cells(&text)) + 1;

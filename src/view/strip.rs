@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use crate::app::{Layout, State, across, chosen, points};
 use crate::table::Schema;
 
+use super::chart::Scale;
 use super::detail::figure_text;
 use super::paint::{Pen, cells, cut};
 use super::sparkline::sparkline;
@@ -35,7 +36,8 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
         let room = usize::from(pen.room()).saturating_sub(FIGURE + 1);
         let newest = values.last().copied().flatten();
         let values = &values[values.len().saturating_sub(room)..];
-        pen.put(&sparkline(values, room, None, look.glyphs), Role::Chart).skip(1);
+        let (values, full) = from_base(values);
+        pen.put(&sparkline(&values, room, full, look.glyphs), Role::Chart).skip(1);
         pen.put(&now(state, schema, figure, newest), Role::Text);
     }
     if more > 0 {
@@ -44,6 +46,18 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
         let mut pen = Pen::new(buf, look, x, layout.strip + y, x + width);
         let room = usize::from(pen.room());
         pen.put(&cut(&text, room, ""), Role::Dim);
+    }
+}
+
+/// The values above the base of their scale, and the highest: what lies far from zero and changes
+/// little is looked at closely.
+fn from_base(values: &[Option<f64>]) -> (Vec<Option<f64>>, Option<f64>) {
+    let known: Vec<f64> = values.iter().flatten().copied().filter(|v| v.is_finite()).collect();
+    match Scale::of(&known) {
+        Some(s) if s.base != 0.0 && s.base.is_finite() => {
+            (values.iter().map(|v| v.map(|v| v - s.base)).collect(), Some(s.top - s.base))
+        }
+        _ => (values.to_vec(), None),
     }
 }
 
