@@ -13,6 +13,7 @@ mod frames;
 mod json;
 mod lines;
 mod parser;
+mod spelled;
 mod title;
 #[cfg(test)]
 mod trail;
