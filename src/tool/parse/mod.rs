@@ -18,6 +18,7 @@ mod lines;
 mod maps;
 mod parser;
 mod prometheus;
+mod spelled;
 mod text;
 mod title;
 #[cfg(test)]

@@ -87,7 +87,7 @@ const NAMING: [&str; 38] = [
 const ID: [&str; 9] = ["tid", "lwp", "pid", "cpu", "gpu", "irq", "node", "sid", "inode"];
 
 /// Header texts of things that happened rather than of things that are; lower case.
-const HAPPENED: [&str; 27] = [
+const HAPPENED: [&str; 29] = [
     "ret",
     "err",
     "errno",
@@ -111,6 +111,8 @@ const HAPPENED: [&str; 27] = [
     "result",
     "t",
     "event",
+    "call",
+    "fname",
     "age(s)",
     "delta_us",
     "latency",

@@ -3,7 +3,7 @@
 use super::fit::{DEAR, Fit, Row, SAMPLE, fit};
 use super::header::Header;
 use super::model::{Looks, Rule, is_empty};
-use super::words::{Cut, Word, cut, is_bar, is_rule};
+use super::words::{Cut, Word, cut, has_measures, is_bar, is_rule};
 use crate::tool::parse::{Shape, shape};
 
 /// A line that waits to be understood.
@@ -104,8 +104,13 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     // Some leave a blank line below the header.
     let apart = lines.get(next).is_some_and(|l| matches!(l, Held::Blank))
         && lines.get(next + 1).is_some_and(|l| l.row().is_some());
-    let rows = run(&header, lines, next + usize::from(apart));
-    let first = rows.first()?;
+    let mut rows = run(&header, lines, next + usize::from(apart));
+    let first = *rows.first()?;
+    // Lines that begin behind the first name are continued from the line above.
+    let head = header.words[0];
+    if first.words[0].overlap(head.lo, head.hi) > 0 {
+        rows.retain(|r| r.words[0].lo <= head.hi);
+    }
     if let Some(label) = header.label {
         let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
         if first.words[0].lo >= label.hi.saturating_sub(1) && header.words.len() > 2 {
@@ -116,10 +121,27 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
             header.label = None;
         }
     }
-    let rows = recut(&mut header, rows);
+    join_dates(&mut header, &rows);
+    let apart = if apart { 0.1 } else { 0.0 };
+    let measured = rows.iter().filter(|r| has_measures(&r.text, &r.words)).count();
+    let whole = settle(header.clone(), &rows, next);
+    if measured * 2 <= rows.len() {
+        return whole.map(|f| Found { sure: f.sure - apart, ..f });
+    }
+    header.cut.units = true;
+    let found = match (whole, settle(header, &rows, next)) {
+        (Some(a), Some(b)) => Some(if b.fit.cost < a.fit.cost { b } else { a }),
+        (a, b) => a.or(b),
+    };
+    found.map(|f| Found { sure: f.sure - apart, ..f })
+}
+
+/// Fits a header to rows that are cut as it says.
+fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
+    let rows = recut(&header, rows);
     let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
     let fit = fit(&header, &rows)?;
-    let sure = sureness(&header, &fit, &rows) - if apart { 0.1 } else { 0.0 };
+    let sure = sureness(&header, &fit, &rows);
     Some(Found { header, fit, next, sure })
 }
 
@@ -129,6 +151,9 @@ fn run<'l>(header: &Header, lines: &'l [Held], from: usize) -> Vec<&'l Row> {
     for at in from..lines.len() {
         let Some(row) = lines[at].row() else { break };
         if rows.len() >= SAMPLE || header.is_again(&row.text, &row.words) {
+            break;
+        }
+        if header.around.iter().any(|a| a == row.text.trim()) {
             break;
         }
         if is_rule(&row.text) {
@@ -163,9 +188,8 @@ impl AsRef<Row> for Cow<'_> {
     }
 }
 
-/// Cuts the rows as the header asks for. Where a date and a clock stand under one name they are
-/// joined.
-fn recut<'l>(header: &mut Header, rows: Vec<&'l Row>) -> Vec<Cow<'l>> {
+/// Where a date and a clock stand under one name they are joined.
+fn join_dates(header: &mut Header, rows: &[&Row]) {
     let dated = |r: &&Row| {
         r.words.windows(2).any(|w| {
             shape(w[0].of(&r.text)) == Shape::Date && shape(w[1].of(&r.text)) == Shape::Clock
@@ -173,15 +197,19 @@ fn recut<'l>(header: &mut Header, rows: Vec<&'l Row>) -> Vec<Cow<'l>> {
     };
     let more = rows.iter().filter(|r| r.words.len() > header.words.len()).count();
     header.cut.dates |= more * 2 > rows.len() && rows.iter().all(dated);
+}
+
+/// Cuts the rows as the header asks for.
+fn recut<'l>(header: &Header, rows: &[&'l Row]) -> Vec<Cow<'l>> {
     if header.cut == Cut::default() {
-        return rows.into_iter().map(Cow::Kept).collect();
+        return rows.iter().copied().map(Cow::Kept).collect();
     }
-    let anew = |row: &Row| {
+    let anew = |row: &&Row| {
         let mut words = Vec::new();
         cut(&row.text, header.cut, &mut words);
         Row { text: row.text.clone(), words }
     };
-    let rows = rows.into_iter().map(anew).filter(|r| !r.words.is_empty());
+    let rows = rows.iter().map(anew).filter(|r| !r.words.is_empty());
     rows.map(Cow::Anew).collect()
 }
 
@@ -214,16 +242,37 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         let barred = matches!(fit.model.rule, Rule::Bars);
         let good = fit.cost < 0.15 && header.style() > 0.9 && wide && aligned > 0.9;
         return if many && (good || barred || ruled) {
-            0.6 + bonus(rows.len() > 3) - fit.cost
+            0.7 + bonus(rows.len() > 3) - fit.cost
         } else {
             0.0
         };
     }
-    let loose = if aligned < 0.5 { 0.2 } else { 0.0 };
+    // As many words as names in every row, nearly all numbers: places do not matter.
+    let exact = matches!(fit.model.rule, Rule::Words { .. })
+        && numbers > 4
+        && numbers * 5 >= columns.len() * 4
+        && fit.taken > 0.99
+        && rows.iter().all(|r| r.words.len() == columns.len());
+    let loose = if aligned < 0.5 && !exact { 0.2 } else { 0.0 };
     // A first row without a number where the others have some is the header itself.
     let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
     let early = rows.len() > 1 && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
-    let early = if early { 0.25 } else { 0.0 };
+    let mut doubt = if early { 0.25 } else { 0.0 };
+    // Names one blank apart of which the first does not stand over its cells: a heading of a list.
+    let head = header.words[0];
+    if header.gaps() == 0 && columns.len() < 4 && columns[0].titles.is_some() {
+        let edge = columns[0].left == head.lo || columns[0].right == head.hi;
+        doubt += if edge { 0.0 } else { 0.3 };
+    }
+    let mut texts: Vec<&str> = header.words.iter().map(|w| w.of(&header.line)).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    if header.groups.is_empty()
+        && texts.len() * 10 < header.words.len() * 8
+        && header.words.len() > 3
+    {
+        doubt += 0.25;
+    }
     0.45 + 0.2 * header.style()
         + bonus(taken > 1)
         + bonus(taken > 4)
@@ -232,7 +281,9 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         + bonus(header.gaps() > 0 || columns.len() > 5)
         + 2.0 * bonus(ruled)
         - loose
-        - early
+        - doubt
+        + 2.0 * bonus(exact)
+        + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))
         - fit.cost
         - (1.0 - fit.taken) * 0.5
 }

@@ -2,7 +2,7 @@
 //! costs least is taken.
 
 use super::gutter;
-use super::header::Header;
+use super::header::{Header, is_unit};
 use super::model::{Column, Looks, Model, Rule, is_empty};
 use super::words::{Word, is_bar};
 use crate::tool::parse::{Shape, shape};
@@ -90,8 +90,65 @@ fn candidates(header: &Header, rows: &[&Row]) -> Vec<Model> {
         words(labelled().collect(), false);
         words(labelled().chain(std::iter::once(None)).collect(), true);
     }
+    found.extend(phrases(header, rows, skip));
     found.extend(gutter::segments(header, rows, skip));
     found
+}
+
+/// Names of several words where rows have fewer words than the header: which go together is
+/// found by where the rows' words stand.
+fn phrases(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
+    let mut counts: Vec<usize> = rows.iter().map(|r| r.words.len()).collect();
+    counts.sort_unstable();
+    let least = counts[counts.len() / 10];
+    let names = header.words.len() - skip;
+    if least < 2 || least >= names || names > 64 || least * 2 < names {
+        return Vec::new();
+    }
+    let place = |i: usize| {
+        let at = |f: fn(&Word) -> usize| {
+            usual(rows.iter().filter_map(|r| r.words.get(i)).map(f).collect()).unwrap_or(0)
+        };
+        (at(|w| w.lo), at(|w| w.hi))
+    };
+    let places: Vec<(usize, usize)> = (0..least).map(place).collect();
+    let words = &header.words[skip..];
+    // The least distance of the first names to the first places, and where the last name began.
+    let far = usize::MAX / 4;
+    let mut best = vec![vec![(far, 0); names + 1]; least + 1];
+    best[0][0] = (0, 0);
+    for (p, (left, right)) in places.iter().enumerate() {
+        for from in p..names {
+            let begun = best[p][from].0;
+            if begun >= far || header.is_glued(from + skip) {
+                continue;
+            }
+            for to in from + 1..=names {
+                if to > from + 1 && !header.joins(to - 1 + skip) {
+                    break;
+                }
+                let off = words[from].lo.abs_diff(*left).min(words[to - 1].hi.abs_diff(*right));
+                let cost = begun + off;
+                if cost < best[p + 1][to].0 {
+                    best[p + 1][to] = (cost, from);
+                }
+            }
+        }
+    }
+    if best[least][names].0 >= far {
+        return Vec::new();
+    }
+    let mut titles = vec![None; least];
+    let mut to = names;
+    for p in (0..least).rev() {
+        let from = best[p + 1][to].1;
+        titles[p] = Some((from + skip, to + skip));
+        to = from;
+    }
+    let columns: Vec<Column> =
+        titles.into_iter().map(|titles| Column { titles, ..Column::default() }).collect();
+    let model = |rest| Model { columns: columns.clone(), rule: Rule::Words { rest } };
+    vec![model(false), model(true)]
 }
 
 /// A cell between two bars, if that says more than bars as blanks.
@@ -172,12 +229,16 @@ fn measure<'r>(model: &mut Model, rows: &[&'r Row]) -> Vec<(&'r Row, Vec<Word>)>
         let filled =
             taken.iter().map(|(row, cells)| (*row, cells[i])).filter(|(_, c)| !is_empty(c));
         let (mut los, mut his, mut looks) = (Vec::new(), Vec::new(), [0_usize; 3]);
+        column.mixed = false;
         for (row, cell) in filled {
             los.push(cell.lo);
             his.push(cell.hi);
             match shape(cell.of(&row.text)) {
-                Shape::Missing => {}
-                s if s.is_number() => looks[0] += 1,
+                Shape::Missing => column.mixed = true,
+                s if s.is_number() => {
+                    column.mixed = true;
+                    looks[0] += 1;
+                }
                 s if s.is_time() => looks[1] += 1,
                 _ => looks[2] += 1,
             }
@@ -218,7 +279,11 @@ fn cost<'r>(
 ) -> f32 {
     let own = span(header, column);
     let barred = matches!(model.rule, Rule::Bars);
-    let exact = matches!(model.rule, Rule::Words { .. });
+    let unit_named = own.is_some_and(|w| w.of(&header.line).to_lowercase().starts_with("unit"))
+        || column.titles.is_none();
+    let typed = |l: Looks| matches!(l, Looks::Number | Looks::Time);
+    let numbers = model.columns.iter().filter(|c| typed(c.looks)).count();
+    let exact = matches!(model.rule, Rule::Words { .. }) && numbers * 10 >= model.columns.len() * 6;
     let (mut sum, mut filled, mut left, mut right, mut rows) = (0.0, 0_usize, 0, 0, 0_usize);
     for (row, cell) in cells {
         rows += 1;
@@ -230,13 +295,19 @@ fn cost<'r>(
         left += usize::from(cell.lo == column.left);
         right += usize::from(cell.hi == column.right);
         let text = cell.of(&row.text);
+        if text.contains(' ') && (model.columns.len() == 1 || column.titles.is_none() && !last) {
+            // One name over many words, or a row's label with numbers in it.
+            let numbers = text.split(' ').any(|w| shape(w).is_number());
+            sum += if numbers { 3.0 } else { 0.2 };
+        }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-            let pushed = exact
-                && column.looks == Looks::Number
-                && row.words.len() + 1 >= model.columns.len();
+            let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
             sum += astray(header, column, own, cell) * if pushed { 0.4 } else { 1.0 };
             sum += blanks(text, last);
+        }
+        if is_unit(text) && !unit_named {
+            sum += 0.5;
         }
         if column.looks.denies(text) {
             sum += 0.8;
@@ -258,11 +329,12 @@ fn astray(header: &Header, column: &Column, own: Option<Word>, cell: Word) -> f3
         .iter()
         .enumerate()
         .any(|(i, w)| !mine(i) && header.label != Some(*w) && w.overlap(cell.lo, cell.hi) > 0);
+    let off = own.map_or(0, |w| w.lo.saturating_sub(cell.hi).max(cell.lo.saturating_sub(w.hi)));
     match (under, other) {
         (true, false) => 0.0,
         (true, true) => 0.4,
         (false, true) => 1.0,
-        (false, false) => 0.05,
+        (false, false) => 0.05 + (off as f32 / 20.0).min(0.95),
     }
 }
 
@@ -283,19 +355,19 @@ fn blanks(text: &str, last: bool) -> f32 {
     if shape(text) != Shape::Text || text.split(' ').any(|w| shape(w).is_time()) {
         return 0.08;
     }
-    let numbers = text.split(' ').filter(|w| shape(w).is_number()).count();
+    let parts: Vec<bool> = text.split_ascii_whitespace().map(|w| shape(w).is_number()).collect();
     match () {
-        () if text.contains("  ") => 0.6,
-        () if numbers > 1 => 0.7,
+        () if parts.windows(2).any(|p| p[0] && p[1]) => 0.7,
+        // `8.6MiB  / 7.6GiB`
+        () if text.contains("  ") && !text.contains(" / ") => 0.6,
         () => 0.15,
     }
 }
 
 /// Names of several words, columns without a name, columns without a cell.
 fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
-    let Some((from, to)) = column.titles else { return 0.25 };
-    let words = &header.words[from..to];
-    let far = words.windows(2).filter(|w| w[1].lo > w[0].hi + 1).count();
+    let Some((from, to)) = column.titles else { return 0.2 };
+    let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
     let none = if filled == 0 { 0.3 } else { 0.0 };
     far as f32 + 0.12 * near as f32 + none
@@ -341,7 +413,7 @@ pub(super) fn titles(header: &Header, model: &Model) -> Vec<crate::tool::parse::
             text,
             unit: unit(column),
             kind: None,
-            text_only: i == last && i > 0 && column.looks == Looks::Text,
+            text_only: i == last && i > 0 && column.looks == Looks::Text && !column.mixed,
         })
         .collect()
 }

@@ -33,7 +33,10 @@ impl Header {
     /// The line as a header, if it can be one. `ruled` says that dashes stand below it, which
     /// makes a number in it no hindrance.
     pub fn of(line: &str, ruled: bool) -> Option<Header> {
-        let mut how = Cut { bars: line.contains(is_bar), dates: false };
+        // Bars between words, not `||/` in front of them.
+        let inner = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let framed = line.trim().starts_with(is_bar) && line.trim().ends_with(is_bar);
+        let mut how = Cut { bars: inner.contains(is_bar) || framed, ..Cut::default() };
         let mut words = Vec::new();
         cut(line, how, &mut words);
         if words.is_empty() || words.len() > MAX_WORDS {
@@ -99,7 +102,7 @@ impl Header {
         for (i, word) in words.iter().enumerate() {
             let text = word.of(line);
             match shape(text) {
-                Shape::Int | Shape::Float if ruled => weak += 1,
+                Shape::Int | Shape::Float if ruled || is_sized(line, words, i) => weak += 1,
                 Shape::Percent | Shape::Size | Shape::Duration | Shape::Milli => weak += 1,
                 Shape::Missing | Shape::Text => {}
                 _ => return false,
@@ -153,6 +156,27 @@ impl Header {
         titled.count() as f32 / names.len().max(1) as f32
     }
 
+    /// Whether word `i` may be the next word of the name before it: one blank between them.
+    pub fn joins(&self, i: usize) -> bool {
+        let (before, word) = (self.words[i - 1], self.words[i]);
+        // ss leaves no more between its last two names.
+        let apart = word.of(&self.line) == "Process" && before.of(&self.line).ends_with(":Port");
+        word.lo == before.hi + 1 && !apart
+    }
+
+    /// Whether word `i` must be of the name before it: `MEM USAGE / LIMIT`, `CPU %`.
+    pub fn is_glued(&self, i: usize) -> bool {
+        let bare = |i: usize| !self.words[i].of(&self.line).contains(char::is_alphanumeric);
+        let percent = |i: usize| self.words[i].of(&self.line) == "%";
+        i > 0 && self.joins(i) && (bare(i) || (bare(i - 1) && !percent(i - 1)))
+    }
+
+    /// How many of these words are names of this header.
+    pub fn shared(&self, line: &str, words: &[Word]) -> usize {
+        let is_name = |w: &&Word| self.names().iter().any(|n| n.of(&self.line) == w.of(line));
+        words.iter().filter(is_name).count()
+    }
+
     /// Columns of the screen between the words; a table's header has some wider than a blank.
     pub fn gaps(&self) -> usize {
         self.words.windows(2).filter(|w| w[1].lo > w[0].hi + 1).count()
@@ -163,7 +187,7 @@ impl Header {
         self.around.push(line.trim().to_owned());
         let bars = line.contains(is_bar);
         let mut words = Vec::new();
-        cut(line, Cut { bars, dates: false }, &mut words);
+        cut(line, Cut { bars, ..Cut::default() }, &mut words);
         let drawn = |c: char| matches!(c, '-' | '=' | '_' | '<' | '>' | '─');
         for word in &words {
             let text = word.of(line).trim_matches(drawn);
@@ -204,11 +228,7 @@ impl Header {
     /// Takes the line below as dashes or units; `false` if it is neither.
     pub fn take_below(&mut self, line: &str) -> bool {
         if is_rule(line) {
-            let mut words = Vec::new();
-            cut(line, Cut { bars: true, dates: false }, &mut words);
-            if words.len() > 1 && !line.contains('+') {
-                self.rules = words;
-            }
+            self.rules = dashes(line);
             self.around.push(line.trim().to_owned());
             return true;
         }
@@ -235,6 +255,29 @@ impl Header {
     }
 }
 
+/// The runs of dashes in a line that draws, one a column; none where it is one long run.
+fn dashes(line: &str) -> Vec<Word> {
+    let double = line.contains(['=', '═']);
+    let is_dash = |c: char| match c {
+        '=' | '═' => true,
+        '-' | '─' | '━' | '~' | '_' | '*' => !double,
+        _ => false,
+    };
+    let mut runs: Vec<Word> = Vec::new();
+    let mut open = false;
+    for (x, c) in line.chars().enumerate() {
+        if !is_dash(c) {
+            open = false;
+        } else if let Some(run) = runs.last_mut().filter(|_| open) {
+            run.hi = x + 1;
+        } else {
+            runs.push(Word { at: 0, end: 0, lo: x, hi: x + 1 });
+            open = true;
+        }
+    }
+    if runs.len() > 1 { runs } else { Vec::new() }
+}
+
 /// Words no header has.
 fn is_prose(text: &str, first: bool) -> bool {
     let b = text.as_bytes();
@@ -245,8 +288,16 @@ fn is_prose(text: &str, first: bool) -> bool {
         || (b.len() > 2 && b[1..b.len() - 1].contains(&b'=') && !text.contains(['<', '>', '(']))
         || text == "="
         || text.contains("://")
-        || text.starts_with(['"', '\'', '{', '@', '/'])
+        || text.starts_with(['"', '\'', '{', '@'])
+        || (text.starts_with('/') && text.len() > 1)
         || is_bullet(text)
+}
+
+/// Whether a number and the word behind it are a size or a time: `1024 bytes`.
+fn is_sized(line: &str, words: &[Word], i: usize) -> bool {
+    let Some(next) = words.get(i + 1).filter(|n| n.lo == words[i].hi + 1) else { return false };
+    let s = shape(words[i].to(*next).of(line));
+    s.is_number() && s != Shape::Int
 }
 
 /// Marks of lists and trees.
@@ -255,7 +306,7 @@ fn is_bullet(text: &str) -> bool {
 }
 
 /// Whether a word under a header says what a column is measured in.
-fn is_unit(text: &str) -> bool {
+pub(super) fn is_unit(text: &str) -> bool {
     if text.len() > 2 && (text.starts_with('(') && text.ends_with(')')) {
         return true;
     }

@@ -14,6 +14,7 @@ mod words;
 
 use find::{Held, find, is_clock_line, may_begin};
 use fit::Row;
+use header::Header;
 use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
@@ -59,14 +60,29 @@ impl Aligned {
         Aligned { hint: hint.clone(), ..Aligned::default() }
     }
 
-    /// Whether a table was found.
-    pub fn has_table(&self) -> bool {
-        !self.tables.is_empty()
-    }
-
-    /// Whether lines wait for more.
-    pub fn is_waiting(&self) -> bool {
-        !self.held.is_empty()
+    /// How sure it is that there is a table in these lines, 0 for none; `end` says that no more
+    /// come.
+    pub fn shows(&self, window: &[&str], end: bool) -> f32 {
+        let mut dry = Aligned::new(&self.hint);
+        for line in window {
+            if line.trim().is_empty() {
+                dry.held.push(Held::Blank);
+                continue;
+            }
+            let mut words = Vec::new();
+            cut(line, Cut::default(), &mut words);
+            if !words.is_empty() {
+                dry.held.push(Held::Line(Row { text: (*line).to_owned(), words }));
+            }
+        }
+        let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
+        let held = std::mem::take(&mut dry.held);
+        let items = dry.sort_out(&held[..keep]);
+        let of = |i: &Item| match i {
+            Item::Row(table, _) => Some(dry.tables[*table].sure()),
+            _ => None,
+        };
+        items.iter().filter_map(of).fold(0.0, f32::max)
     }
 
     fn hold(&mut self, held: Held) {
@@ -259,6 +275,13 @@ impl Aligned {
                 self.tables[table].note(&row.text, &cells);
                 items.push(Item::Row(table, at - 1));
                 continue;
+            }
+            // Other names for much the same columns: what follows is not known.
+            if let Some(table) = self.current
+                && let Some(other) = Header::of(&row.text, false)
+                && self.tables[table].header.shared(&row.text, &other.words) * 2 > other.words.len()
+            {
+                self.current = None;
             }
             let clock = is_clock_line(row).is_some();
             items.push(if clock { Item::Clock(at - 1) } else { Item::Aside(at - 1) });

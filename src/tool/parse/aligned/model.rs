@@ -55,6 +55,8 @@ pub(super) struct Column {
     pub looks: Looks,
     /// Share of rows that had nothing here.
     pub empty: f32,
+    /// Some cells are numbers or say that there is nothing.
+    pub mixed: bool,
 }
 
 /// Neighbouring columns between two gutters.
@@ -194,6 +196,7 @@ impl Model {
                 if i + 1 < segments.len()
                     && words[taken].lo < segment.hi
                     && words[taken].hi > segments[i + 1].lo
+                    && self.columns[segments[i + 1].first].empty < 0.9
                 {
                     return false;
                 }
@@ -280,6 +283,7 @@ impl Model {
                 v.typed += 1;
             }
             if is_empty(cell) {
+                v.lacking += usize::from(column.empty < 0.05);
                 continue;
             }
             v.filled += 1;
@@ -309,6 +313,8 @@ pub(super) struct Verdict {
     pub denied: usize,
     /// Cells that are numbers or times where those were.
     pub agreed: usize,
+    /// Cells that are empty where none was.
+    pub lacking: usize,
     /// The first cell is empty, which it never was.
     pub headless: bool,
 }
@@ -317,6 +323,9 @@ impl Verdict {
     /// Whether the line is a row. `sure` asks for more: nothing else says so.
     pub fn is_row(self, sure: bool) -> bool {
         if self.headless && self.aligned * 10 < self.filled * 9 {
+            return false;
+        }
+        if self.lacking > self.filled {
             return false;
         }
         if self.typed == 0 {

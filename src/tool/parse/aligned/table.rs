@@ -172,7 +172,7 @@ impl Table {
         let same = new.model.columns.len() == self.fit.model.columns.len();
         if same {
             let v = self.fit.model.judge(&row.text, &cells);
-            if v.denied * 2 > v.typed {
+            if v.denied * 2 > v.typed || v.lacking > v.filled {
                 return false;
             }
         }
@@ -210,6 +210,11 @@ impl Table {
             cut(line, self.header.cut, &mut words);
             self.young.push(Row { text: line.to_owned(), words });
         }
+    }
+
+    /// How sure it is that this is a table, 0 to 1.
+    pub fn sure(&self) -> f32 {
+        self.sure
     }
 
     /// Titles of its columns.

@@ -41,6 +41,8 @@ pub(super) struct Cut {
     pub bars: bool,
     /// A date and the clock behind it are one word.
     pub dates: bool,
+    /// A number and the unit a blank behind it are one word: `0.00 B/s`.
+    pub units: bool,
 }
 
 /// Whether a character draws the border between two columns.
@@ -109,6 +111,10 @@ fn join(line: &str, how: Cut, out: &mut Vec<Word>) {
         let near = word.lo == before.hi + 1;
         let joined = match text.as_bytes() {
             b"AM" | b"PM" => near && shape(before.of(line)) == Shape::Clock,
+            [b'a'..=b'z' | b'A'..=b'Z' | b'%', ..] if how.units && near => {
+                is_measure(before.to(word).of(line)) && is_bare(before.of(line))
+            }
+            [.., b']'] if before.of(line) == "[" => true,
             [b'0'..=b'9', ..] if how.dates && near => {
                 shape(before.of(line)) == Shape::Date && shape(text) == Shape::Clock
             }
@@ -122,6 +128,23 @@ fn join(line: &str, how: Cut, out: &mut Vec<Word>) {
         }
     }
     out.truncate(kept);
+}
+
+/// A number without a unit.
+fn is_bare(text: &str) -> bool {
+    matches!(shape(text), Shape::Int | Shape::Float)
+}
+
+/// A number with a unit.
+fn is_measure(text: &str) -> bool {
+    matches!(shape(text), Shape::Percent | Shape::Size | Shape::Duration)
+}
+
+/// Whether numbers and units stand a blank apart in these words.
+pub(super) fn has_measures(line: &str, words: &[Word]) -> bool {
+    words.windows(2).any(|w| {
+        w[1].lo == w[0].hi + 1 && is_bare(w[0].of(line)) && is_measure(w[0].to(w[1]).of(line))
+    })
 }
 
 /// Whether a line only draws: dashes, borders, crosses.
@@ -154,6 +177,8 @@ mod tests {
         assert_eq!(texts(" a  bc\td ", no), ["a", "bc", "d"]);
         assert_eq!(texts("09:12:01 PM  all", no), ["09:12:01 PM", "all"]);
         assert_eq!(texts("a|b │ c", Cut { bars: true, ..no }), ["a", "b", "c"]);
+        let units = Cut { units: true, ..no };
+        assert_eq!(texts("0.00 B/s 1 % 3 x", units), ["0.00 B/s", "1 %", "3", "x"]);
         let dates = Cut { dates: true, ..no };
         assert_eq!(texts("2026-11-21 10:11:12 x", dates), ["2026-11-21 10:11:12", "x"]);
         assert_eq!(texts("2026-11-21 10:11:12 x", no).len(), 3);
