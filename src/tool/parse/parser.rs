@@ -3,12 +3,12 @@
 
 use super::aligned::Aligned;
 use super::form::{Form, Mark};
+use super::forms;
 use super::gala::Gala;
 use super::lines::Lines;
 use super::spelled::Spelled;
 use super::text::Text;
 use super::{Aside, Cell, Format, Heading, Hint, Mode, Sink};
-use super::forms;
 
 /// Lines held at most before the form is chosen.
 const MAX_LINES: usize = 1000;
@@ -33,6 +33,8 @@ struct Reader {
     hint: Hint,
     held: Vec<Held>,
     bytes: usize,
+    /// Lines were given as text before a form was found.
+    passed: bool,
     form: Option<Box<dyn Form>>,
 }
 
@@ -53,7 +55,7 @@ impl Parser {
             Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
             _ => None,
         };
-        let reader = Reader { hint, held: Vec::new(), bytes: 0, form };
+        let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, form };
         Parser { lines: Lines::default(), reader }
     }
 
@@ -118,7 +120,7 @@ impl Reader {
                 return;
             }
         }
-        self.form = forms::found(&window, ENOUGH).or_else(|| {
+        self.form = forms::found(&window, ENOUGH, end, !self.passed).or_else(|| {
             let aligned = Aligned::new(&self.hint);
             aligned.shows(&window, end).then(|| Box::new(aligned) as Box<dyn Form>)
         });
@@ -131,7 +133,10 @@ impl Reader {
             for held in self.held.drain(..text) {
                 match held {
                     Held::Line(line) if line.trim().is_empty() => {}
-                    Held::Line(line) => sink.aside(Aside::Text, &line),
+                    Held::Line(line) => {
+                        self.passed = true;
+                        sink.aside(Aside::Text, &line);
+                    }
                     Held::Cut(line) => sink.aside(Aside::Cut, &line),
                     Held::Frame => {}
                 }
