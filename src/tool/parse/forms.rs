@@ -36,9 +36,10 @@ const FEW: usize = 4;
 /// The same after other output.
 const MANY: usize = 50;
 
-/// The reader of the form these lines are most like, if they are like it at least this much.
+/// The form these lines are most like, if they are like it at least this much: how much, and its
+/// reader.
 /// `end`: no more will come; `first`: nothing came before.
-pub(super) fn found(window: &[&str], enough: f32, end: bool, first: bool) -> Option<Box<dyn Form>> {
+pub(super) fn found(window: &[&str], enough: f32, end: bool, first: bool) -> Option<(f32, Box<dyn Form>)> {
     let written = window.iter().filter(|l| !l.trim().is_empty()).count();
     let records = end || written >= if first { FEW } else { MANY };
     let mut best: Option<(f32, Open)> = None;
@@ -51,7 +52,7 @@ pub(super) fn found(window: &[&str], enough: f32, end: bool, first: bool) -> Opt
             best = Some((sure, *open));
         }
     }
-    best.map(|(_, open)| open(window))
+    best.map(|(sure, open)| (sure, open(window)))
 }
 
 /// The reader of the form the user named, for those that look at the first lines.

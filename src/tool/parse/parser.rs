@@ -15,9 +15,11 @@ const MAX_LINES: usize = 1000;
 /// Bytes held at most.
 const MAX_BYTES: usize = 256 << 10;
 /// Lines of no form that stay held over a pause: a header, what stands above and below it.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
+/// From here on nothing else is thought of.
+const SURE: f32 = 0.95;
 
 /// Finds tables in a tool's output.
 ///
@@ -120,10 +122,13 @@ impl Reader {
                 return;
             }
         }
-        self.form = forms::found(&window, ENOUGH, end, !self.passed).or_else(|| {
-            let aligned = Aligned::new(&self.hint);
-            aligned.shows(&window, end).then(|| Box::new(aligned) as Box<dyn Form>)
-        });
+        let aligned = Aligned::new(&self.hint);
+        let sure = aligned.shows(&window, end);
+        self.form = match forms::found(&window, ENOUGH, end, !self.passed) {
+            Some((like, form)) if like >= SURE || like >= sure => Some(form),
+            _ if sure > 0.0 => Some(Box::new(aligned)),
+            found => found.map(|(_, form)| form),
+        };
     }
 
     /// Gives what is held to the form; without one all but the last lines are text.

@@ -120,11 +120,11 @@ fn phrases(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
     for (p, (left, right)) in places.iter().enumerate() {
         for from in p..names {
             let begun = best[p][from].0;
-            if begun >= far {
+            if begun >= far || header.is_glued(from + skip) {
                 continue;
             }
             for to in from + 1..=names {
-                if to > from + 1 && words[to - 1].lo != words[to - 2].hi + 1 {
+                if to > from + 1 && !header.joins(to - 1 + skip) {
                     break;
                 }
                 let off = words[from].lo.abs_diff(*left).min(words[to - 1].hi.abs_diff(*right));
@@ -281,7 +281,9 @@ fn cost<'r>(
     let barred = matches!(model.rule, Rule::Bars);
     let unit_named = own.is_some_and(|w| w.of(&header.line).to_lowercase().starts_with("unit"))
         || column.titles.is_none();
-    let exact = matches!(model.rule, Rule::Words { .. });
+    let typed = |l: Looks| matches!(l, Looks::Number | Looks::Time);
+    let numbers = model.columns.iter().filter(|c| typed(c.looks)).count();
+    let exact = matches!(model.rule, Rule::Words { .. }) && numbers * 10 >= model.columns.len() * 6;
     let (mut sum, mut filled, mut left, mut right, mut rows) = (0.0, 0_usize, 0, 0, 0_usize);
     for (row, cell) in cells {
         rows += 1;
@@ -293,11 +295,14 @@ fn cost<'r>(
         left += usize::from(cell.lo == column.left);
         right += usize::from(cell.hi == column.right);
         let text = cell.of(&row.text);
+        if text.contains(' ') && (model.columns.len() == 1 || column.titles.is_none() && !last) {
+            // One name over many words, or a row's label with numbers in it.
+            let numbers = text.split(' ').any(|w| shape(w).is_number());
+            sum += if numbers { 3.0 } else { 0.2 };
+        }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-            let pushed = exact
-                && column.looks == Looks::Number
-                && row.words.len() + 1 >= model.columns.len();
+            let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
             sum += astray(header, column, own, cell) * if pushed { 0.4 } else { 1.0 };
             sum += blanks(text, last);
         }
@@ -324,11 +329,12 @@ fn astray(header: &Header, column: &Column, own: Option<Word>, cell: Word) -> f3
         .iter()
         .enumerate()
         .any(|(i, w)| !mine(i) && header.label != Some(*w) && w.overlap(cell.lo, cell.hi) > 0);
+    let off = own.map_or(0, |w| w.lo.saturating_sub(cell.hi).max(cell.lo.saturating_sub(w.hi)));
     match (under, other) {
         (true, false) => 0.0,
         (true, true) => 0.4,
         (false, true) => 1.0,
-        (false, false) => 0.05,
+        (false, false) => 0.05 + (off as f32 / 20.0).min(0.95),
     }
 }
 
@@ -341,6 +347,12 @@ fn blanks(text: &str, last: bool) -> f32 {
     if words.all(|w| shape(w).is_number()) {
         return 0.9;
     }
+    // A unit whose number is in the cell before, or a number and a unit and a number.
+    let split = |w: &[&str]| is_unit(w[0]) && shape(w[1]).is_number();
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if is_unit(words[0]) || words.windows(2).any(split) {
+        return 0.6;
+    }
     if last {
         // A number and more words: likely a column and the unnamed rest.
         let numbered = text.split(' ').next().is_some_and(|w| shape(w).is_number());
@@ -349,19 +361,19 @@ fn blanks(text: &str, last: bool) -> f32 {
     if shape(text) != Shape::Text || text.split(' ').any(|w| shape(w).is_time()) {
         return 0.08;
     }
-    let numbers = text.split(' ').filter(|w| shape(w).is_number()).count();
+    let parts: Vec<bool> = text.split_ascii_whitespace().map(|w| shape(w).is_number()).collect();
     match () {
-        () if text.contains("  ") => 0.6,
-        () if numbers > 1 => 0.7,
+        () if parts.windows(2).any(|p| p[0] && p[1]) => 0.7,
+        // `8.6MiB  / 7.6GiB`
+        () if text.contains("  ") && !text.contains(" / ") => 0.6,
         () => 0.15,
     }
 }
 
 /// Names of several words, columns without a name, columns without a cell.
 fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
-    let Some((from, to)) = column.titles else { return 0.25 };
-    let words = &header.words[from..to];
-    let far = words.windows(2).filter(|w| w[1].lo > w[0].hi + 1).count();
+    let Some((from, to)) = column.titles else { return 0.2 };
+    let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
     let none = if filled == 0 { 0.3 } else { 0.0 };
     far as f32 + 0.12 * near as f32 + none

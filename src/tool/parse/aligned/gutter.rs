@@ -45,6 +45,7 @@ fn nearest_rule(header: &Header, word: &Word) -> usize {
 pub(super) fn segments(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
     let rows = alike(rows);
     let mut runs = runs(header, &rows, skip);
+    merge_glued(header, &mut runs);
     merge_nameless(header, &rows, &mut runs);
     merge_cellless(header, &rows, &mut runs);
     let mut found = Vec::new();
@@ -198,6 +199,23 @@ fn is_filled(rows: &[&Row], run: &Run) -> bool {
     rows.iter().flat_map(|r| &r.words).any(|w| w.hi > run.lo && w.lo < run.hi)
 }
 
+/// A gutter that happens to go through one name is none.
+fn merge_glued(header: &Header, runs: &mut Vec<Run>) {
+    let mut i = 1;
+    while i < runs.len() {
+        let glued = runs[i].words.first().is_some_and(|&w| {
+            header.is_glued(w) && runs[i - 1].words.last().is_some_and(|l| l + 1 == w)
+        });
+        if glued {
+            let gone = runs.remove(i);
+            runs[i - 1].hi = gone.hi;
+            runs[i - 1].words.extend(gone.words);
+        } else {
+            i += 1;
+        }
+    }
+}
+
 /// Names without a cell in any row are the second word of a neighbour's name, one blank away.
 fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
     let mut i = 0;
@@ -208,7 +226,7 @@ fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
             i += 1;
             continue;
         };
-        let near = |a: usize, b: usize| header.words[b].lo == header.words[a].hi + 1;
+        let near = |a: usize, b: usize| a + 1 == b && header.joins(b);
         let before = i > 0 && runs[i - 1].words.last().is_some_and(|&w| near(w, first));
         let after = runs.get(i + 1).and_then(|r| r.words.first()).is_some_and(|&w| near(last, w));
         let small = header.words[first].of(&header.line).starts_with(|c: char| c.is_lowercase());
@@ -252,8 +270,8 @@ fn divide(
         .filter(|n| *n > 0)
         .collect();
     let mostly = |n: usize| counts.iter().filter(|c| **c == n).count() * 10 >= counts.len() * 8;
-    let fine = names(header, run, |a, b, small| b.lo != a.hi + 1 || !small);
-    let coarse = names(header, run, |a, b, _| b.lo != a.hi + 1);
+    let fine = names(header, run, |w, small| !header.joins(w) || !(small || header.is_glued(w)));
+    let coarse = names(header, run, |w, _| !header.joins(w));
     let parts = if split && fine.len() > 1 && !counts.is_empty() && mostly(fine.len()) {
         fine
     } else {
@@ -284,11 +302,7 @@ fn divide(
 
 /// The run's words as names: a new one begins where `cut` says so of two neighbours (and whether
 /// the second begins small where the first does not: `Mounted on`).
-fn names(
-    header: &Header,
-    run: &Run,
-    cut: impl Fn(&Word, &Word, bool) -> bool,
-) -> Vec<(usize, usize)> {
+fn names(header: &Header, run: &Run, cut: impl Fn(usize, bool) -> bool) -> Vec<(usize, usize)> {
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for &w in &run.words {
         let word = header.words[w];
@@ -296,7 +310,7 @@ fn names(
             Some(part) if part.1 == w => {
                 let before = header.words[w - 1];
                 let small = |w: &Word| w.of(&header.line).starts_with(|c: char| c.is_lowercase());
-                if cut(&before, &word, small(&word) && !small(&before)) {
+                if cut(w, small(&word) && !small(&before)) {
                     parts.push((w, w + 1));
                 } else {
                     part.1 = w + 1;

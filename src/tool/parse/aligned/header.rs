@@ -156,6 +156,27 @@ impl Header {
         titled.count() as f32 / names.len().max(1) as f32
     }
 
+    /// Whether word `i` may be the next word of the name before it: one blank between them.
+    pub fn joins(&self, i: usize) -> bool {
+        let (before, word) = (self.words[i - 1], self.words[i]);
+        // ss leaves no more between its last two names.
+        let apart = word.of(&self.line) == "Process" && before.of(&self.line).ends_with(":Port");
+        word.lo == before.hi + 1 && !apart
+    }
+
+    /// Whether word `i` must be of the name before it: `MEM USAGE / LIMIT`, `CPU %`.
+    pub fn is_glued(&self, i: usize) -> bool {
+        let bare = |i: usize| !self.words[i].of(&self.line).contains(char::is_alphanumeric);
+        let percent = |i: usize| self.words[i].of(&self.line) == "%";
+        i > 0 && self.joins(i) && (bare(i) || (bare(i - 1) && !percent(i - 1)))
+    }
+
+    /// How many of these words are names of this header.
+    pub fn shared(&self, line: &str, words: &[Word]) -> usize {
+        let is_name = |w: &&Word| self.names().iter().any(|n| n.of(&self.line) == w.of(line));
+        words.iter().filter(is_name).count()
+    }
+
     /// Columns of the screen between the words; a table's header has some wider than a blank.
     pub fn gaps(&self) -> usize {
         self.words.windows(2).filter(|w| w[1].lo > w[0].hi + 1).count()
@@ -267,7 +288,8 @@ fn is_prose(text: &str, first: bool) -> bool {
         || (b.len() > 2 && b[1..b.len() - 1].contains(&b'=') && !text.contains(['<', '>', '(']))
         || text == "="
         || text.contains("://")
-        || text.starts_with(['"', '\'', '{', '@', '/'])
+        || text.starts_with(['"', '\'', '{', '@'])
+        || (text.starts_with('/') && text.len() > 1)
         || is_bullet(text)
 }
 

@@ -196,6 +196,7 @@ impl Model {
                 if i + 1 < segments.len()
                     && words[taken].lo < segment.hi
                     && words[taken].hi > segments[i + 1].lo
+                    && self.columns[segments[i + 1].first].empty < 0.9
                 {
                     return false;
                 }
