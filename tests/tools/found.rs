@@ -1,6 +1,8 @@
 //! What the parser said, kept for comparison.
 
+use arrow_array::{Array, Float64Array, Int64Array, StringArray, UInt64Array};
 use lmptop::tool::parse::{Aside, Cell, Heading, Hint, Mode, Parser, Sink};
+use lmptop::tool::typing::Cells;
 
 /// A cell that owns its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,53 @@ pub struct Found {
     pub text_only: Vec<bool>,
     pub mode: Mode,
     pub rows: Vec<Vec<Own>>,
+}
+
+/// A cell as lmptop keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Typed {
+    Null,
+    Number(f64),
+    Text(String),
+}
+
+impl Found {
+    /// Its cells by column, typed as lmptop does.
+    pub fn typed(&self) -> Vec<Vec<Typed>> {
+        let column = |i: usize| {
+            let mut cells = Cells::new(self.text_only[i]);
+            for row in &self.rows {
+                cells.push(match &row[i] {
+                    Own::Missing => Cell::Missing,
+                    Own::Raw(s) => Cell::Raw(s),
+                    Own::Text(s) => Cell::Text(s),
+                    Own::Number(n) => Cell::F64(*n),
+                });
+            }
+            cells.settle(&self.columns[i]);
+            values(cells.take().as_ref())
+        };
+        (0..self.columns.len()).map(column).collect()
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn values(array: &dyn Array) -> Vec<Typed> {
+    let any = array.as_any();
+    let one = |i: usize| {
+        if array.is_null(i) {
+            Typed::Null
+        } else if let Some(a) = any.downcast_ref::<Int64Array>() {
+            Typed::Number(a.value(i) as f64)
+        } else if let Some(a) = any.downcast_ref::<UInt64Array>() {
+            Typed::Number(a.value(i) as f64)
+        } else if let Some(a) = any.downcast_ref::<Float64Array>() {
+            Typed::Number(a.value(i))
+        } else {
+            Typed::Text(any.downcast_ref::<StringArray>().unwrap().value(i).to_owned())
+        }
+    };
+    (0..array.len()).map(one).collect()
 }
 
 /// One call of the sink, as text: two runs are the same if all of these are.

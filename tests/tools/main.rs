@@ -121,6 +121,30 @@ fn any_split_of_the_bytes_gives_the_same() {
 }
 
 #[test]
+fn damaged_output_keeps_the_rules_of_the_sink() {
+    for (name, bytes, _) in captures() {
+        for seed in 0..6 {
+            let mut pick = Cuts(seed * 104_729 + 3);
+            let mut damaged = bytes.clone();
+            for _ in 0..=damaged.len() / 200 {
+                let at = pick.below(damaged.len());
+                match seed % 3 {
+                    0 => damaged[at] = u8::try_from(pick.below(256)).unwrap(),
+                    1 => drop(damaged.drain(at..(at + 1 + pick.below(60)).min(damaged.len()))),
+                    _ => damaged.insert(at, b"\n\t \x1b\r|"[pick.below(6)]),
+                }
+                if damaged.is_empty() {
+                    break;
+                }
+            }
+            for collect in [found::whole(&damaged), found::slowly(&damaged)] {
+                assert!(collect.faults.is_empty(), "{name}, seed {seed}: {:?}", collect.faults);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_slow_tool_ends_up_with_the_same_columns() {
     run("known-slow.txt", |bytes, want| {
         let collect = found::slowly(bytes);

@@ -36,23 +36,34 @@ const FEW: usize = 4;
 /// The same after other output.
 const MANY: usize = 50;
 
-/// The form these lines are most like, if they are like it at least this much: how much, and its
-/// reader.
-/// `end`: no more will come; `first`: nothing came before.
-pub(super) fn found(window: &[&str], enough: f32, end: bool, first: bool) -> Option<(f32, Box<dyn Form>)> {
+/// What is known of the lines besides their text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// No more will come.
+    pub(super) end: bool,
+    /// Nothing came before.
+    pub(super) first: bool,
+}
+
+/// The reader of the form these lines are most like, if they are like it `enough`.
+pub(super) fn found(
+    window: &[&str],
+    settled: Settled,
+    enough: impl Fn(f32) -> bool,
+) -> Option<Box<dyn Form>> {
     let written = window.iter().filter(|l| !l.trim().is_empty()).count();
-    let records = end || written >= if first { FEW } else { MANY };
+    let records = settled.end || written >= if settled.first { FEW } else { MANY };
     let mut best: Option<(f32, Open)> = None;
     for (i, (likeness, open)) in FORMS.iter().enumerate() {
         if i == RECORD && !records {
             continue;
         }
         let sure = likeness(window);
-        if sure >= enough && best.is_none_or(|(most, _)| sure > most) {
+        if enough(sure) && best.is_none_or(|(most, _)| sure > most) {
             best = Some((sure, *open));
         }
     }
-    best.map(|(sure, open)| (sure, open(window)))
+    best.map(|(_, open)| open(window))
 }
 
 /// The reader of the form the user named, for those that look at the first lines.

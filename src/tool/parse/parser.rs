@@ -124,11 +124,11 @@ impl Reader {
         }
         let aligned = Aligned::new(&self.hint);
         let sure = aligned.shows(&window, end);
-        self.form = match forms::found(&window, ENOUGH, end, !self.passed) {
-            Some((like, form)) if like >= SURE || like >= sure => Some(form),
-            _ if sure > 0.0 => Some(Box::new(aligned)),
-            found => found.map(|(_, form)| form),
-        };
+        // Lines that are more like aligned text stay that, unless there can be no doubt.
+        let settled = forms::Settled { end, first: !self.passed };
+        let like = |form: f32| form >= SURE || form >= ENOUGH.max(sure);
+        self.form = forms::found(&window, settled, like)
+            .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
     }
 
     /// Gives what is held to the form; without one all but the last lines are text.
