@@ -206,6 +206,8 @@ pub(super) struct Kv {
     /// Records are parted by blank lines: they are rows of one block.
     blanks: bool,
     open: bool,
+    /// Entries of the record before.
+    usual: usize,
     /// Entries of the open record that were shown in a pause.
     shown: usize,
 }
@@ -235,6 +237,7 @@ impl Kv {
             seen: Vec::new(),
             blanks: false,
             open: false,
+            usual: 0,
             shown: 0,
         };
         if manner != Manner::Record {
@@ -314,6 +317,7 @@ impl Kv {
     fn row(&mut self, sink: &mut dyn Sink) {
         let record = std::mem::take(&mut self.record);
         self.parent = None;
+        self.usual = record.len();
         if std::mem::take(&mut self.shown) < record.len() {
             self.show(&record, sink);
         }
@@ -449,6 +453,9 @@ impl Form for Kv {
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
+        if self.blanks && self.record.len() < self.usual {
+            return;
+        }
         if !self.blanks && self.record.len() > self.shown {
             // More may come: then the whole record is given again.
             let record = std::mem::take(&mut self.record);
