@@ -138,7 +138,12 @@ fn damaged_output_keeps_the_rules_of_the_sink() {
                 }
             }
             for collect in [found::whole(&damaged), found::slowly(&damaged)] {
-                assert!(collect.faults.is_empty(), "{name}, seed {seed}: {:?}", collect.faults);
+                let log = &collect.log;
+                assert!(
+                    collect.faults.is_empty(),
+                    "{name}, {seed}: {:?}\n{log:#?}",
+                    collect.faults
+                );
             }
         }
     }
