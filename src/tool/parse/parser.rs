@@ -3,12 +3,12 @@
 
 use super::aligned::Aligned;
 use super::form::{Form, Mark};
+use super::forms;
 use super::gala::Gala;
 use super::lines::Lines;
 use super::spelled::Spelled;
 use super::text::Text;
 use super::{Aside, Cell, Format, Heading, Hint, Mode, Sink};
-use super::forms;
 
 /// Lines held at most before the form is chosen.
 const MAX_LINES: usize = 1000;
