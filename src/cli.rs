@@ -53,6 +53,8 @@ pub enum Command {
     Columns(Columns),
     /// Say what works on this machine, by which way, and why the rest does not
     Doctor(Doctor),
+    /// Check, list and begin panels: tools shown and recorded as tables
+    Panel(Panel),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page (roff)
@@ -234,6 +236,57 @@ pub struct Doctor {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
+}
+
+/// Panels.
+#[derive(Args, Clone, Debug)]
+#[command(arg_required_else_help = false)]
+pub struct Panel {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: PanelCommand,
+}
+
+/// What can be done with panels.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PanelCommand {
+    /// Say of each panel of a configuration that it is right, or what is wrong and in which line
+    Check(PanelCheck),
+    /// List ready and configured panels, and why some cannot run here
+    List(PanelList),
+    /// Print a commented configuration to begin with
+    Sample,
+    /// Print a panel for a gala extend probe, made from its meta file
+    Import(PanelImport),
+}
+
+/// A check of a configuration.
+#[derive(Args, Clone, Debug)]
+pub struct PanelCheck {
+    /// The configuration; without it the one that lmptop would read
+    pub file: Option<PathBuf>,
+}
+
+/// The list of panels.
+#[derive(Args, Clone, Debug)]
+pub struct PanelList {
+    /// The configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Plain,
+}
+
+/// A panel for a gala extend probe.
+#[derive(Args, Clone, Debug)]
+pub struct PanelImport {
+    /// The probe's meta file
+    pub meta: PathBuf,
+    /// The probe and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// A completion script.

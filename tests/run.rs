@@ -199,7 +199,7 @@ fn no_process_outlives_it_however_it_hides() {
     // SAFETY: signals a child of this test that has not been waited for.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     child.wait().unwrap();
-    assert_eq!(marked(&mark), []);
+    assert_eq!(marked(&mark), Vec::<u32>::new());
 }
 
 #[test]
@@ -365,5 +365,5 @@ fn on_a_terminal_the_tools_pane_is_open_and_what_it_prints_stays_in_it() {
     let status = pty.end(LONG).unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(pty.left_behind().unwrap(), Vec::<String>::new());
-    assert_eq!(marked("evil.py"), []);
+    assert_eq!(marked("evil.py"), Vec::<u32>::new());
 }

@@ -73,8 +73,8 @@ pub fn open(with: Screen) -> Result<i32> {
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
-    let _ = with.first;
+    let zone = jiff::tz::TimeZone::system();
+    let mut state = State::new((0, 0), Mode::Live, zone, with.first.as_deref());
     if let Some(pid) = with.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }

@@ -20,7 +20,7 @@ use crate::session::{Retention, Status, Writer, default_place, prune};
 use crate::source::{Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean};
 use crate::tool::config::OWN_TABLES;
-use crate::tool::format::format;
+use crate::tool::format;
 use crate::tool::parse::{Hint, Mode};
 use crate::tool::rows::{Batch, Line};
 use crate::tool::running::{Taken, Tool};
@@ -84,9 +84,7 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
 }
 
 fn hint(args: &cli::Run) -> Result<Hint> {
-    let form = |word: &String| {
-        format(word, &|_| Err("no".to_owned())).map_err(|e| anyhow!("--parse: {e}"))
-    };
+    let form = |word: &String| format::typed(word).map_err(|e| anyhow!("--parse: {e}"));
     Ok(Hint {
         format: args.parse.as_ref().map(form).transpose()?,
         key: args.key.clone(),
