@@ -8,8 +8,10 @@
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
 //! * [`starter`]: the process that starts tools, one keeper above each; [`child`]: one that runs,
 //!   its output and its end; [`find`], [`trust`], [`environment`], [`limit`]: which program, who may
-//!   change it, what it sees, what it may use.
+//!   change it, what it sees, what it may use;
+//! * [`watch`]: when it is started, again, and no more; [`census`]: the processes it waits for.
 
+pub mod census;
 mod cgroup;
 pub mod child;
 pub mod environment;
@@ -23,6 +25,7 @@ pub mod spec;
 pub mod starter;
 mod tree;
 pub mod trust;
+pub mod watch;
 mod wire;
 
 pub use tree::Usage;
