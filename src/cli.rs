@@ -2,6 +2,7 @@
 //!
 //! Scripts depend on names, defaults and exit codes here: 0 done, 1 failure, 2 usage.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,10 +47,14 @@ pub enum Command {
     Sessions(Sessions),
     /// Print rows to standard output, live or from a recording
     Print(Print),
+    /// Run any tool that prints a table: a panel on a terminal, rows to a pipe, always recorded
+    Run(Run),
     /// Explain the columns of every table, or of one
     Columns(Columns),
     /// Say what works on this machine, by which way, and why the rest does not
     Doctor(Doctor),
+    /// Check, list and begin panels: tools shown and recorded as tables
+    Panel(Panel),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page (roff)
@@ -71,6 +76,10 @@ pub struct Live {
     /// Record into a new session inside this directory
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
@@ -91,6 +100,10 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// A recording in the screen.
@@ -162,6 +175,65 @@ pub struct Print {
     pub to: Option<String>,
 }
 
+/// Any tool.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Run {
+    /// The tool and its arguments; more tools after ---
+    #[arg(
+        value_name = "TOOL [ARGS].. [--- TOOL [ARGS]..]",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "panel"
+    )]
+    pub argv: Vec<OsString>,
+    /// Run this panel, configured or ready: lmptop panel list shows them
+    #[arg(long, value_name = "NAME")]
+    pub panel: Vec<String>,
+    /// The configuration with those panels
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Call its table and its panel this, instead of by the tool
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What its output is: table csv tsv json prometheus hist kv text gala:FILE columns:A,B,C;
+    /// found out when absent
+    #[arg(long, value_name = "FORM")]
+    pub parse: Option<String>,
+    /// The columns that identify a row; found out when absent
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub key: Vec<String>,
+    /// Each block of rows takes the place of the one before
+    #[arg(long, conflicts_with = "append")]
+    pub snapshot: bool,
+    /// Rows add up
+    #[arg(long)]
+    pub append: bool,
+    /// The column that holds the tool's own time
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// Give it a pipe instead of a terminal to write to
+    #[arg(long)]
+    pub pipe: bool,
+    /// Run it again this long after it ended, like watch: 2s, 1m
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub every: Option<Duration>,
+    /// Print rows even on a terminal, and how: table, csv, or json with one object a line
+    #[arg(long, value_enum)]
+    pub format: Option<Listed>,
+    /// Record into a new session inside this directory
+    #[arg(short, long = "session", value_name = "DIR", visible_alias = "output")]
+    pub output: Option<PathBuf>,
+    /// Keep nothing on disk
+    #[arg(long)]
+    pub no_record: bool,
+    /// Time between samples of the screen: 1s, 500ms, or seconds; at least 100ms
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
 /// The column reference.
 #[derive(Args, Clone, Debug)]
 pub struct Columns {
@@ -178,6 +250,57 @@ pub struct Doctor {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
+}
+
+/// Panels.
+#[derive(Args, Clone, Debug)]
+#[command(arg_required_else_help = false)]
+pub struct Panel {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: PanelCommand,
+}
+
+/// What can be done with panels.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PanelCommand {
+    /// Say of each panel of a configuration that it is right, or what is wrong and in which line
+    Check(PanelCheck),
+    /// List ready and configured panels, and why some cannot run here
+    List(PanelList),
+    /// Print a commented configuration to begin with
+    Sample,
+    /// Print a panel for a gala extend probe, made from its meta file
+    Import(PanelImport),
+}
+
+/// A check of a configuration.
+#[derive(Args, Clone, Debug)]
+pub struct PanelCheck {
+    /// The configuration; without it the one that lmptop would read
+    pub file: Option<PathBuf>,
+}
+
+/// The list of panels.
+#[derive(Args, Clone, Debug)]
+pub struct PanelList {
+    /// The configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Plain,
+}
+
+/// A panel for a gala extend probe.
+#[derive(Args, Clone, Debug)]
+pub struct PanelImport {
+    /// The probe's meta file
+    pub meta: PathBuf,
+    /// The probe and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// A completion script.
@@ -197,7 +320,7 @@ pub enum Plain {
     Json,
 }
 
-/// How the column reference is printed.
+/// How lists and rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
     /// Aligned text

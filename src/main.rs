@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(e) if closed(&e) => ExitCode::SUCCESS,
         Err(e) => {
             complain(&format!("{e:#}"));
@@ -37,8 +37,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
-    match &cli.command {
+/// Does what was asked for; returns the exit status.
+fn run(cli: &Cli) -> anyhow::Result<u8> {
+    let done = match &cli.command {
+        Some(Command::Run(args)) => return command::run::run(args),
         None => command::live::run(&cli.live),
         Some(Command::Replay(args)) => command::replay::run(args),
         Some(Command::Record(args)) => command::record::run(args),
@@ -46,9 +48,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Print(args)) => command::print::run(args),
         Some(Command::Columns(args)) => command::columns::run(args),
         Some(Command::Doctor(args)) => command::doctor::run(args),
+        Some(Command::Panel(args)) => command::panel::run(args),
         Some(Command::Completions(args)) => command::completions::run(args),
         Some(Command::Man) => command::man::run(),
-    }
+    };
+    done.map(|()| 0)
 }
 
 /// One line on standard error, whatever the error holds.

@@ -1,7 +1,9 @@
 //! `lmptop`: the live screen, recording while it runs.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::runtime::Builder;
@@ -11,47 +13,91 @@ use super::act;
 use super::past::{self, Ask};
 use super::sampler::{self, Plan};
 use super::screen::{self, Outside};
-use crate::app::{Effect, Mode, Msg, State, pin_filter};
+use crate::app::{Effect, Mode, Msg, State, Tone, pin_filter};
 use crate::cli;
 use crate::privilege;
+use crate::tool::config;
+use crate::tool::spec::Spec;
+
+/// What the live screen is opened with.
+pub struct Screen {
+    /// Time between samples.
+    pub interval: Duration,
+    /// The pinned process.
+    pub pid: Option<u32>,
+    /// Where it records; `None` keeps nothing on disk.
+    pub place: Option<PathBuf>,
+    /// ASCII characters only.
+    pub ascii: bool,
+    /// Tools that run beside the probes.
+    pub tools: Vec<Spec>,
+    /// The tool whose pane is shown first.
+    pub first: Option<String>,
+    /// What the user has to know at the start.
+    pub note: Option<String>,
+}
 
 /// Opens the live screen.
 ///
 /// # Errors
 /// When there is no terminal to draw on.
 pub fn run(args: &cli::Live) -> Result<()> {
+    let place = args.session.clone().unwrap_or_else(crate::session::default_place);
+    let (tools, note) = match config::specs(args.config.as_deref()) {
+        Ok(tools) => (tools, None),
+        Err(why) if args.config.is_some() => return Err(super::usage(why.into())),
+        // A file that is always read must not keep anybody from looking at a sick machine.
+        Err(why) => (Vec::new(), Some(format!("No panels: {why}"))),
+    };
+    open(Screen {
+        interval: args.interval,
+        pid: args.pid,
+        place: (!args.no_record).then_some(place),
+        ascii: args.ascii,
+        tools,
+        first: None,
+        note,
+    })?;
+    Ok(())
+}
+
+/// Runs the live screen until the user leaves; returns the exit status of the tools.
+///
+/// # Errors
+/// When there is no terminal to draw on.
+pub fn open(with: Screen) -> Result<i32> {
     ensure!(
         std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
-        "there is no terminal to draw on; lmptop print and lmptop record need none"
+        "there is no terminal to draw on; lmptop print, run and record need none"
     );
     let (out, inbox) = unbounded_channel();
     // The sampler starts with every capability and drops by itself once probes are attached; all
     // other threads are started after this one has dropped, and inherit what is left.
     let (ask, asked) = std::sync::mpsc::channel();
-    let plan = Plan {
-        interval: args.interval,
-        pid: args.pid,
-        place: (!args.no_record)
-            .then(|| args.session.clone().unwrap_or_else(crate::session::default_place)),
-    };
+    let plan =
+        Plan { interval: with.interval, pid: with.pid, place: with.place, tools: with.tools };
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
     let mut keep = privilege::ACTIONS.to_vec();
     // For the key that writes a view into the current directory.
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
-    if let Some(pid) = args.pid {
+    let zone = jiff::tz::TimeZone::system();
+    let mut state = State::new((0, 0), Mode::Live, zone, with.first.as_deref());
+    if let Some(note) = with.note {
+        state.say(Tone::Bad, note);
+    }
+    if let Some(pid) = with.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }
-    let look = screen::look(args.ascii);
+    let look = screen::look(with.ascii);
     let mut outside = LiveOutside { ask, out };
     let runtime =
         Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
-    let done = runtime.block_on(screen::run(state, &look, args.interval, inbox, &mut outside));
+    let done = runtime.block_on(screen::run(state, &look, with.interval, inbox, &mut outside));
     screen::default_signals();
-    sampler.stop();
-    done
+    let status = sampler.stop();
+    done.map(|()| status)
 }
 
 struct LiveOutside {

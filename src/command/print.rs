@@ -54,7 +54,7 @@ impl Rows {
         let selection = Selection { fields, sort: sort.map_err(usage)?, pid: pid.map_err(usage)? };
         let filter = filter(args.filter.as_deref().unwrap_or_default(), schema).map_err(usage)?;
         let zone = Some(TimeZone::system());
-        let layout = Layout { width: width(args), heads: many, zone };
+        let layout = Layout { width: width(args), heads: many, flow: false, zone };
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
         let export = format.begin(out, schema, &selection.fields, layout).map_err(usage)?;
         Ok(Rows { export, selection, filter, before: None })
@@ -177,11 +177,11 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The newest columns that the recording has of a table.
+/// The columns that the recording has of a table: of every version, if they changed meanwhile.
 fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
     let schemas = reader.schemas();
-    if let Some(schema) = schemas.iter().rfind(|s| s.table() == table) {
-        return Ok(schema.clone());
+    if let Some(schema) = Schema::merged(schemas.iter().filter(|s| s.table() == table)) {
+        return Ok(schema);
     }
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
     let meant = meant(table, &names);
@@ -222,14 +222,12 @@ fn range(
     rows: &mut Rows,
 ) -> Result<u64> {
     if let Some(before) = reader.at(from.saturating_sub(1))? {
-        rows.before = before.table(schema.table()).map(|t| (before.mono_ns, t.clone()));
+        rows.before = before.table(schema.table()).map(|t| (before.mono_ns, t.conform(schema)));
     }
     let mut printed = 0;
     reader.range(schema.table(), from, to, &mut |wall_ns, mono_ns, table| {
-        if table.schema() == schema {
-            rows.put(mono_ns, wall_ns, &table)?;
-            printed += 1;
-        }
+        rows.put(mono_ns, wall_ns, &table.conform(schema))?;
+        printed += 1;
         Ok(true)
     })?;
     Ok(printed)
@@ -251,13 +249,12 @@ fn last(
     let mut printed = 0;
     loop {
         let sample = reader.sample(at)?;
-        let table = sample.table(schema.table()).filter(|t| t.schema() == schema);
-        if let Some(table) = table {
+        if let Some(table) = sample.table(schema.table()).map(|t| t.conform(schema)) {
             if at >= first && sample.wall_ns >= from {
-                rows.put(sample.mono_ns, sample.wall_ns, table)?;
+                rows.put(sample.mono_ns, sample.wall_ns, &table)?;
                 printed += 1;
             } else {
-                rows.before = Some((sample.mono_ns, table.clone()));
+                rows.before = Some((sample.mono_ns, table));
             }
         }
         if at >= end {

@@ -34,7 +34,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let (out, inbox) = unbounded_channel();
     let (ask, asked) = std::sync::mpsc::channel();
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone);
+    let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone, None);
     state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;

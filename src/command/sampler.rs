@@ -20,11 +20,14 @@ use crate::app::Msg;
 use crate::privilege;
 use crate::probe::SELDOM;
 use crate::session::{Retention, Status, Writer, memory_writer, prune};
-use crate::source::{Live, LiveOptions, Moment, Ticker, clocks};
+use crate::source::{Live, LiveOptions, Moment, Ticker, Tools, clocks};
 use crate::table::Sample;
+use crate::tool::spec::Spec;
 
 /// Samples that may wait for the recorder before they are dropped, and said to be.
 const WAITING: usize = 8;
+/// After this long without an end the user is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of history kept in memory when nothing is recorded on disk.
 const MEMORY: usize = 16 << 20;
 
@@ -36,19 +39,21 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// Where sessions are; `None` keeps the last minutes in memory only.
     pub place: Option<PathBuf>,
+    /// Tools that run beside the probes.
+    pub tools: Vec<Spec>,
 }
 
 /// The running threads.
 pub struct Sampler {
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<i32>,
 }
 
 impl Sampler {
-    /// Ends sampling and finishes the recording.
-    pub fn stop(self) {
+    /// Ends the tools and sampling, and finishes the recording; returns the tools' exit status.
+    pub fn stop(self) -> i32 {
         let _ = self.stop.send(());
-        let until = Instant::now() + Duration::from_secs(1);
+        let until = Instant::now() + PATIENCE;
         while !self.thread.is_finished() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
@@ -56,7 +61,7 @@ impl Sampler {
             eprintln!("lmptop: finishing the recording; Ctrl-C leaves it cut off");
         }
         // A panic there has ended the process already; nothing is left to report.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or(1)
     }
 }
 
@@ -69,24 +74,28 @@ pub fn start(plan: Plan, out: UnboundedSender<Msg>, past: Sender<Ask>) -> Result
     let thread = thread::Builder::new()
         .name("sampler".to_owned())
         .spawn(move || {
-            if let Err(e) = sample(&plan, &out, &past, &stopped) {
+            sample(plan, &out, &past, &stopped).unwrap_or_else(|e| {
                 let _ = out.send(Msg::Ended(format!("{e:#}")));
-            }
+                1
+            })
         })
         .context("cannot start a thread")?;
     Ok(Sampler { stop, thread })
 }
 
 fn sample(
-    plan: &Plan,
+    mut plan: Plan,
     out: &UnboundedSender<Msg>,
     past: &Sender<Ask>,
     stopped: &Receiver<()>,
-) -> Result<()> {
+) -> Result<i32> {
+    // Tools are started with what the user has, so before anything is given up.
+    let tools = Tools::start(std::mem::take(&mut plan.tools))?;
     let mut live = Live::open(&LiveOptions { pid: plan.pid, ..LiveOptions::default() })?;
+    live.add(tools);
     privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
-    let recorder = recorder(plan, samples, out.clone(), past.clone())?;
+    let recorder = recorder(&plan, samples, out.clone(), past.clone())?;
     let mut before: Option<Arc<Sample>> = None;
     let mut ticker = Ticker::new(Instant::now(), plan.interval);
     loop {
@@ -100,9 +109,14 @@ fn sample(
             break;
         }
     }
+    // What the tools print at their end is recorded, too.
+    let status = live.end_tools();
+    if let Ok(last) = live.sample() {
+        let _ = record.send(Arc::new(last));
+    }
     drop(record);
     let _ = recorder.join();
-    Ok(())
+    Ok(status)
 }
 
 /// Waits for the next sample, draining meanwhile; false when asked to stop.

@@ -14,7 +14,7 @@ use crate::export::grid;
 use crate::session::{Listing, default_place, list};
 use crate::table::clock::{date_and_clock, rfc3339};
 use crate::table::quantity::{Style, format};
-use crate::table::{Field, From, Kind, Type, Unit, Value};
+use crate::table::{Field, Type, Unit, Value};
 
 /// Prints the list, oldest first.
 ///
@@ -111,18 +111,7 @@ fn cells(s: &Listing, zone: &TimeZone) -> Vec<String> {
 
 /// Bytes as the screen writes them.
 pub(super) fn bytes(n: u64) -> String {
-    let field = Field {
-        id: String::new(),
-        title: String::new(),
-        kind: Kind::Gauge,
-        unit: Unit::Bytes,
-        ty: Type::U64,
-        width: 0,
-        hide: 0,
-        alias: Vec::new(),
-        help: String::new(),
-        from: From::Stored(0),
-    };
+    let field = Field { unit: Unit::Bytes, ..Field::new("", Type::U64) };
     let mut text = String::new();
     format(&mut text, Value::U64(n), &field, Style::default());
     text

@@ -4,13 +4,15 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Export, Sheet, TIME};
+use super::{Export, Sheet, TIME, name, own_time};
 use crate::table::clock::rfc3339;
-use crate::table::{Schema, Value};
+use crate::table::{Schema, Unit, Value};
 
 /// Writes a header of column ids and one line a row; a missing cell is empty.
 pub struct Csv<W> {
     out: W,
+    /// The rows' own time, if they have one.
+    own: Option<usize>,
     fields: Vec<usize>,
     line: String,
 }
@@ -21,11 +23,12 @@ impl<W: Write> Csv<W> {
     /// # Errors
     /// When the bytes cannot be written.
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>) -> Result<Csv<W>> {
-        let mut csv = Csv { out, fields, line: String::new() };
+        let (own, fields) = own_time(schema, fields);
+        let mut csv = Csv { out, own, fields, line: String::new() };
         csv.line.push_str(TIME);
         for &f in &csv.fields {
             csv.line.push(',');
-            quote(&schema.fields()[f].id, &mut csv.line);
+            quote(name(&schema.fields()[f]), &mut csv.line);
         }
         csv.line.push('\n');
         csv.out.write_all(csv.line.as_bytes())?;
@@ -38,11 +41,17 @@ impl<W: Write> Export for Csv<W> {
         let at = rfc3339(sheet.wall_ns);
         for &row in sheet.rows {
             self.line.clear();
-            self.line.push_str(&at);
+            match sheet.own(row, self.own) {
+                Some(own) => self.line.push_str(&rfc3339(own)),
+                None => self.line.push_str(&at),
+            }
             for &f in &self.fields {
                 self.line.push(',');
                 match sheet.frame.value(row as usize, f) {
                     Value::None => {}
+                    Value::I64(v) if sheet.frame.fields()[f].unit == Unit::Wall => {
+                        self.line.push_str(&rfc3339(v));
+                    }
                     Value::U64(v) => self.line.push_str(&v.to_string()),
                     Value::I64(v) => self.line.push_str(&v.to_string()),
                     Value::F64(v) if v.is_finite() => self.line.push_str(&v.to_string()),
@@ -91,7 +100,7 @@ pub fn csv_line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::export;
+    use super::super::tests::{export, found};
     use super::super::{Format, Layout};
     use super::*;
 
@@ -104,6 +113,16 @@ mod tests {
              2026-11-21T12:00:00.000000007Z,1,plain,3000,1000000009,-5,12.5\n\
              2026-11-21T12:00:00.000000007Z,2,\"a \"\"quoted\"\", one\\ \\x1b[2J\\nnext\",,\
              1000000008,,\n"
+        );
+    }
+
+    #[test]
+    fn a_row_with_a_time_of_its_own_has_that_one() {
+        assert_eq!(
+            String::from_utf8(found(Format::Csv)).unwrap(),
+            "time,TIME,READ/s\n\
+             1970-01-01T00:00:05.000000000Z,1970-01-01T00:00:05.000000000Z,1368\n\
+             2026-11-21T12:00:00.000000007Z,,136\n"
         );
     }
 

@@ -15,7 +15,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use jiff::tz::TimeZone;
 
-use crate::table::{Frame, Schema};
+use crate::table::{Field, Frame, Schema, Value};
 
 pub use csv::{Csv, csv_line};
 pub use folded::Folded;
@@ -36,6 +36,29 @@ pub struct Sheet<'a> {
     pub frame: &'a Frame,
     /// Rows, in order.
     pub rows: &'a [u32],
+}
+
+impl Sheet<'_> {
+    /// The row's own Unix time in ns, from the field that holds it.
+    fn own(&self, row: u32, field: Option<usize>) -> Option<i64> {
+        match self.frame.value(row as usize, field?) {
+            Value::I64(wall) => Some(wall),
+            _ => None,
+        }
+    }
+}
+
+/// The field that takes the place of the sample's time, if the rows have a time of their own, and
+/// the other ones of `fields`.
+fn own_time(schema: &Schema, mut fields: Vec<usize>) -> (Option<usize>, Vec<usize>) {
+    let own = schema.own_time();
+    fields.retain(|&f| Some(f) != own);
+    (own, fields)
+}
+
+/// What a column is called in a file: its id, but none is called as the time is.
+fn name(field: &Field) -> &str {
+    if field.id == TIME { "time_2" } else { &field.id }
 }
 
 /// A format being written.
@@ -126,6 +149,8 @@ pub struct Layout {
     pub width: Option<usize>,
     /// A line with the time above each sample.
     pub heads: bool,
+    /// Titles once, then rows as they come under columns that only ever grow.
+    pub flow: bool,
     /// Where instants are local; UTC when absent.
     pub zone: Option<TimeZone>,
 }
@@ -193,6 +218,35 @@ mod tests {
         export.finish().unwrap();
         drop(export);
         out
+    }
+
+    /// Two rows of a tool that gives its own time, the second without.
+    pub fn found(format: Format) -> Vec<u8> {
+        use crate::table::{Field, Type};
+        use arrow_array::{Int64Array, RecordBatch, UInt64Array};
+        use std::sync::Arc;
+        let wall = |id: &str| Field { unit: Unit::Wall, ..Field::new(id, Type::I64) };
+        let fields = vec![wall("TIME"), wall("time"), Field::new("READ/s", Type::U64)];
+        let schema = Arc::new(Schema::new_found("vfsstat", Nature::Event, fields));
+        let times = Arc::new(Int64Array::from(vec![Some(5_000_000_000), None]));
+        let reads = Arc::new(UInt64Array::from(vec![1368, 136]));
+        let batch = RecordBatch::try_new(schema.arrow(), vec![times.clone(), times, reads]);
+        let table = Table::new(schema.clone(), batch.unwrap()).unwrap();
+        let frame = Frame::new(1, table, None);
+        let mut out = Vec::new();
+        let fields = Selection::fields(&schema, &[]).unwrap();
+        let mut export = format.begin(&mut out, &schema, &fields, Layout::default()).unwrap();
+        export.sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1] }).unwrap();
+        export.finish().unwrap();
+        drop(export);
+        out
+    }
+
+    #[test]
+    fn a_column_that_is_no_time_is_not_called_so() {
+        use crate::table::{Field, Type};
+        assert_eq!(name(&Field::new("time", Type::Text)), "time_2");
+        assert_eq!(name(&Field::new("TIME", Type::Text)), "TIME");
     }
 
     #[test]

@@ -13,14 +13,16 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{Export, Sheet, TIME};
-use crate::table::{Frame, From, Schema, Type};
+use super::{Export, Sheet, TIME, name, own_time};
+use crate::table::{Frame, From, Schema, Type, Unit, Value};
 
 /// Writes row groups as they fill and the footer at the end.
 pub struct Parquet<W: Write + Send> {
     /// Gone once finished.
     writer: Option<ArrowWriter<W>>,
     schema: SchemaRef,
+    /// The rows' own time, if they have one.
+    own: Option<usize>,
     fields: Vec<usize>,
 }
 
@@ -31,16 +33,18 @@ impl<W: Write + Send> Parquet<W> {
     /// When the bytes cannot be written.
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>) -> Result<Parquet<W>> {
         let utc = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
-        let mut arrow = vec![ArrowField::new(TIME, utc, false)];
+        let (own, fields) = own_time(schema, fields);
+        let mut arrow = vec![ArrowField::new(TIME, utc.clone(), false)];
         for &f in &fields {
             let field = &schema.fields()[f];
             let ty = match field.ty {
+                Type::I64 if field.unit == Unit::Wall => utc.clone(),
                 Type::U64 => DataType::UInt64,
                 Type::I64 => DataType::Int64,
                 Type::F64 => DataType::Float64,
                 Type::Text => DataType::Utf8,
             };
-            arrow.push(ArrowField::new(&field.id, ty, true));
+            arrow.push(ArrowField::new(name(field), ty, true));
         }
         let schema = Arc::new(ArrowSchema::new(arrow));
         let properties = WriterProperties::builder()
@@ -48,14 +52,15 @@ impl<W: Write + Send> Parquet<W> {
             .set_created_by(concat!("lmptop ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties))?;
-        Ok(Parquet { writer: Some(writer), schema, fields })
+        Ok(Parquet { writer: Some(writer), schema, own, fields })
     }
 }
 
 impl<W: Write + Send> Export for Parquet<W> {
     fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()> {
         let writer = self.writer.as_mut().context("this Parquet file is already finished")?;
-        let time = TimestampNanosecondArray::from_value(sheet.wall_ns, sheet.rows.len());
+        let times = sheet.rows.iter().map(|&row| sheet.own(row, self.own).unwrap_or(sheet.wall_ns));
+        let time = TimestampNanosecondArray::from_iter_values(times);
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(time.with_timezone("UTC"))];
         let rows = UInt32Array::from(sheet.rows.to_vec());
         for &f in &self.fields {
@@ -75,6 +80,13 @@ impl<W: Write + Send> Export for Parquet<W> {
 
 fn column(frame: &Frame, f: usize, rows: &UInt32Array) -> Result<ArrayRef> {
     let field = &frame.fields()[f];
+    if let (Unit::Wall, Type::I64) = (field.unit, field.ty) {
+        let cells = rows.values().iter().map(|&r| match frame.value(r as usize, f) {
+            Value::I64(v) => Some(v),
+            _ => None,
+        });
+        return Ok(Arc::new(cells.collect::<TimestampNanosecondArray>().with_timezone("UTC")));
+    }
     if let From::Stored(i) = field.from {
         return Ok(take(frame.table().batch().column(i), rows, None)?);
     }
@@ -87,7 +99,7 @@ fn column(frame: &Frame, f: usize, rows: &UInt32Array) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NOON, export};
+    use super::super::tests::{NOON, export, found};
     use super::super::{Format, Layout};
     use super::*;
     use arrow_array::Array;
@@ -108,6 +120,17 @@ mod tests {
         file.write_all(bytes.data()).unwrap();
         file.rewind().unwrap();
         file
+    }
+
+    #[test]
+    fn a_row_with_a_time_of_its_own_has_that_one() {
+        let batch = read(found(Format::Parquet));
+        let ids: Vec<String> =
+            batch.schema().fields().iter().map(|f| f.name().to_owned()).collect();
+        assert_eq!(ids, ["time", "TIME", "READ/s"]);
+        let times = |c: usize| batch.column(c).as_primitive::<TimestampNanosecondType>().clone();
+        assert_eq!(times(0).values(), &[5_000_000_000, NOON]);
+        assert_eq!((times(1).value(0), times(1).is_null(1)), (5_000_000_000, true));
     }
 
     #[test]

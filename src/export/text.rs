@@ -24,6 +24,8 @@ pub struct Text<W> {
     layout: Layout,
     zone: TimeZone,
     sheets: usize,
+    /// Widths so far, where rows flow.
+    widths: Vec<usize>,
     /// Columns that did not fit, at most.
     hidden: usize,
 }
@@ -33,7 +35,7 @@ impl<W: Write> Text<W> {
     pub fn new(out: W, schema: &Schema, fields: Vec<usize>, layout: Layout) -> Text<W> {
         let heads = fields.iter().map(|&f| schema.fields()[f].clone()).collect();
         let zone = layout.zone.clone().unwrap_or(TimeZone::UTC);
-        Text { out, fields, heads, layout, zone, sheets: 0, hidden: 0 }
+        Text { out, fields, heads, layout, zone, sheets: 0, widths: Vec::new(), hidden: 0 }
     }
 }
 
@@ -62,7 +64,11 @@ impl<W: Write> Export for Text<W> {
             .map(|f| Head { title: &f.title, right: f.ty != Type::Text, hide: f.hide })
             .collect();
         columns.iter_mut().take(1).for_each(|c| c.hide = 0);
-        let (text, hidden) = lines(&columns, &cells, self.layout.width);
+        let before = if self.layout.flow { self.widths.as_slice() } else { &[] };
+        let widths = widths(&columns, &cells, before);
+        let titles = before.is_empty();
+        let (text, hidden) = lines(&columns, &cells, &widths, titles, self.layout.width);
+        self.widths = widths;
         self.hidden = self.hidden.max(hidden);
         self.out.write_all(text.as_bytes())?;
         Ok(self.out.flush()?)
@@ -87,6 +93,9 @@ impl<W> Text<W> {
             return i64::try_from(i128::from(sheet.wall_ns) - ago)
                 .map_or_else(|_| MISSING.to_owned(), |wall| clock::clock_ms(wall, &self.zone));
         }
+        if let (Unit::Wall, Value::I64(wall)) = (field.unit, value) {
+            return clock::clock_ms(wall, &self.zone);
+        }
         if matches!(value, Value::Text("")) {
             return MISSING.to_owned();
         }
@@ -106,22 +115,33 @@ struct Head<'a> {
 pub fn grid(titles: &[&str], rows: &[Vec<String>]) -> String {
     let heads: Vec<Head<'_>> =
         titles.iter().map(|title| Head { title, right: false, hide: 0 }).collect();
-    lines(&heads, rows, None).0
+    lines(&heads, rows, &widths(&heads, rows, &[]), true, None).0
 }
 
-/// The text, and how many columns were left out of it.
-fn lines(heads: &[Head<'_>], rows: &[Vec<String>], width: Option<usize>) -> (String, usize) {
-    let widths: Vec<usize> = heads
+/// The width of each column: as wide as its widest cell, and as it was before.
+fn widths(heads: &[Head<'_>], rows: &[Vec<String>], before: &[usize]) -> Vec<usize> {
+    heads
         .iter()
         .enumerate()
         .map(|(c, head)| {
-            rows.iter().map(|r| r[c].width()).max().unwrap_or(0).max(head.title.width())
+            let cells = rows.iter().map(|r| r[c].width()).max().unwrap_or(0);
+            cells.max(head.title.width()).max(before.get(c).copied().unwrap_or(0))
         })
-        .collect();
-    let shown = fitting(heads, &widths, width);
+        .collect()
+}
+
+/// The text, and how many columns were left out of it.
+fn lines(
+    heads: &[Head<'_>],
+    rows: &[Vec<String>],
+    widths: &[usize],
+    titles: bool,
+    width: Option<usize>,
+) -> (String, usize) {
+    let shown = fitting(heads, widths, width);
     let mut out = String::new();
-    let titles: Vec<String> = heads.iter().map(|h| h.title.to_owned()).collect();
-    for row in std::iter::once(&titles).chain(rows) {
+    let head: Vec<String> = heads.iter().map(|h| h.title.to_owned()).collect();
+    for row in titles.then_some(&head).into_iter().chain(rows) {
         let start = out.len();
         for (i, &c) in shown.iter().enumerate() {
             if i > 0 {
@@ -193,6 +213,18 @@ mod tests {
     fn heads_say_when() {
         let text = text(&["id"], Layout { heads: true, ..Layout::default() });
         assert!(text.starts_with("2026-11-21 12:00:00\nID\n"), "{text}");
+    }
+
+    #[test]
+    fn rows_flow_under_one_line_of_titles() {
+        let flow = text(&["id"], Layout { flow: true, ..Layout::default() });
+        assert_eq!(flow, text(&["id"], Layout::default()));
+        let heads = [Head { title: "A", right: false, hide: 0 }];
+        let row = |s: &str| vec![vec![s.to_owned()]];
+        let first = widths(&heads, &row("long"), &[]);
+        let second = widths(&heads, &row("x"), &first);
+        assert_eq!(lines(&heads, &row("x"), &second, false, None).0, "x\n");
+        assert_eq!(second, [4]);
     }
 
     #[test]

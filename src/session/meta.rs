@@ -117,7 +117,7 @@ fn cleaned(schema: Schema) -> Schema {
             *text = clean(text).into_owned();
         }
     }
-    Schema::new(&clean(schema.table()), schema.nature(), fields)
+    schema.with_fields(&clean(schema.table()), fields)
 }
 
 /// What a segment holds; written when it is finished.

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use caps::Capability;
 
+use super::tools::Tools;
 use crate::probe::{self, At, Options, Probe, Room, SELDOM, Signal};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
 
@@ -31,6 +32,7 @@ pub struct Live {
     before_ns: Option<u64>,
     /// Rows of events in samples that were not recorded.
     unrecorded: u64,
+    tools: Tools,
 }
 
 struct Running {
@@ -62,7 +64,13 @@ impl Live {
                 failed: None,
             })
             .collect();
-        Ok(Live { rooms, only: wanted.only, before_ns: None, unrecorded: 0 })
+        Ok(Live {
+            rooms,
+            only: wanted.only,
+            before_ns: None,
+            unrecorded: 0,
+            tools: Tools::default(),
+        })
     }
 
     /// Samples every probe and adds how they fared as the table `probe`.
@@ -83,8 +91,20 @@ impl Live {
         if let Some(only) = &self.only {
             tables.retain(|t| only.iter().any(|name| name == t.name()));
         }
+        self.tools.sample(&mut tables)?;
         self.before_ns = Some(mono_ns);
         Ok(Sample { mono_ns, wall_ns, tables })
+    }
+
+    /// Samples these tools, too.
+    pub fn add(&mut self, tools: Tools) {
+        self.tools = tools;
+    }
+
+    /// Ends the tools; what they print last is in the next sample. Returns the first exit status
+    /// that is not 0.
+    pub fn end_tools(&mut self) -> i32 {
+        self.tools.end()
     }
 
     /// Empties the kernel's queues between two samples; returns how soon that is to be done again.
@@ -185,7 +205,7 @@ impl Wanted {
     }
 }
 
-/// The schema of a table by its name.
+/// The schema of a table of ours by its name.
 ///
 /// # Errors
 /// When there is none; names those there are, the nearest first.

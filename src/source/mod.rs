@@ -3,6 +3,7 @@
 mod live;
 mod replay;
 mod ticker;
+mod tools;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::table::Sample;
 pub use live::{Live, LiveOptions, clocks, schema_of};
 pub use replay::Replay;
 pub use ticker::Ticker;
+pub use tools::{Tables, Tools};
 
 /// Where to go in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

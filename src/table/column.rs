@@ -40,8 +40,14 @@ pub enum Unit {
     Ns,
     /// Microseconds.
     Us,
+    /// Milliseconds, as a tool gave them.
+    Ms,
+    /// Seconds, as a tool gave them.
+    Seconds,
     /// A `CLOCK_MONOTONIC` ns at which something happened; a clock time on screen.
     Instant,
+    /// Unix time in ns; a clock time on screen, RFC 3339 in exports.
+    Wall,
     /// Per cent, 0..=100 (of one CPU where it can exceed 100).
     Percent,
     /// A number that is a name (pid, port, inode): never scaled, never summed.

@@ -3,7 +3,7 @@
 //! Words are AND-ed. `ssh` (any text, or exactly this pid or port), `comm:ssh` (contains; numbers
 //! and addresses exactly), `comm=sshd` (the whole cell), `rtt>50ms`, `tx>1MB/s` (`/s` means the
 //! rate), `dst:10.0.0.0/8`, `port:22` and `host:` (either end), `:443`, `10.0.0.1:443`,
-//! `/regex/`, `comm:/^ng/`, `"two words"`, `pid:-` (missing), and `!` before any of them. Letter
+//! `/regex/`, `comm:/^ng/`, `"two words"`, `"a column">5`, `pid:-` (missing), and `!` before any of them. Letter
 //! case never matters. Reading a filter and binding it to a table are two steps, so that one
 //! filter serves every pane.
 

@@ -9,8 +9,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::clock::rfc3339;
 use super::column::{Type, Unit};
-use super::schema::Field;
+use super::schema::{Field, From};
 use super::value::Value;
 
 /// How the user wants numbers drawn (key `u`).
@@ -27,10 +28,11 @@ const LOWER: [char; 6] = ['k', 'M', 'G', 'T', 'P', 'E'];
 /// ids, which are never shortened here. A header may be wider.
 pub fn width(field: &Field) -> u16 {
     match (field.ty, field.unit) {
-        (Type::Text, _) | (_, Unit::Id) => field.width,
-        (_, Unit::Ns | Unit::Us) => 6,
         // HH:MM:SS.mmm
-        (_, Unit::Instant) => 12,
+        (_, Unit::Instant | Unit::Wall) => 12,
+        (Type::Text, _) | (_, Unit::Id) => field.width,
+        _ if is_plain(field) => field.width,
+        (_, Unit::Ns | Unit::Us | Unit::Ms | Unit::Seconds) => 6,
         _ => 5,
     }
 }
@@ -50,6 +52,7 @@ pub fn format(out: &mut String, value: Value<'_>, field: &Field, style: Style) {
     match value {
         Value::None => out.push('-'),
         Value::Text(s) => out.push_str(s),
+        v if is_plain(field) => plainly(out, v, field, None),
         Value::U64(v) if field.unit == Unit::Id => write_fmt(out, format_args!("{v}")),
         Value::I64(v) if field.unit == Unit::Id => write_fmt(out, format_args!("{v}")),
         v => match v.as_f64() {
@@ -59,11 +62,61 @@ pub fn format(out: &mut String, value: Value<'_>, field: &Field, style: Style) {
     }
 }
 
+/// Most decimals of a number drawn as a tool meant it.
+pub const DECIMALS: usize = 3;
+
+/// Whether a tool's number is drawn as it is, with every digit before the point: what has no unit
+/// that a prefix would shorten.
+pub fn is_plain(field: &Field) -> bool {
+    let plain = matches!(field.unit, Unit::None | Unit::PerSec | Unit::Percent | Unit::Id);
+    field.found && plain && field.ty != Type::Text && matches!(field.from, From::Stored(_))
+}
+
+/// Decimals that a number needs to be drawn as it was printed, at most [`DECIMALS`].
+pub fn decimals(value: Value<'_>) -> usize {
+    let Value::F64(n) = value else { return 0 };
+    if !n.is_finite() || n.abs() >= 1e9 {
+        return 0;
+    }
+    let text = format!("{n}");
+    text.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(DECIMALS))
+}
+
+/// Appends a tool's number with all its digits; with so many decimals, or as many as it needs.
+/// Shares have their sign where the header does not say so already.
+pub fn plainly(out: &mut String, value: Value<'_>, field: &Field, places: Option<usize>) {
+    match value {
+        Value::None => return out.push('-'),
+        Value::Text(s) => return out.push_str(s),
+        Value::U64(v) => write_fmt(out, format_args!("{v}")),
+        Value::I64(v) => write_fmt(out, format_args!("{v}")),
+        Value::F64(v) if v.is_nan() => return out.push('-'),
+        Value::F64(v) if v.is_infinite() => {
+            return out.push_str(if v > 0.0 { "inf" } else { "-inf" });
+        }
+        Value::F64(v) if v.abs() >= 1e15 => write_fmt(out, format_args!("{v:.2e}")),
+        Value::F64(v) => {
+            let places = places.unwrap_or_else(|| decimals(value)).min(DECIMALS);
+            let least = 0.1f64.powi(places as i32);
+            if v != 0.0 && v.abs() < least / 2.0 {
+                let sign = if v < 0.0 { ">-" } else { "<" };
+                write_fmt(out, format_args!("{sign}{least:.places$}"));
+            } else {
+                write_fmt(out, format_args!("{v:.places$}"));
+            }
+        }
+    }
+    if field.unit == Unit::Percent && !field.title.contains('%') {
+        out.push('%');
+    }
+}
+
 /// Every digit, with its unit: for the detail page and for copying.
 pub fn exact(value: Value<'_>, field: &Field) -> String {
     let number = match value {
         Value::None => return "-".to_owned(),
         Value::Text(s) => return s.to_owned(),
+        Value::I64(v) if field.unit == Unit::Wall => return rfc3339(v),
         Value::U64(v) => v.to_string(),
         Value::I64(v) => v.to_string(),
         Value::F64(v) if v.is_nan() => return "-".to_owned(),
@@ -75,8 +128,10 @@ pub fn exact(value: Value<'_>, field: &Field) -> String {
         Unit::Bytes => "B",
         Unit::BytesPerSec => "B/s",
         Unit::PerSec => "/s",
-        Unit::Ns | Unit::Instant => "ns",
+        Unit::Ns | Unit::Instant | Unit::Wall => "ns",
         Unit::Us => "us",
+        Unit::Ms => "ms",
+        Unit::Seconds => "s",
         Unit::Percent => "%",
     };
     format!("{number} {unit}")
@@ -102,8 +157,10 @@ pub fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
             Unit::PerSec => Steps::events().write(out, n),
             Unit::Ns => duration(out, n),
             Unit::Us => duration(out, n * 1e3),
+            Unit::Ms => duration(out, n * 1e6),
+            Unit::Seconds => duration(out, n * 1e9),
             Unit::Percent => percent(out, n),
-            Unit::None | Unit::Id | Unit::Instant => plain(out, n),
+            Unit::None | Unit::Id | Unit::Instant | Unit::Wall => plain(out, n),
         }
     }
 }
@@ -430,16 +487,18 @@ impl Quantity {
             (_, _) if self.per_second => None,
             (Unit::Ns, Time) => Some(self.value),
             (Unit::Us, Time) => Some(self.value / 1e3),
+            (Unit::Ms, Time) => Some(self.value / 1e6),
+            (Unit::Seconds, Time) => Some(self.value / 1e9),
             (Unit::None | Unit::Percent, Percent) => Some(self.value),
             (_, Plain) => Some(self.value),
             _ => None,
         };
         let measure = match field.unit {
-            Unit::None | Unit::Id | Unit::Instant => "a plain number",
+            Unit::None | Unit::Id | Unit::Instant | Unit::Wall => "a plain number",
             Unit::Bytes => "bytes",
             Unit::BytesPerSec => "bytes per second",
             Unit::PerSec => "a number per second",
-            Unit::Ns | Unit::Us => "a time",
+            Unit::Ns | Unit::Us | Unit::Ms | Unit::Seconds => "a time",
             Unit::Percent => "per cent",
         };
         fits.ok_or_else(|| format!("{} is {measure}", field.id))
@@ -448,23 +507,10 @@ impl Quantity {
 
 #[cfg(test)]
 mod tests {
-    use super::super::column::Kind;
-    use super::super::schema::From;
     use super::*;
 
     fn field(unit: Unit) -> Field {
-        Field {
-            id: "x".to_owned(),
-            title: "X/s".to_owned(),
-            kind: Kind::Gauge,
-            unit,
-            ty: Type::F64,
-            width: 7,
-            hide: 0,
-            alias: Vec::new(),
-            help: String::new(),
-            from: From::Stored(0),
-        }
+        Field { title: "X/s".to_owned(), unit, width: 7, ..Field::new("x", Type::F64) }
     }
 
     fn shown(value: Value<'_>, unit: Unit) -> String {
@@ -560,6 +606,35 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_a_tool_are_drawn_as_it_meant_them() {
+        let found =
+            |unit, title: &str| Field { found: true, title: title.to_owned(), ..field(unit) };
+        let f = |v: Value<'_>, unit| {
+            let mut s = String::new();
+            format(&mut s, v, &found(unit, "X"), Style::default());
+            s
+        };
+        assert_eq!(f(Value::U64(u64::MAX), Unit::None), u64::MAX.to_string());
+        assert_eq!(f(Value::I64(-1_234_567), Unit::PerSec), "-1234567");
+        assert_eq!(f(Value::F64(12_345.5), Unit::None), "12345.5");
+        assert_eq!(f(Value::F64(0.05), Unit::None), "0.05");
+        assert_eq!(f(Value::F64(3.0), Unit::None), "3");
+        assert_eq!(f(Value::F64(1.0 / 3.0), Unit::None), "0.333");
+        assert_eq!(f(Value::F64(0.0001), Unit::None), "<0.001");
+        assert_eq!(f(Value::F64(-0.0001), Unit::None), ">-0.001");
+        assert_eq!(f(Value::F64(1e300), Unit::None), "1.00e300");
+        assert_eq!(f(Value::F64(f64::NAN), Unit::None), "-");
+        assert_eq!(f(Value::F64(12.5), Unit::Percent), "12.5%");
+        assert_eq!(f(Value::None, Unit::Percent), "-");
+        assert_eq!(f(Value::U64(4096), Unit::Bytes), "4.0K", "sizes keep their prefix");
+        assert_eq!(f(Value::F64(12.5), Unit::Ms), "12.5ms");
+        assert_eq!(f(Value::F64(0.25), Unit::Seconds), "250ms");
+        let mut s = String::new();
+        plainly(&mut s, Value::F64(7.0), &found(Unit::Percent, "%user"), Some(2));
+        assert_eq!(s, "7.00", "the header says what it is");
+    }
+
+    #[test]
     fn no_number_is_wider_than_its_column() {
         let numbers = (-80..80)
             .flat_map(|e| [1.0, 9.96, 0.99951, 4.2, -1.0, -9.96, -7.7].map(|m| m * 1.7f64.powi(e)))
@@ -573,6 +648,8 @@ mod tests {
                 Unit::PerSec,
                 Unit::Ns,
                 Unit::Us,
+                Unit::Ms,
+                Unit::Seconds,
                 Unit::Percent,
             ] {
                 for bits in [false, true] {
@@ -590,6 +667,9 @@ mod tests {
         assert_eq!(exact(Value::U64(u64::MAX), &field(Unit::Bytes)), "18446744073709551615 B");
         assert_eq!(exact(Value::F64(1.25), &field(Unit::BytesPerSec)), "1.25 B/s");
         assert_eq!(exact(Value::U64(1240), &field(Unit::Us)), "1240 us");
+        assert_eq!(exact(Value::F64(2.5), &field(Unit::Ms)), "2.5 ms");
+        assert_eq!(exact(Value::U64(3), &field(Unit::Seconds)), "3 s");
+        assert_eq!(exact(Value::I64(0), &field(Unit::Wall)), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(exact(Value::None, &field(Unit::Us)), "-");
         assert_eq!(exact(Value::F64(f64::NAN), &field(Unit::Us)), "-");
     }
@@ -599,6 +679,8 @@ mod tests {
         let to = |text: &str, unit| parse_quantity(text).unwrap().to_field(&field(unit));
         assert_eq!(to("50ms", Unit::Us), Ok(50_000.0));
         assert_eq!(to("50ms", Unit::Ns), Ok(50e6));
+        assert_eq!(to("50ms", Unit::Ms), Ok(50.0));
+        assert_eq!(to("50ms", Unit::Seconds), Ok(0.05));
         assert_eq!(to("2h", Unit::Ns), Ok(7200e9));
         assert_eq!(to("2h30m", Unit::Ns), Ok(9000e9));
         assert_eq!(to("2m05", Unit::Ns), Ok(125e9));
@@ -615,6 +697,8 @@ mod tests {
         assert_eq!(to("3%", Unit::Percent), Ok(3.0));
         assert_eq!(to("50ms/s", Unit::Percent), Ok(5.0));
         assert_eq!(to("-3", Unit::None), Ok(-3.0));
+        assert_eq!(to("250", Unit::Ms), Ok(250.0));
+        assert_eq!(to("5MB", Unit::Seconds), Err("x is a time".to_owned()));
         assert_eq!(to("5MB", Unit::Us), Err("x is a time".to_owned()));
         assert_eq!(to("1MB/s", Unit::Bytes), Err("x is bytes".to_owned()));
         assert_eq!(to("5ms", Unit::Id), Err("x is a plain number".to_owned()));

@@ -1,11 +1,12 @@
 //! The erased column list of a table: what a recording keeps and what the screen reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use serde::{Deserialize, Serialize};
 
+use super::clean::clean;
 use super::column::{Column, Kind, Type, Unit};
 
 /// Whether rows hold at an instant or happened since the one before.
@@ -54,6 +55,29 @@ pub struct Field {
     /// Stored or derived; derived fields are never written to a recording.
     #[serde(skip, default = "stored")]
     pub from: From,
+    /// Of a table found at run time: numbers are drawn as the tool meant them. Set by
+    /// [`Schema::new_found`] and kept there, not with each field.
+    #[serde(skip)]
+    pub found: bool,
+}
+
+impl Field {
+    /// A text or gauge column without unit, whose header is its id; the rest can be set.
+    pub fn new(id: &str, ty: Type) -> Field {
+        Field {
+            id: id.to_owned(),
+            title: id.to_owned(),
+            kind: if ty == Type::Text { Kind::Text } else { Kind::Gauge },
+            unit: Unit::None,
+            ty,
+            width: 8,
+            hide: 128,
+            alias: Vec::new(),
+            help: String::new(),
+            from: stored(),
+            found: false,
+        }
+    }
 }
 
 fn stored() -> From {
@@ -69,6 +93,7 @@ pub struct Schema {
     fields: Vec<Field>,
     stored: usize,
     keys: Vec<usize>,
+    found: bool,
 }
 
 /// The written form of a [`Schema`].
@@ -76,34 +101,65 @@ pub struct Schema {
 struct Stored {
     table: String,
     nature: Nature,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    found: bool,
     fields: Vec<Field>,
 }
 
 impl std::convert::From<Stored> for Schema {
     fn from(s: Stored) -> Schema {
-        Schema::new(&s.table, s.nature, s.fields)
+        Schema::make(&s.table, s.nature, s.fields, s.found)
     }
 }
 
 impl std::convert::From<Schema> for Stored {
     fn from(s: Schema) -> Stored {
         let fields = s.fields[..s.stored].to_vec();
-        Stored { table: s.table, nature: s.nature, fields }
+        Stored { table: s.table, nature: s.nature, found: s.found, fields }
     }
 }
 
 impl Schema {
     /// Makes a schema of stored fields; rates and ages are added here and only here.
-    pub fn new(table: &str, nature: Nature, mut fields: Vec<Field>) -> Schema {
+    pub fn new(table: &str, nature: Nature, fields: Vec<Field>) -> Schema {
+        Schema::make(table, nature, fields, false)
+    }
+
+    /// Makes the schema of a table whose columns were found at run time in a tool's output. A
+    /// field without help or filter names gets them from its id (see [`alias_of`]).
+    /// All its words are from outside and neutralised here.
+    pub fn new_found(table: &str, nature: Nature, mut fields: Vec<Field>) -> Schema {
+        let table = clean(table);
+        for f in &mut fields {
+            for text in [&mut f.id, &mut f.title, &mut f.help].into_iter().chain(&mut f.alias) {
+                *text = clean(text).into_owned();
+            }
+        }
+        name_found(&table, &mut fields);
+        Schema::make(&table, nature, fields, true)
+    }
+
+    fn make(table: &str, nature: Nature, mut fields: Vec<Field>, found: bool) -> Schema {
         let stored = fields.len();
         for (i, f) in fields.iter_mut().enumerate() {
             f.from = From::Stored(i);
+            f.found = found;
         }
-        let derived: Vec<Field> =
-            fields.iter().enumerate().filter_map(|(i, f)| derive(nature, i, f)).collect();
+        let derived: Vec<Field> = fields
+            .iter()
+            .enumerate()
+            .filter_map(|(i, f)| derive(nature, i, f))
+            // A tool may have a column of that name already.
+            .filter(|d| !found || fields.iter().all(|f| f.id != d.id))
+            .collect();
         let keys = (0..stored).filter(|&i| fields[i].kind == Kind::Key).collect();
         fields.extend(derived);
-        Schema { table: table.to_owned(), nature, fields, stored, keys }
+        Schema { table: table.to_owned(), nature, fields, stored, keys, found }
+    }
+
+    /// The same table with other fields: whether it was found stays.
+    pub fn with_fields(&self, table: &str, fields: Vec<Field>) -> Schema {
+        Schema::make(table, self.nature, fields, self.found)
     }
 
     /// The schema of a built-in table.
@@ -121,6 +177,7 @@ impl Schema {
                 alias: c.alias.iter().map(|a| (*a).to_owned()).collect(),
                 help: c.help.to_owned(),
                 from: stored(),
+                found: false,
             })
             .collect();
         Arc::new(Schema::new(table, nature, fields))
@@ -134,6 +191,17 @@ impl Schema {
     /// State or event.
     pub fn nature(&self) -> Nature {
         self.nature
+    }
+
+    /// Whether the columns were found at run time in a tool's output.
+    pub fn found(&self) -> bool {
+        self.found
+    }
+
+    /// The stored field that holds each row's own Unix time, if a tool's table has one: it takes
+    /// the place of the sample's time.
+    pub fn own_time(&self) -> Option<usize> {
+        self.stored().iter().position(|f| f.id == OWN_TIME && f.unit == Unit::Wall)
     }
 
     /// Every field, stored first, derived after.
@@ -183,10 +251,52 @@ impl Schema {
     }
 }
 
+/// The id of the column that holds each row's own time.
+const OWN_TIME: &str = "time";
+
+/// A name for a column that can be typed in a filter: the header in small letters, everything
+/// that is no letter and no digit as one `_`, none of them at the ends. `READ/s` is `read_s`,
+/// `%user` is `user`, `LAT(ms)` is `lat_ms`.
+pub fn alias_of(header: &str) -> String {
+    let mut out = String::with_capacity(header.len());
+    for c in header.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    out.truncate(out.trim_end_matches('_').len());
+    if out.is_empty() { "column".to_owned() } else { out }
+}
+
+/// Gives found fields a help sentence and a filter name where they have none.
+fn name_found(table: &str, fields: &mut [Field]) {
+    let mut taken: HashSet<String> =
+        fields.iter().flat_map(|f| f.alias.iter().chain([&f.id])).cloned().collect();
+    for f in fields {
+        if f.help.is_empty() {
+            f.help = format!("Column {} of {table}'s output.", f.id);
+        }
+        let alias = alias_of(&f.id);
+        if !f.alias.is_empty() || alias == f.id {
+            continue;
+        }
+        let mut free = alias.clone();
+        for n in 2u32.. {
+            if taken.insert(free.clone()) {
+                break;
+            }
+            free = format!("{alias}_{n}");
+        }
+        f.alias.push(free);
+    }
+}
+
 fn derive(nature: Nature, i: usize, f: &Field) -> Option<Field> {
     let mut d = f.clone();
     match f.kind {
-        Kind::Counter if nature == Nature::State => {
+        Kind::Counter if nature == Nature::State && f.ty != Type::Text => {
             d.id = format!("{}_rate", f.id);
             d.title = format!("{}/s", f.title);
             d.kind = Kind::Gauge;
@@ -213,4 +323,77 @@ fn derive(nature: Nature, i: usize, f: &Field) -> Option<Field> {
         _ => return None,
     }
     Some(d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vfsstat() -> Schema {
+        let time = Field { unit: Unit::Wall, ..Field::new("time", Type::I64) };
+        let count = Field { kind: Kind::Counter, ..Field::new("count", Type::U64) };
+        let rate = Field::new("count_rate", Type::U64);
+        let fields = ["TIME", "READ/s", "read s", "%"].map(|id| Field::new(id, Type::U64));
+        let fields = [time].into_iter().chain(fields).chain([count, rate]).collect();
+        Schema::new_found("vfsstat", Nature::State, fields)
+    }
+
+    #[test]
+    fn found_columns_can_be_typed_and_explain_themselves() {
+        for (header, alias) in [
+            ("READ/s", "read_s"),
+            ("%user", "user"),
+            ("Use%", "use"),
+            ("LAT(ms)", "lat_ms"),
+            ("Receive bytes", "receive_bytes"),
+            ("\u{b5}s", "\u{b5}s"),
+            ("\u{65e5} \u{672c}", "\u{65e5}_\u{672c}"),
+            ("%", "column"),
+            ("", "column"),
+            ("a--b__c.", "a_b_c"),
+        ] {
+            assert_eq!(alias_of(header), alias, "{header}");
+        }
+        let schema = vfsstat();
+        let alias = |id: &str| schema.fields()[schema.find(id).unwrap()].alias.clone();
+        assert_eq!(alias("READ/s"), ["read_s"]);
+        assert_eq!(alias("read s"), ["read_s_2"], "no two columns are called the same");
+        assert_eq!(alias("TIME"), ["time_2"], "an id is not taken");
+        assert!(alias("time").is_empty() && alias("count").is_empty());
+        let help = &schema.fields()[schema.find("READ/s").unwrap()].help;
+        assert_eq!(help, "Column READ/s of vfsstat's output.");
+    }
+
+    #[test]
+    fn hostile_headers_are_neutralised() {
+        let id = "a\u{1b}]0;x\u{7}\u{202e}";
+        let schema = Schema::new_found(id, Nature::State, vec![Field::new(id, Type::U64)]);
+        let field = &schema.fields()[0];
+        for text in [schema.table(), &field.id, &field.title, &field.help, &field.alias[0]] {
+            assert!(crate::table::is_clean(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn that_it_was_found_outlives_writing_and_only_then_is_written() {
+        let schema = vfsstat();
+        let text = serde_json::to_string(&schema).unwrap();
+        let back: Schema = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, schema);
+        assert!(back.found() && back.fields().iter().all(|f| f.found));
+        assert!(schema.with_fields("other", schema.stored().to_vec()).found());
+        let plain = Schema::new("t", Nature::State, vec![Field::new("x", Type::U64)]);
+        assert!(!serde_json::to_string(&plain).unwrap().contains("found"));
+        assert!(!plain.found());
+    }
+
+    #[test]
+    fn a_rate_never_hides_a_column_of_its_name() {
+        let schema = vfsstat();
+        assert_eq!(schema.fields().iter().filter(|f| f.id == "count_rate").count(), 1);
+        assert_eq!(schema.rate_of(schema.find("count").unwrap()), None);
+        assert_eq!(schema.own_time(), Some(0));
+        let text = Schema::new_found("t", Nature::Event, vec![Field::new("time", Type::Text)]);
+        assert_eq!(text.own_time(), None);
+    }
 }

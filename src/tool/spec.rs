@@ -55,6 +55,21 @@ pub struct ColumnSpec {
     pub unit: Option<crate::table::Unit>,
     /// Whether it is left out.
     pub drop: bool,
+    /// Whether columns of the same table that do not say this are left out.
+    pub keep: bool,
+}
+
+impl ColumnSpec {
+    /// What is said of each column of a table with these header texts. Of several tables of a tool
+    /// `keep` thins out only those that have one of the columns kept.
+    pub fn each(specs: &[ColumnSpec], titles: &[&str]) -> Vec<ColumnSpec> {
+        let keeps = specs.iter().any(|s| s.keep && titles.contains(&s.name.as_str()));
+        let said = titles.iter().map(|title| {
+            let spec = specs.iter().find(|s| s.name == *title).cloned().unwrap_or_default();
+            ColumnSpec { drop: spec.drop || (keeps && !spec.keep), ..spec }
+        });
+        said.collect()
+    }
 }
 
 /// When a tool is started.

@@ -178,6 +178,16 @@ impl Drop for Starter {
     }
 }
 
+/// Whether a configured panel could be started by this user on this machine: its program is there
+/// and changed by nobody else, its user is known.
+///
+/// # Errors
+/// What is in the way and what to do, in one line that names the panel.
+pub fn could_start(spec: &Spec) -> Result<(), Refused> {
+    trust::find(&spec.name, &spec.argv)?;
+    identity(spec).map(drop)
+}
+
 /// Whom a panel is run as. Looked up before the fork: the name service may load libraries.
 fn identity(spec: &Spec) -> Result<Option<Identity>, Refused> {
     let Some(user) = spec.panel.as_ref().and_then(|p| p.user.as_deref()) else { return Ok(None) };

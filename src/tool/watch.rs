@@ -260,6 +260,8 @@ impl Watch {
         let stopped = self.state == State::Stopping;
         if stopped {
             self.state = self.after;
+        } else {
+            self.forced = false;
         }
         stopped
     }

@@ -9,8 +9,10 @@
 //! ? help  q quit  Space freeze  / filter  ...
 //! ```
 
+mod chart;
 mod chooser;
 mod detail;
+mod fate;
 mod footer;
 mod header;
 mod help;
@@ -18,6 +20,7 @@ mod paint;
 mod rows;
 mod screen;
 pub mod sparkline;
+mod strip;
 pub mod svg;
 pub mod theme;
 pub mod timeline;

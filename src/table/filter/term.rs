@@ -172,7 +172,14 @@ impl<'a> Reader<'a> {
         let test = match self.rest().chars().next() {
             None => return self.lacking(start, "! needs a term after it"),
             Some('/') => self.whole_regex()?,
-            Some('"') => Test::Word(self.quoted()?),
+            Some('"') => {
+                let word = self.quoted()?;
+                // A column whose name holds blanks: `"Receive bytes">1M`.
+                match operator_at(self.chunk()) {
+                    Some(0) => self.key(&word)?,
+                    _ => Test::Word(word),
+                }
+            }
             Some(_) => self.bare()?,
         };
         let text = self.text.get(start..self.at).unwrap_or("").trim().to_owned();

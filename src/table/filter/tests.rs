@@ -406,3 +406,36 @@ fn two_negations_cancel_for_any_text() {
         }
     }
 }
+
+#[test]
+fn columns_found_in_a_tools_output_can_be_asked_for() {
+    use crate::table::{Field, Schema, Table, Type};
+    use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let ms = Field { unit: Unit::Ms, ..Field::new("LAT(ms)", Type::F64) };
+    let seconds = Field { unit: Unit::Seconds, ..Field::new("Run time", Type::F64) };
+    let fields = vec![ms, seconds, Field::new("READ/s", Type::F64), Field::new("COMM", Type::Text)];
+    let schema = Arc::new(Schema::new_found("t", Nature::Event, fields));
+    let numbers = |v: [f64; 2]| -> ArrayRef { Arc::new(Float64Array::from(v.to_vec())) };
+    let columns = vec![
+        numbers([12.5, 80.0]),
+        numbers([3.0, 0.25]),
+        numbers([1368.0, 7.0]),
+        Arc::new(StringArray::from(vec!["dd", "cat"])),
+    ];
+    let batch = RecordBatch::try_new(schema.arrow(), columns).unwrap();
+    let frame = Frame::new(1, Table::new(schema.clone(), batch).unwrap(), None);
+    let hits = |text: &str| -> Vec<usize> {
+        let bound = Filter::parse(text).unwrap().bind(&schema);
+        assert!(bound.unknown().is_empty(), "{text}: {:?}", bound.unknown());
+        (0..2).filter(|&r| bound.matches(&frame, r)).collect()
+    };
+    assert_eq!(hits("lat_ms>50ms"), [1]);
+    assert_eq!(hits("LAT(ms)>50"), [1]);
+    assert_eq!(hits("lat(MS)<0.05s"), [0]);
+    assert_eq!(hits("run_time>1s"), [0]);
+    assert_eq!(hits("\"run time\"<300ms"), [1]);
+    assert_eq!(hits("\"Run time\" dd"), [] as [usize; 0], "without an operator it is a text");
+    assert_eq!(hits("READ/s>1k comm:dd"), [0]);
+    assert_eq!(hits("read_s=7"), [1]);
+}

@@ -160,7 +160,9 @@ fn suffix(rest: &str) -> Shape {
 
 /// `K`, `KiB`, `kB`, `B`, `MB/s`, `Mbit/s`, `bytes`; a lone letter only directly behind the number.
 fn is_size(unit: &str, apart: bool) -> bool {
-    let unit = unit.strip_suffix("/s").or_else(|| unit.strip_suffix("/sec")).unwrap_or(unit);
+    let rate = unit.strip_suffix("/s").or_else(|| unit.strip_suffix("/sec"));
+    let apart = apart && rate.is_none();
+    let unit = rate.unwrap_or(unit);
     let mut rest = unit;
     let prefixed = rest.starts_with(['k', 'K', 'M', 'G', 'T', 'P', 'E', 'g', 't', 'p']);
     if prefixed {
@@ -288,7 +290,20 @@ mod tests {
             (Shape::Int, &["0", "12", "-3", "+4", "1,234,567", "007", "18446744073709551615"]),
             (Shape::Float, &["0.5", "-.5", ".5", "1e-3", "1.5E+10", "inf", "-inf", "1,234.5"]),
             (Shape::Percent, &["12%", "0.5 %", "-1%", "100.00%"]),
-            (Shape::Size, &["12K", "1.5MiB", "3kB", "10 MB/s", "0B", "1.2g", "5 bytes", "2Mbit/s"]),
+            (
+                Shape::Size,
+                &[
+                    "12K",
+                    "1.5MiB",
+                    "3kB",
+                    "10 MB/s",
+                    "0B",
+                    "1.2g",
+                    "5 bytes",
+                    "2Mbit/s",
+                    "11.98 K/s",
+                ],
+            ),
             (
                 Shape::Duration,
                 &["12ms", "3m20s", "5d", "1.5s", "10 us", "3 days", "1min 2.3s", "4µs"],

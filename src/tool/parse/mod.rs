@@ -3,11 +3,37 @@
 //! Pure: no clock, no file; that nothing came for a while is told by [`Parser::quiet`]. The same
 //! bytes give the same rows however they are cut into reads.
 
+mod aligned;
 mod cell;
+mod csv;
+mod drawn;
+mod fields;
 mod form;
+mod forms;
+mod frames;
+mod gala;
+mod hist;
+mod json;
+mod kv;
+mod labels;
+mod lines;
+mod maps;
+mod parser;
+mod prometheus;
+mod spelled;
+mod text;
+mod title;
+#[cfg(test)]
+mod trail;
+mod tree;
+mod union;
+mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use gala::parse_meta;
+pub use lines::Lines;
+pub use parser::Parser;
 
 /// How rows of a table relate to those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

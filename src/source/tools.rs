@@ -1,0 +1,183 @@
+//! Tools beside the probes: what each gave since the sample before, as tables of the sample.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::Result;
+use arrow_select::concat::concat_batches;
+
+use crate::table::{Nature, Schema, Table};
+use crate::tool::rows::Batch;
+use crate::tool::running::Tool;
+use crate::tool::spec::Spec;
+use crate::tool::starter::Starter;
+use crate::tool::status;
+
+/// Snapshots of one table that wait for their sample; the oldest give way, which is counted.
+const MOST_SNAPSHOTS: usize = 64;
+/// Rows in them.
+const MOST_ROWS: usize = 200_000;
+
+/// The tools that run, and what holds of their tables.
+#[derive(Default)]
+pub struct Tools {
+    list: Vec<Tool>,
+    tables: Tables,
+    /// Snapshots that gave way, per tool.
+    skipped: Vec<u64>,
+}
+
+impl Tools {
+    /// Starts tools. To be called before privileges are dropped and before threads are made.
+    ///
+    /// # Errors
+    /// When the machine has no room for a process or a thread; that a tool cannot be started is
+    /// part of its fate.
+    pub fn start(specs: Vec<Spec>) -> Result<Tools> {
+        if specs.is_empty() {
+            return Ok(Tools::default());
+        }
+        let starter = Arc::new(Starter::new(&specs)?);
+        let start = |(index, spec)| {
+            Tool::start(spec, index, Arc::clone(&starter), jiff::tz::TimeZone::system())
+        };
+        let list = specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        Ok(Tools { skipped: vec![0; list.len()], list, tables: Tables::default() })
+    }
+
+    /// Each tool.
+    pub fn list(&self) -> &[Tool] {
+        &self.list
+    }
+
+    /// Adds the tables of all tools as they are now, then how the tools fare and what they said.
+    ///
+    /// # Errors
+    /// Only when rows do not make a batch, which their schemas rule out.
+    pub fn sample(&mut self, out: &mut Vec<Table>) -> Result<()> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let mut said = Vec::new();
+        for (tool, skipped) in self.list.iter().zip(&mut self.skipped) {
+            let taken = tool.take();
+            for batch in taken.batches {
+                *skipped += self.tables.put(batch);
+            }
+            said.extend(taken.lines.into_iter().map(|line| (tool.name().to_owned(), line)));
+        }
+        self.tables.sample(out)?;
+        let fates: Vec<_> = (self.list.iter().zip(&self.skipped))
+            .map(|(tool, &skipped)| status::Fate { skipped, ..tool.fate() })
+            .collect();
+        out.push(status::fates(&fates)?);
+        out.push(status::texts(said)?);
+        Ok(())
+    }
+
+    /// Asks all tools to end; what they still print is sampled as before.
+    pub fn wish_end(&self) {
+        self.list.iter().for_each(Tool::wish_end);
+    }
+
+    /// Ends all tools; what they print last is in the next sample. Returns the first exit status
+    /// that is not 0.
+    pub fn end(&mut self) -> i32 {
+        self.wish_end();
+        self.list.iter_mut().map(Tool::end).find(|s| *s != 0).unwrap_or(0)
+    }
+}
+
+/// What tools gave, until its sample.
+#[derive(Default)]
+pub struct Tables(Vec<Kept>);
+
+/// One table of a tool.
+struct Kept {
+    newest: Arc<Schema>,
+    /// Snapshots to come, oldest first: each gets a sample of its own, so that none is lost when a
+    /// tool's clock and ours drift.
+    coming: VecDeque<Table>,
+    /// The snapshot that holds.
+    held: Option<Table>,
+    /// Rows that were appended since the last sample.
+    rows: Vec<Table>,
+}
+
+impl Tables {
+    /// Keeps a batch until its sample; returns how many snapshots gave way.
+    pub fn put(&mut self, batch: Batch) -> u64 {
+        let schema = Arc::clone(batch.table.schema());
+        let at = match self.0.iter().position(|t| t.newest.table() == schema.table()) {
+            Some(at) => at,
+            None => {
+                self.0.push(Kept {
+                    newest: Arc::clone(&schema),
+                    coming: VecDeque::new(),
+                    held: None,
+                    rows: Vec::new(),
+                });
+                self.0.len() - 1
+            }
+        };
+        let kept = &mut self.0[at];
+        kept.newest = schema;
+        if kept.newest.nature() == Nature::Event {
+            kept.rows.push(batch.table);
+            return 0;
+        }
+        kept.coming.push_back(batch.table);
+        let mut gone = 0;
+        let mut rows: usize = kept.coming.iter().map(Table::len).sum();
+        while kept.coming.len() > 1 && (kept.coming.len() > MOST_SNAPSHOTS || rows > MOST_ROWS) {
+            rows -= kept.coming.pop_front().map_or(0, |t| t.len());
+            gone += 1;
+        }
+        gone
+    }
+
+    /// Whether a snapshot of this table waits for its sample already.
+    pub fn waits(&self, table: &str) -> bool {
+        self.0.iter().any(|t| t.newest.table() == table && !t.coming.is_empty())
+    }
+
+    /// Rows that were appended and wait for their sample.
+    pub fn rows(&self) -> usize {
+        self.0.iter().flat_map(|t| &t.rows).map(Table::len).sum()
+    }
+
+    /// Adds each table as it is now.
+    ///
+    /// # Errors
+    /// Only when rows do not make a batch, which their schemas rule out.
+    pub fn sample(&mut self, out: &mut Vec<Table>) -> Result<()> {
+        for kept in &mut self.0 {
+            out.push(kept.sample()?);
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn sample(&mut self) -> Result<Table> {
+        if self.newest.nature() == Nature::State {
+            if let Some(next) = self.coming.pop_front() {
+                self.held = Some(next);
+            }
+            return Ok(self.held.clone().unwrap_or_else(|| Table::empty(Arc::clone(&self.newest))));
+        }
+        let rows = std::mem::take(&mut self.rows);
+        match rows.as_slice() {
+            [] => Ok(Table::empty(Arc::clone(&self.newest))),
+            [one] if one.schema() == &self.newest => Ok(one.clone()),
+            many => {
+                let schema = Schema::merged(many.iter().map(Table::schema))
+                    .unwrap_or_else(|| Arc::clone(&self.newest));
+                let moved: Vec<Table> = many.iter().map(|t| t.conform(&schema)).collect();
+                let batches = moved.iter().map(Table::batch);
+                let batch = concat_batches(&schema.arrow(), batches)?;
+                Ok(Table::trusted(schema, batch))
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One table of the output: its columns as far as they are known, and its first rows, by which
+//! they are fitted anew when a later row says so.
+
+use super::blocks::Blocks;
+use super::find::Found;
+use super::fit::{DEAR, Fit, Row, fit, titles};
+use super::header::Header;
+use super::model::{Looks, is_empty};
+use super::words::{Word, cut};
+use crate::tool::parse::{Heading, Hint, Mode, Shape, Title, shape};
+
+/// Rows after which the columns stay as they are.
+pub(super) const YOUNG: usize = 24;
+
+/// Lines that may fail to become rows by a new fit, before no more is tried.
+const TRIES: usize = 48;
+
+/// A table and how its rows are read.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// What names its columns.
+    pub header: Header,
+    fit: Fit,
+    titles: Vec<Title>,
+    /// How rows relate.
+    pub blocks: Blocks,
+    time: Option<usize>,
+    sure: f32,
+    young: Vec<Row>,
+    /// How many rows the columns were fitted to.
+    based: usize,
+    tries: usize,
+    /// The heading last given out.
+    pub given: Option<Heading>,
+    /// Rows were given since the last end of a block.
+    pub open: bool,
+    /// Its last block was ended by a pause, not by the tool.
+    pub paused: bool,
+}
+
+impl Table {
+    /// A table just found.
+    pub fn new(found: Found, hint: &Hint) -> Table {
+        let mut table = Table {
+            header: found.header,
+            fit: found.fit,
+            titles: Vec::new(),
+            blocks: Blocks::default(),
+            time: None,
+            sure: found.sure.min(1.0),
+            young: Vec::new(),
+            based: found.rows,
+            tries: 0,
+            given: None,
+            open: false,
+            paused: false,
+        };
+        table.name(hint);
+        table
+    }
+
+    /// Names the columns as the model has them.
+    fn name(&mut self, hint: &Hint) {
+        self.titles = titles(&self.header, &self.fit.model);
+        self.time = self.time_column(hint);
+        self.blocks = Blocks::new(&self.titles, &self.fit.model, hint);
+    }
+
+    fn time_column(&self, hint: &Hint) -> Option<usize> {
+        if let Some(name) = &hint.time {
+            return self.titles.iter().position(|t| t.text == *name);
+        }
+        let columns = &self.fit.model.columns;
+        let named = |t: &Title| {
+            let small = t.text.to_ascii_lowercase();
+            matches!(small.as_str(), "time" | "timestamp" | "date" | "datetime" | "hh:mm:ss")
+                || small.starts_with("time(")
+        };
+        let clock = |i: usize| columns[i].looks == Looks::Time;
+        // top's TIME is CPU time, among other columns: only the first, or one with clocks.
+        (0..columns.len())
+            .find(|&i| named(&self.titles[i]) && (i == 0 || (clock(i) && self.is_wall(i))))
+            .or_else(|| (!columns.is_empty() && clock(0)).then_some(0))
+    }
+
+    /// Whether a column's clocks have seconds: `0:01` of ps is time used.
+    fn is_wall(&self, i: usize) -> bool {
+        let mut cells = Vec::new();
+        !self.young.is_empty()
+            && self.young.iter().all(|row| {
+                self.fit.model.extract(&row.text, &row.words, &mut cells)
+                    && matches!(shape(cells[i].of(&row.text)), Shape::Instant)
+            })
+    }
+
+    /// Whether the line is this table's header again.
+    pub fn is_header(&self, line: &str, words: &[Word], scratch: &mut Vec<Word>) -> bool {
+        if self.header.cut == super::words::Cut::default() {
+            return self.header.is_again(line, words);
+        }
+        cut(line, self.header.cut, scratch);
+        self.header.is_again(line, scratch)
+    }
+
+    /// Takes a line apart; `false` if it is no row of this table. `sure` asks for more.
+    pub fn read(&self, line: &str, words: &[Word], sure: bool, cells: &mut Vec<Word>) -> bool {
+        if self.header.cut == super::words::Cut::default() {
+            return self.read_cut(line, words, sure, cells);
+        }
+        let mut anew = Vec::new();
+        cut(line, self.header.cut, &mut anew);
+        self.read_cut(line, &anew, sure, cells)
+    }
+
+    fn read_cut(&self, line: &str, words: &[Word], sure: bool, cells: &mut Vec<Word>) -> bool {
+        let model = &self.fit.model;
+        let first = model.extract(line, words, cells).then(|| model.judge(line, cells));
+        if let Some(v) = first
+            && v.denied == 0
+            && v.is_row(sure)
+        {
+            return self.is_timed(line, cells);
+        }
+        if let Some(other) = &self.fit.other {
+            let mut again = Vec::new();
+            if other.extract(line, words, &mut again) {
+                let v = other.judge(line, &again);
+                let better = first.is_none_or(|f| v.denied < f.denied);
+                if better && v.is_row(sure) {
+                    *cells = again;
+                    return self.is_timed(line, cells);
+                }
+            }
+        }
+        first.is_some_and(|v| v.is_row(sure)) && self.is_timed(line, cells)
+    }
+
+    /// Where rows begin with a clock, a line without one (`Average:`) is none.
+    fn is_timed(&self, line: &str, cells: &[Word]) -> bool {
+        let Some(first) = cells.first() else { return false };
+        !self.header.clock || is_empty(first) || shape(first.of(line)).is_time()
+    }
+
+    /// Whether rows may still change the columns.
+    pub fn is_young(&self) -> bool {
+        self.young.len() < YOUNG && self.tries < TRIES && self.young.len() >= self.based
+    }
+
+    /// Fits the columns anew with a line that is no row as they are; `false` if it still is none.
+    pub fn refit(&mut self, row: &Row, hint: &Hint) -> bool {
+        if !self.is_young() {
+            return false;
+        }
+        self.tries += 1;
+        let mut words = Vec::new();
+        cut(&row.text, self.header.cut, &mut words);
+        let row = Row { text: row.text.clone(), words };
+        let mut rows: Vec<&Row> = self.young.iter().collect();
+        rows.push(&row);
+        let Some(new) = fit(&self.header, &rows) else { return false };
+        let typed = |f: &Fit| {
+            let of = |l: Looks| matches!(l, Looks::Number | Looks::Time);
+            f.model.columns.iter().filter(|c| of(c.looks)).count()
+        };
+        let mut cells = Vec::new();
+        if new.cost > (self.fit.cost + 0.15).min(DEAR)
+            || new.taken < 1.0
+            || typed(&new) * 2 < typed(&self.fit)
+            || !new.model.extract(&row.text, &row.words, &mut cells)
+            || !new.model.judge(&row.text, &cells).is_row(false)
+            || !self.is_timed(&row.text, &cells)
+        {
+            return false;
+        }
+        let same = new.model.columns.len() == self.fit.model.columns.len();
+        if same {
+            let v = self.fit.model.judge(&row.text, &cells);
+            if v.denied * 2 > v.typed || v.lacking > v.filled {
+                return false;
+            }
+        }
+        self.replace(new, hint);
+        self.based = self.young.len();
+        true
+    }
+
+    /// Fits the columns anew with the rows that came since: few rows leave much open.
+    fn review(&mut self, hint: &Hint) {
+        let n = self.young.len();
+        if n <= self.based || !(n < 5 || n % 4 == 0) {
+            return;
+        }
+        self.based = n;
+        let rows: Vec<&Row> = self.young.iter().collect();
+        if let Some(new) = fit(&self.header, &rows)
+            && new.cost < DEAR
+            && new.taken >= self.fit.taken
+        {
+            self.replace(new, hint);
+        }
+    }
+
+    fn replace(&mut self, fit: Fit, hint: &Hint) {
+        self.fit = fit;
+        let new = titles(&self.header, &self.fit.model);
+        if new == self.titles {
+            return;
+        }
+        let before = std::mem::take(&mut self.blocks);
+        self.name(hint);
+        self.blocks.blocks = before.blocks;
+        self.blocks.apart = before.apart;
+        self.blocks.trickled = before.trickled;
+        let mut cells = Vec::new();
+        for row in &self.young {
+            if self.fit.model.extract(&row.text, &row.words, &mut cells) {
+                self.blocks.row(&row.text, &cells);
+            }
+        }
+        self.blocks.blocks = before.blocks.max(1);
+    }
+
+    /// Remembers a row while the table is young, and what it says of blocks.
+    pub fn note(&mut self, line: &str, cells: &[Word], hint: &Hint) {
+        if !self.blocks.is_settled() {
+            self.blocks.row(line, cells);
+        }
+        if self.young.len() < YOUNG {
+            let mut words = Vec::new();
+            cut(line, self.header.cut, &mut words);
+            self.young.push(Row { text: line.to_owned(), words });
+            self.review(hint);
+        }
+    }
+
+    /// How sure it is that this is a table, 0 to 1.
+    pub fn sure(&self) -> f32 {
+        self.sure
+    }
+
+    /// Titles of its columns.
+    pub fn titles(&self) -> &[Title] {
+        &self.titles
+    }
+
+    /// The heading as things stand. `siblings` says that blocks hold other tables as well.
+    pub fn heading(&self, table: usize, siblings: bool, hint: &Hint) -> Heading {
+        let mode = hint.mode.unwrap_or_else(|| self.blocks.mode(&self.titles, self.time, siblings));
+        let mut key = self.blocks.key(hint);
+        if mode == Mode::Replace && key.is_empty() {
+            key = self.blocks.first_key();
+        }
+        if mode == Mode::Append && hint.key.is_empty() {
+            key.clear();
+        }
+        let sure = (self.sure + 0.1 * (self.young.len() >= YOUNG) as u8 as f32).min(1.0);
+        Heading {
+            table,
+            label: if table == 0 { String::new() } else { self.label() },
+            titles: self.titles.clone(),
+            mode,
+            key,
+            time: self.time,
+            how: "columns",
+            sure,
+        }
+    }
+
+    /// What to call it among the tool's tables.
+    pub fn label(&self) -> String {
+        if let Some(label) = self.header.label {
+            return label.of(&self.header.line).trim_end_matches(':').to_owned();
+        }
+        let from = usize::from(self.header.clock);
+        self.titles.get(from).or(self.titles.first()).map_or(String::new(), |t| t.text.clone())
+    }
+}

@@ -1,0 +1,232 @@
+//! Bytes in, tables out: holds the first lines until they show what form the output has, then
+//! gives them and all that follow to the reader of that form.
+
+use super::aligned::Aligned;
+use super::form::{Form, Mark};
+use super::forms;
+use super::gala::Gala;
+use super::lines::Lines;
+use super::spelled::Spelled;
+use super::text::Text;
+use super::{Aside, Cell, Format, Heading, Hint, Mode, Sink};
+
+/// Lines held at most before the form is chosen.
+const MAX_LINES: usize = 1000;
+/// Bytes held at most.
+const MAX_BYTES: usize = 256 << 10;
+/// Lines of no form that stay held over a pause: a header, what stands above and below it.
+const KEPT: usize = 8;
+/// How much a form must be like the lines.
+const ENOUGH: f32 = 0.6;
+/// From here on nothing else is thought of.
+const SURE: f32 = 0.95;
+
+/// Finds tables in a tool's output.
+///
+/// Without a call of [`Parser::quiet`] any cut of the bytes into reads gives the same calls of
+/// the sink. At most [`MAX_LINES`] lines are held back.
+pub struct Parser {
+    lines: Lines,
+    reader: Reader,
+}
+
+/// What lines are given to.
+struct Reader {
+    hint: Hint,
+    held: Vec<Held>,
+    bytes: usize,
+    form: Option<Box<dyn Form>>,
+}
+
+/// A mark that waits for the form.
+enum Held {
+    Line(String),
+    Cut(String),
+    Frame,
+}
+
+impl Parser {
+    /// For one output of one tool.
+    pub fn new(hint: Hint) -> Parser {
+        let form: Option<Box<dyn Form>> = match &hint.format {
+            Some(Format::Table) => Some(Box::new(Aligned::new(&hint))),
+            Some(Format::Columns(names)) => Some(Box::new(Spelled::new(names))),
+            Some(Format::Text) => Some(Box::new(Text::new(true))),
+            Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
+            _ => None,
+        };
+        let reader = Reader { hint, held: Vec::new(), bytes: 0, form };
+        Parser { lines: Lines::default(), reader }
+    }
+
+    /// Takes the next bytes, cut anywhere.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+        let Parser { lines, reader } = self;
+        lines.feed(bytes, &mut |mark| reader.mark(mark, sink));
+    }
+
+    /// Nothing came for a while (a caller's choice; 0.15 s is good): what can be settled is.
+    pub fn quiet(&mut self, sink: &mut dyn Sink) {
+        let Parser { lines, reader } = self;
+        lines.quiet(&mut |mark| reader.mark(mark, sink));
+        reader.quiet(sink);
+    }
+
+    /// The output has ended.
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        let Parser { lines, reader } = self;
+        lines.finish(&mut |mark| reader.mark(mark, sink));
+        reader.finish(sink);
+    }
+}
+
+impl Reader {
+    fn mark(&mut self, mark: Mark<'_>, sink: &mut dyn Sink) {
+        if let Some(form) = &mut self.form {
+            let mut told = Told { hint: &self.hint, sink };
+            return match mark {
+                Mark::Line(line) => form.line(line, &mut told),
+                Mark::Cut(line) => told.aside(Aside::Cut, line),
+                Mark::Frame => form.frame(&mut told),
+            };
+        }
+        self.bytes += 32;
+        self.held.push(match mark {
+            Mark::Line(line) => {
+                self.bytes += line.len();
+                Held::Line(line.to_owned())
+            }
+            Mark::Cut(line) => {
+                self.bytes += line.len();
+                Held::Cut(line.to_owned())
+            }
+            Mark::Frame => Held::Frame,
+        });
+        if self.held.len() >= MAX_LINES || self.bytes >= MAX_BYTES {
+            self.choose(false);
+            self.release(KEPT, sink);
+        }
+    }
+
+    /// Chooses the form by the lines held, if they show one.
+    fn choose(&mut self, end: bool) {
+        let window: Vec<&str> = self.held.iter().filter_map(Held::line).collect();
+        if window.iter().all(|l| l.trim().is_empty()) {
+            return;
+        }
+        if let Some(format) = &self.hint.format {
+            self.form = forms::asked(format, &window);
+            if self.form.is_some() {
+                return;
+            }
+        }
+        let aligned = Aligned::new(&self.hint);
+        let sure = aligned.shows(&window, end);
+        // Lines that are more like aligned text stay that, unless there can be no doubt.
+        self.form = forms::found(&window, |form| form >= SURE || form >= ENOUGH.max(sure))
+            .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
+    }
+
+    /// Gives what is held to the form; without one all but the last lines are text.
+    fn release(&mut self, keep: usize, sink: &mut dyn Sink) {
+        if self.form.is_none() {
+            let text = self.held.len().saturating_sub(keep);
+            for held in self.held.drain(..text) {
+                match held {
+                    Held::Line(line) if line.trim().is_empty() => {}
+                    Held::Line(line) => sink.aside(Aside::Text, &line),
+                    Held::Cut(line) => sink.aside(Aside::Cut, &line),
+                    Held::Frame => {}
+                }
+            }
+            self.bytes = self.held.iter().map(|h| h.line().map_or(32, |l| l.len() + 32)).sum();
+            return;
+        }
+        self.bytes = 0;
+        for held in std::mem::take(&mut self.held) {
+            self.mark(held.mark(), sink);
+        }
+    }
+
+    fn quiet(&mut self, sink: &mut dyn Sink) {
+        if self.form.is_none() {
+            self.choose(false);
+            self.release(KEPT, sink);
+        }
+        if let Some(form) = &mut self.form {
+            form.quiet(&mut Told { hint: &self.hint, sink });
+        }
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) {
+        if self.form.is_none() {
+            self.choose(true);
+            self.release(0, sink);
+        }
+        if let Some(form) = &mut self.form {
+            form.finish(&mut Told { hint: &self.hint, sink });
+        }
+    }
+}
+
+impl Held {
+    fn line(&self) -> Option<&str> {
+        match self {
+            Held::Line(line) => Some(line),
+            Held::Cut(_) | Held::Frame => None,
+        }
+    }
+
+    fn mark(&self) -> Mark<'_> {
+        match self {
+            Held::Line(line) => Mark::Line(line),
+            Held::Cut(line) => Mark::Cut(line),
+            Held::Frame => Mark::Frame,
+        }
+    }
+}
+
+/// Puts what the user said in the place of what was found.
+struct Told<'a> {
+    hint: &'a Hint,
+    sink: &'a mut dyn Sink,
+}
+
+impl Sink for Told<'_> {
+    fn heading(&mut self, heading: &Heading) {
+        let Hint { key, mode, time, .. } = self.hint;
+        if key.is_empty() && mode.is_none() && time.is_none() {
+            return self.sink.heading(heading);
+        }
+        let mut heading = heading.clone();
+        let place = |name: &String| heading.titles.iter().position(|t| t.text == *name);
+        let keys: Vec<usize> = key.iter().filter_map(place).collect();
+        let clock = time.as_ref().and_then(place);
+        if !keys.is_empty() {
+            heading.key = keys;
+        }
+        if time.is_some() {
+            heading.time = clock;
+        }
+        heading.mode = mode.unwrap_or(heading.mode);
+        self.sink.heading(&heading);
+    }
+
+    fn row(&mut self, table: usize, cells: &[Cell<'_>]) {
+        self.sink.row(table, cells);
+    }
+
+    fn end(&mut self, table: usize) {
+        if self.hint.mode.is_none_or(|m| m == Mode::Snapshot) {
+            self.sink.end(table);
+        }
+    }
+
+    fn clock(&mut self, text: &str) {
+        self.sink.clock(text);
+    }
+
+    fn aside(&mut self, why: Aside, line: &str) {
+        self.sink.aside(why, line);
+    }
+}
