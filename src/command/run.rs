@@ -20,11 +20,11 @@ use crate::session::{Retention, Status, Writer, default_place, prune};
 use crate::source::{Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean};
 use crate::tool::config::OWN_TABLES;
-use crate::tool::format::format;
+use crate::tool::format;
 use crate::tool::parse::{Hint, Mode};
 use crate::tool::rows::{Batch, Line};
 use crate::tool::running::{Taken, Tool};
-use crate::tool::spec::Spec;
+use crate::tool::spec::{Spec, Start};
 use crate::tool::status;
 
 /// Between two tools on the command line.
@@ -54,6 +54,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             ascii: args.ascii,
             tools: specs,
             first,
+            note: None,
         })?
     } else {
         rows(args, specs)?
@@ -77,6 +78,15 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
         spec.interval = args.every;
         specs.push(spec);
     }
+    for name in &args.panel {
+        let mut spec = super::panel::named(name, args.config.as_deref())?;
+        spec.name = free_name(name, &specs);
+        // Who asks for it by name wants it now.
+        if spec.start == Start::Off {
+            spec.start = Start::On;
+        }
+        specs.push(spec);
+    }
     if specs.is_empty() {
         return Err(anyhow!("which tool? for example: lmptop run vmstat 1"));
     }
@@ -84,9 +94,7 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
 }
 
 fn hint(args: &cli::Run) -> Result<Hint> {
-    let form = |word: &String| {
-        format(word, &|_| Err("no".to_owned())).map_err(|e| anyhow!("--parse: {e}"))
-    };
+    let form = |word: &String| format::typed(word).map_err(|e| anyhow!("--parse: {e}"));
     Ok(Hint {
         format: args.parse.as_ref().map(form).transpose()?,
         key: args.key.clone(),

@@ -226,6 +226,9 @@ impl Mount {
             here.then_some(path)
         })?;
         let inside = path.strip_prefix(self.root.trim_end_matches('/'))?;
+        if !inside.is_empty() && !inside.starts_with('/') {
+            return None;
+        }
         let dir = self.point.join(inside.trim_start_matches('/'));
         dir.is_dir().then(|| (self.point.clone(), dir))
     }
@@ -277,7 +280,8 @@ mod tests {
         assert_eq!(mount.place(own).unwrap().1, dir.path().join("a/b"));
         assert_eq!(mount.place("0::/\n").unwrap().1, dir.path());
         mount.root = "/a".into();
-        assert_eq!(mount.place("0::/a/a\n"), None, "not there");
+        assert_eq!(mount.place("0::/a/b\n"), None, "not there");
+        assert_eq!(mount.place("0::/aa\n"), None, "another's");
         assert_eq!(mount.place("0::/elsewhere\n"), None);
     }
 

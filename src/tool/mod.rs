@@ -5,7 +5,8 @@
 //! ```
 //!
 //! * [`spec`]: what shall be run and how its output is to be read: typed by the user, of a
-//!   [`config`] file, or one of the [`ready`] panels; [`mod@format`] is the word for a form;
+//!   [`config`] file, or one of the [`ready`] panels; [`mod@format`] is the word for a form
+//!   ([`meta`]: with a gala meta file);
 //! * [`parse`]: bytes to cells of tables, with no hint at all where it can (pure);
 //! * [`rows`]: cells to tables: types and units ([`typing`]), columns ([`found`]), the tool's own
 //!   clock ([`time`]);
@@ -23,6 +24,7 @@ pub mod format;
 pub mod found;
 mod keeper;
 pub mod limit;
+pub mod meta;
 pub mod parse;
 mod pty;
 pub mod ready;

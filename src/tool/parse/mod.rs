@@ -9,11 +9,19 @@ mod csv;
 mod drawn;
 mod fields;
 mod form;
+mod forms;
 mod frames;
+mod gala;
+mod hist;
 mod json;
+mod kv;
+mod labels;
 mod lines;
+mod maps;
 mod parser;
+mod prometheus;
 mod spelled;
+mod text;
 mod title;
 #[cfg(test)]
 mod trail;
@@ -23,6 +31,7 @@ mod value;
 
 pub use cell::{Shape, is_missing, shape};
 pub use form::{Form, MAX_LINE, Mark};
+pub use gala::parse_meta;
 pub use lines::Lines;
 pub use parser::Parser;
 

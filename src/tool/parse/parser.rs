@@ -3,17 +3,19 @@
 
 use super::aligned::Aligned;
 use super::form::{Form, Mark};
+use super::forms;
+use super::gala::Gala;
 use super::lines::Lines;
 use super::spelled::Spelled;
+use super::text::Text;
 use super::{Aside, Cell, Format, Heading, Hint, Mode, Sink};
-use super::{csv, json};
 
 /// Lines held at most before the form is chosen.
 const MAX_LINES: usize = 1000;
 /// Bytes held at most.
 const MAX_BYTES: usize = 256 << 10;
 /// Lines of no form that stay held over a pause: a header, what stands above and below it.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
 /// From here on nothing else is thought of.
@@ -49,7 +51,8 @@ impl Parser {
         let form: Option<Box<dyn Form>> = match &hint.format {
             Some(Format::Table) => Some(Box::new(Aligned::new(&hint))),
             Some(Format::Columns(names)) => Some(Box::new(Spelled::new(names))),
-            Some(Format::Text) => Some(Box::new(Plain)),
+            Some(Format::Text) => Some(Box::new(Text::new(true))),
+            Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
             _ => None,
         };
         let reader = Reader { hint, held: Vec::new(), bytes: 0, form };
@@ -111,19 +114,16 @@ impl Reader {
         if window.iter().all(|l| l.trim().is_empty()) {
             return;
         }
-        let forced: Option<Box<dyn Form>> = match &self.hint.format {
-            Some(Format::Csv) => Some(Box::new(csv::Csv::new(&window, Some(b',')))),
-            Some(Format::Tsv) => Some(Box::new(csv::Csv::new(&window, Some(b'\t')))),
-            Some(Format::Json) => Some(Box::new(json::Documents::new(&window))),
-            _ => None,
-        };
-        if forced.is_some() {
-            self.form = forced;
-            return;
+        if let Some(format) = &self.hint.format {
+            self.form = forms::asked(format, &window);
+            if self.form.is_some() {
+                return;
+            }
         }
         let aligned = Aligned::new(&self.hint);
         let sure = aligned.shows(&window, end);
-        self.form = structured(&window, sure)
+        // Lines that are more like aligned text stay that, unless there can be no doubt.
+        self.form = forms::found(&window, |form| form >= SURE || form >= ENOUGH.max(sure))
             .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
     }
 
@@ -184,37 +184,6 @@ impl Held {
             Held::Frame => Mark::Frame,
         }
     }
-}
-
-/// The form with a grammar that the lines are most like, unless they are more like aligned text
-/// (`aligned`: how much).
-fn structured(window: &[&str], aligned: f32) -> Option<Box<dyn Form>> {
-    let json = json::likeness(window);
-    let csv = csv::likeness(window, None);
-    let csv = if csv < SURE && aligned > csv { 0.0 } else { csv };
-    if json.max(csv) < ENOUGH {
-        return None;
-    }
-    Some(if json >= csv {
-        Box::new(json::Documents::new(window))
-    } else {
-        Box::new(csv::Csv::new(window, None))
-    })
-}
-
-/// Lines as they are.
-struct Plain;
-
-impl Form for Plain {
-    fn line(&mut self, line: &str, sink: &mut dyn Sink) {
-        if !line.trim().is_empty() {
-            sink.aside(Aside::Text, line);
-        }
-    }
-
-    fn quiet(&mut self, _: &mut dyn Sink) {}
-
-    fn finish(&mut self, _: &mut dyn Sink) {}
 }
 
 /// Puts what the user said in the place of what was found.

@@ -16,7 +16,7 @@ pub(super) struct Union {
     mode: Mode,
     how: &'static str,
     sure: f32,
-    names: Vec<String>,
+    titles: Vec<Title>,
     index: HashMap<String, usize>,
     key: Vec<usize>,
     time: Option<usize>,
@@ -34,7 +34,7 @@ impl Union {
             mode,
             how,
             sure: 1.0,
-            names: Vec::new(),
+            titles: Vec::new(),
             index: HashMap::new(),
             key: Vec::new(),
             time: None,
@@ -80,21 +80,34 @@ impl Union {
         if let Some(i) = self.index.get(name) {
             return Some(*i);
         }
-        if self.names.len() >= COLUMNS {
+        if self.titles.len() >= COLUMNS {
             return None;
         }
-        self.names.push(name.to_owned());
-        self.index.insert(name.to_owned(), self.names.len() - 1);
+        self.titles.push(Title { text: name.to_owned(), ..Title::default() });
+        self.index.insert(name.to_owned(), self.titles.len() - 1);
         self.stale = true;
-        Some(self.names.len() - 1)
+        Some(self.titles.len() - 1)
     }
 
     /// The column expected at a place, without a look-up when it is there.
     pub(super) fn column_at(&mut self, place: usize, name: &str) -> Option<usize> {
-        match self.names.get(place) {
-            Some(there) if there == name => Some(place),
+        match self.titles.get(place) {
+            Some(there) if there.text == name => Some(place),
             _ => self.column(name),
         }
+    }
+
+    /// What the format says of a column.
+    pub(super) fn describe(&mut self, column: usize, say: impl FnOnce(&mut Title)) {
+        let Some(title) = self.titles.get_mut(column) else { return };
+        let before = title.clone();
+        say(title);
+        self.stale |= *title != before;
+    }
+
+    /// How many columns there are.
+    pub(super) fn width(&self) -> usize {
+        self.titles.len()
     }
 
     /// Gives a row of these columns and cells, and the heading before it if that changed.
@@ -106,7 +119,7 @@ impl Union {
         let mut row: Vec<Cell<'c>> =
             std::mem::take(&mut self.cells).into_iter().map(|_| Cell::Missing).collect();
         row.clear();
-        row.resize(self.names.len(), Cell::Missing);
+        row.resize(self.titles.len(), Cell::Missing);
         for (i, cell) in cells {
             if let Some(place) = row.get_mut(i) {
                 *place = cell;
@@ -128,18 +141,16 @@ impl Union {
     fn announce(&mut self, row: &[Cell<'_>], sink: &mut dyn Sink) {
         self.stale = false;
         if self.time.is_none() {
-            let named = |i: usize| tells_time(self.names[i].rsplit('.').next().unwrap_or(""));
+            let named = |i: usize| tells_time(self.titles[i].text.rsplit('.').next().unwrap_or(""));
             self.time = (0..row.len()).find(|i| named(*i) && is_instant(&row[*i]));
         }
         if self.key.is_empty() && self.mode == Mode::Snapshot {
-            self.key = identity(self.names.iter().map(String::as_str)).into_iter().collect();
+            self.key = identity(self.titles.iter().map(|t| t.text.as_str())).into_iter().collect();
         }
-        let titles =
-            self.names.iter().map(|n| Title { text: n.clone(), ..Title::default() }).collect();
         sink.heading(&Heading {
             table: self.table,
             label: self.label.clone(),
-            titles,
+            titles: self.titles.clone(),
             mode: self.mode,
             key: self.key.clone(),
             time: self.time,

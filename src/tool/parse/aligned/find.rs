@@ -38,6 +38,8 @@ pub(super) struct Found {
     pub next: usize,
     /// How sure that is, 0 to 1.
     pub sure: f32,
+    /// Rows it was found by.
+    pub rows: usize,
 }
 
 /// Below this it is no table.
@@ -142,7 +144,7 @@ fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
     let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
     let fit = fit(&header, &rows)?;
     let sure = sureness(&header, &fit, &rows);
-    Some(Found { header, fit, next, sure })
+    Some(Found { header, fit, next, sure, rows: rows.len() })
 }
 
 /// The lines below a header that may be its rows.
@@ -242,7 +244,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         let barred = matches!(fit.model.rule, Rule::Bars);
         let good = fit.cost < 0.15 && header.style() > 0.9 && wide && aligned > 0.9;
         return if many && (good || barred || ruled) {
-            0.7 + bonus(rows.len() > 3) - fit.cost
+            0.7 + bonus(rows.len() > 3) + bonus(ruled) - fit.cost
         } else {
             0.0
         };
@@ -283,6 +285,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         - loose
         - doubt
         + 2.0 * bonus(exact)
+        + bonus(matches!(fit.model.rule, Rule::Bars))
         + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))
         - fit.cost
         - (1.0 - fit.taken) * 0.5

@@ -347,6 +347,12 @@ fn blanks(text: &str, last: bool) -> f32 {
     if words.all(|w| shape(w).is_number()) {
         return 0.9;
     }
+    // A unit whose number is in the cell before, or a number and a unit and a number.
+    let split = |w: &[&str]| is_unit(w[0]) && shape(w[1]).is_number();
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if is_unit(words[0]) || words.windows(2).any(split) {
+        return 0.6;
+    }
     if last {
         // A number and more words: likely a column and the unnamed rest.
         let numbered = text.split(' ').next().is_some_and(|w| shape(w).is_number());

@@ -19,7 +19,7 @@ use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
 
-use super::{Aside, Cell, Form, Hint, Mode, Sink};
+use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing};
 
 /// Lines held at most.
 const MAX_LINES: usize = 1000;
@@ -119,7 +119,7 @@ impl Aligned {
             let mut cells = std::mem::take(&mut self.cells);
             let row = self.tables[table].read(line, words, self.after_blank, &mut cells);
             if row {
-                self.row(table, line, &cells, sink);
+                self.row(table, line, words, &cells, sink);
             }
             self.cells = cells;
             if row {
@@ -152,7 +152,14 @@ impl Aligned {
     }
 
     /// Gives a row out; the heading first where it is new.
-    fn row(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
+    fn row(
+        &mut self,
+        table: usize,
+        line: &str,
+        words: &[Word],
+        cells: &[Word],
+        sink: &mut dyn Sink,
+    ) {
         let siblings = self.tables.len() > 1;
         let found = &mut self.tables[table];
         if found.paused && found.blocks.blocks < 2 && !self.after_blank {
@@ -160,9 +167,20 @@ impl Aligned {
         }
         found.paused = false;
         let unsettled = !found.blocks.is_settled();
-        found.note(line, cells);
+        let columns = found.titles().len();
+        found.note(line, cells, &self.hint);
         if unsettled || found.given.is_none() {
             self.head(table, siblings, sink);
+        }
+        if self.tables[table].is_young() || self.tables[table].titles().len() != columns {
+            // The row itself may have changed how rows are read.
+            let mut anew = Vec::new();
+            if self.tables[table].read(line, words, false, &mut anew) {
+                return self.give(table, line, &anew, sink);
+            }
+            if self.tables[table].titles().len() != cells.len() {
+                return sink.aside(Aside::Noise, line);
+            }
         }
         self.give(table, line, cells, sink);
     }
@@ -187,7 +205,7 @@ impl Aligned {
         for (cell, title) in cells.iter().zip(found.titles()) {
             out.push(match cell {
                 cell if is_empty(cell) => Cell::Missing,
-                cell if title.text_only => Cell::Text(cell.of(line)),
+                cell if title.text_only && !is_missing(cell.of(line)) => Cell::Text(cell.of(line)),
                 cell => Cell::Raw(cell.of(line)),
             });
         }
@@ -253,7 +271,7 @@ impl Aligned {
             if let Some(table) = self.current
                 && self.tables[table].read(&row.text, &row.words, blank, &mut cells)
             {
-                self.tables[table].note(&row.text, &cells);
+                self.tables[table].note(&row.text, &cells, &self.hint);
                 items.push(Item::Row(table, at - 1));
                 blank = false;
                 continue;
@@ -272,7 +290,7 @@ impl Aligned {
                 && self.tables[table].refit(row, &self.hint)
                 && self.tables[table].read(&row.text, &row.words, false, &mut cells)
             {
-                self.tables[table].note(&row.text, &cells);
+                self.tables[table].note(&row.text, &cells, &self.hint);
                 items.push(Item::Row(table, at - 1));
                 continue;
             }

@@ -27,6 +27,8 @@ pub(super) struct Table {
     time: Option<usize>,
     sure: f32,
     young: Vec<Row>,
+    /// How many rows the columns were fitted to.
+    based: usize,
     tries: usize,
     /// The heading last given out.
     pub given: Option<Heading>,
@@ -47,6 +49,7 @@ impl Table {
             time: None,
             sure: found.sure.min(1.0),
             young: Vec::new(),
+            based: found.rows,
             tries: 0,
             given: None,
             open: false,
@@ -140,12 +143,12 @@ impl Table {
 
     /// Whether rows may still change the columns.
     pub fn is_young(&self) -> bool {
-        self.young.len() < YOUNG && self.tries < TRIES
+        self.young.len() < YOUNG && self.tries < TRIES && self.young.len() >= self.based
     }
 
     /// Fits the columns anew with a line that is no row as they are; `false` if it still is none.
     pub fn refit(&mut self, row: &Row, hint: &Hint) -> bool {
-        if !self.is_young() || self.young.is_empty() {
+        if !self.is_young() {
             return false;
         }
         self.tries += 1;
@@ -177,7 +180,24 @@ impl Table {
             }
         }
         self.replace(new, hint);
+        self.based = self.young.len();
         true
+    }
+
+    /// Fits the columns anew with the rows that came since: few rows leave much open.
+    fn review(&mut self, hint: &Hint) {
+        let n = self.young.len();
+        if n <= self.based || !(n < 5 || n % 4 == 0) {
+            return;
+        }
+        self.based = n;
+        let rows: Vec<&Row> = self.young.iter().collect();
+        if let Some(new) = fit(&self.header, &rows)
+            && new.cost < DEAR
+            && new.taken >= self.fit.taken
+        {
+            self.replace(new, hint);
+        }
     }
 
     fn replace(&mut self, fit: Fit, hint: &Hint) {
@@ -201,7 +221,7 @@ impl Table {
     }
 
     /// Remembers a row while the table is young, and what it says of blocks.
-    pub fn note(&mut self, line: &str, cells: &[Word]) {
+    pub fn note(&mut self, line: &str, cells: &[Word], hint: &Hint) {
         if !self.blocks.is_settled() {
             self.blocks.row(line, cells);
         }
@@ -209,6 +229,7 @@ impl Table {
             let mut words = Vec::new();
             cut(line, self.header.cut, &mut words);
             self.young.push(Row { text: line.to_owned(), words });
+            self.review(hint);
         }
     }
 

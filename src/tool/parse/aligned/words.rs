@@ -150,8 +150,11 @@ pub(super) fn has_measures(line: &str, words: &[Word]) -> bool {
 /// Whether a line only draws: dashes, borders, crosses.
 pub(super) fn is_rule(line: &str) -> bool {
     let mut dashes = 0;
+    // Markdown says with a colon to which side a column goes.
+    let sided = line.contains('|') && line.contains("--");
     for c in line.chars() {
         match c {
+            ':' if sided => {}
             '-' | '=' | '─' | '━' | '═' | '~' | '_' | '*' => dashes += 1,
             '\u{2500}'..='\u{257f}' | '+' | '|' => dashes += 0,
             c if c.is_whitespace() => {}

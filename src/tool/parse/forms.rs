@@ -1,0 +1,56 @@
+//! The forms with a grammar: which one lines are most like, and the reader of each.
+
+use super::csv::Csv;
+use super::gala::Gala;
+use super::hist::Hist;
+use super::json::Documents;
+use super::kv::Kv;
+use super::labels::Labels;
+use super::maps::Maps;
+use super::prometheus::Prometheus;
+use super::{Form, Format};
+use super::{csv, gala, hist, json, kv, labels, maps, prometheus};
+
+/// How much lines are like a form.
+type Likeness = fn(&[&str]) -> f32;
+/// The reader of a form for output that begins with these lines.
+type Open = fn(&[&str]) -> Box<dyn Form>;
+
+/// All of them; of equals the first is taken.
+const FORMS: [(Likeness, Open); 8] = [
+    (json::likeness, |window| Box::new(Documents::new(window))),
+    (prometheus::likeness, |window| Box::new(Prometheus::new(window))),
+    (maps::likeness, |_| Box::new(Maps::new())),
+    (hist::likeness, |_| Box::new(Hist::new())),
+    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None))),
+    (labels::likeness, |window| Box::new(Labels::new(window))),
+    (gala::likeness, |_| Box::new(Gala::new(&[]))),
+    (kv::likeness, |window| Box::new(Kv::new(window))),
+];
+
+/// The reader of the form these lines are most like, if they are like it `enough`.
+pub(super) fn found(window: &[&str], enough: impl Fn(f32) -> bool) -> Option<Box<dyn Form>> {
+    let mut best: Option<(f32, Open)> = None;
+    for (likeness, open) in FORMS {
+        let sure = likeness(window);
+        if enough(sure) && best.is_none_or(|(most, _)| sure > most) {
+            best = Some((sure, open));
+        }
+    }
+    best.map(|(_, open)| open(window))
+}
+
+/// The reader of the form the user named, for those that look at the first lines.
+pub(super) fn asked(format: &Format, window: &[&str]) -> Option<Box<dyn Form>> {
+    Some(match format {
+        Format::Csv => Box::new(Csv::new(window, Some(b','))),
+        Format::Tsv => Box::new(Csv::new(window, Some(b'\t'))),
+        Format::Json => Box::new(Documents::new(window)),
+        Format::Prometheus => Box::new(Prometheus::new(window)),
+        Format::Hist if maps::likeness(window) > 0.0 => Box::new(Maps::new()),
+        Format::Hist => Box::new(Hist::new()),
+        Format::Kv => Box::new(Kv::new(window)),
+        Format::Gala(tables) => Box::new(Gala::new(tables)),
+        Format::Table | Format::Text | Format::Columns(_) => return None,
+    })
+}
