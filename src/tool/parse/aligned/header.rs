@@ -260,7 +260,7 @@ fn dashes(line: &str) -> Vec<Word> {
     let double = line.contains(['=', '═']);
     let is_dash = |c: char| match c {
         '=' | '═' => true,
-        '-' | '─' | '━' | '~' | '_' | '*' => !double,
+        '-' | '─' | '━' | '~' | '_' | '*' | '.' => !double,
         _ => false,
     };
     let mut runs: Vec<Word> = Vec::new();

@@ -12,7 +12,7 @@ mod model;
 mod table;
 mod words;
 
-use find::{Held, find, is_clock_line, may_begin};
+use find::{Held, find, is_clock_line, leading_clock, may_begin};
 use fit::Row;
 use header::Header;
 use model::is_empty;
@@ -333,7 +333,14 @@ impl Aligned {
                     self.end_all(sink);
                     sink.clock(line(at).trim());
                 }
-                Item::Aside(at) => sink.aside(why, line(at)),
+                Item::Aside(at) => {
+                    // `08:00:23 loadavg: 0.9 ...` above a block.
+                    if let Some(clock) = held[at].row().and_then(leading_clock) {
+                        self.end_all(sink);
+                        sink.clock(clock);
+                    }
+                    sink.aside(why, line(at));
+                }
                 Item::Blank | Item::Frame => self.end_all(sink),
             }
         }

@@ -161,7 +161,14 @@ pub(super) fn is_rule(line: &str) -> bool {
             _ => return false,
         }
     }
-    dashes >= 3
+    dashes >= 3 || is_dotted(line)
+}
+
+/// `# ........  .......`, and a lone `#`.
+fn is_dotted(line: &str) -> bool {
+    let text = line.trim();
+    text == "#"
+        || (text.starts_with("# ..") && text.bytes().all(|c| matches!(c, b'#' | b'.' | b' ')))
 }
 
 #[cfg(test)]
@@ -201,6 +208,7 @@ mod tests {
         assert!(is_rule("------ ---- ---"));
         assert!(is_rule("+-----+----+"));
         assert!(is_rule("├────┼───┤") && is_rule(" === == "));
+        assert!(is_rule("# ....  ....") && is_rule("#"));
         assert!(!is_rule("--a--") && !is_rule("  ") && !is_rule("- 1"));
     }
 }
