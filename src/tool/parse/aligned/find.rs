@@ -69,7 +69,8 @@ pub(super) fn find(lines: &[Held], at: usize) -> Option<Found> {
 /// Whether line `at` could be a header if rows came, now or later.
 pub(super) fn may_begin(lines: &[Held], at: usize) -> bool {
     let Some(row) = lines.get(at).and_then(Held::row) else { return false };
-    is_grouping(row) || Header::of(&row.text, false).is_some()
+    is_grouping(row)
+        || Header::of(&row.text, false).is_some_and(|h| h.different() * 2 >= h.words.len())
 }
 
 /// Whether a line may stand above a header: drawn lines with words, or few words far apart.
@@ -93,6 +94,10 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     let below = lines.get(at + 1).and_then(Held::row);
     let ruled = below.is_some_and(|b| is_rule(&b.text) && b.text.trim().contains(' '));
     let mut header = Header::of(&row.text, ruled)?;
+    // The same name in each group is told apart by the group.
+    if header.different() * if above.is_some() { 4 } else { 2 } < header.words.len() {
+        return None;
+    }
     if let Some(above) = above {
         header.take_groups(&above.text);
     }
@@ -108,6 +113,11 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
         && lines.get(next + 1).is_some_and(|l| l.row().is_some());
     let mut rows = run(&header, lines, next + usize::from(apart));
     let first = *rows.first()?;
+    let timed = |r: &&&Row| shape(r.words[0].of(&r.text)).is_time();
+    if header.clock && header.words.len() > 2 && rows.iter().filter(timed).count() * 2 < rows.len()
+    {
+        header.stamp();
+    }
     // Lines that begin behind the first name are continued from the line above.
     let head = header.words[0];
     if first.words[0].overlap(head.lo, head.hi) > 0 {

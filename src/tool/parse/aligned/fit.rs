@@ -154,7 +154,7 @@ fn phrases(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
 /// A cell between two bars, if that says more than bars as blanks.
 fn by_bars(header: &Header, rows: &[&Row]) -> Option<Model> {
     let mut titles = Vec::new();
-    let bars = |line: &str| line.chars().filter(|c| is_bar(*c)).count();
+    let bars = |line: &str| line.trim().trim_matches(is_bar).chars().filter(|c| is_bar(*c)).count();
     let many = bars(&header.line);
     let same = rows.iter().filter(|r| bars(&r.text) == many).count();
     if same * 10 < rows.len() * 7 {
@@ -338,6 +338,11 @@ fn astray(header: &Header, column: &Column, own: Option<Word>, cell: Word) -> f3
         .iter()
         .enumerate()
         .any(|(i, w)| !mine(i) && header.label != Some(*w) && w.overlap(cell.lo, cell.hi) > 0);
+    // Numbers on the right of a field whose name stands on its left.
+    let next = column.titles.and_then(|(_, to)| header.words.get(to)).map_or(usize::MAX, |w| w.lo);
+    if own.is_some_and(|w| cell.lo >= w.lo && cell.hi < next) {
+        return if under { 0.0 } else { 0.05 };
+    }
     let off = own.map_or(0, |w| w.lo.saturating_sub(cell.hi).max(cell.lo.saturating_sub(w.hi)));
     match (under, other) {
         (true, false) => 0.0,

@@ -149,6 +149,9 @@ pub(super) fn has_measures(line: &str, words: &[Word]) -> bool {
 
 /// Whether a line only draws: dashes, borders, crosses.
 pub(super) fn is_rule(line: &str) -> bool {
+    if is_dotted(line) {
+        return true;
+    }
     let mut dashes = 0;
     // Markdown says with a colon to which side a column goes.
     let sided = line.contains('|') && line.contains("--");
@@ -161,7 +164,7 @@ pub(super) fn is_rule(line: &str) -> bool {
             _ => return false,
         }
     }
-    dashes >= 3 || is_dotted(line)
+    dashes >= 3
 }
 
 /// `# ........  .......`, and a lone `#`.
