@@ -306,15 +306,6 @@ fn cost<'r>(
         }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-<<<<<<< HEAD
-            let share = match row.words.len().cmp(&model.columns.len()) {
-                _ if !exact => 1.0,
-                std::cmp::Ordering::Equal => 0.05,
-                _ if typed(column.looks) && row.words.len() + 1 >= model.columns.len() => 0.4,
-                _ => 1.0,
-            };
-            sum += astray(header, column, own, cell) * share;
-=======
             let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
             let weight = match () {
                 () if packed => 0.1,
@@ -322,7 +313,6 @@ fn cost<'r>(
                 () => 1.0,
             };
             sum += weight * astray(header, column, own, cell);
->>>>>>> corpus
             sum += blanks(text, last);
         }
         if is_unit(text) && !unit_named {
