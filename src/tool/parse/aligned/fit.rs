@@ -292,7 +292,7 @@ fn cost<'r>(
     for (row, cell) in cells {
         rows += 1;
         if is_empty(&cell) {
-            sum += 0.1;
+            sum += 0.07;
             continue;
         }
         filled += 1;
@@ -389,7 +389,7 @@ fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
     let Some((from, to)) = column.titles else { return 0.2 };
     let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
-    let none = if filled == 0 { 0.3 } else { 0.0 };
+    let none = if filled == 0 { 0.2 } else { 0.0 };
     // `by` of `Used by` alone.
     let small = |i: usize| header.words[i].of(&header.line).starts_with(|c: char| c.is_lowercase());
     let torn = from > 0 && small(from) && !small(from - 1) && header.joins(from);
