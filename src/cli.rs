@@ -76,6 +76,10 @@ pub struct Live {
     /// Record into a new session inside this directory
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
@@ -96,6 +100,10 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// A recording in the screen.
@@ -175,9 +183,15 @@ pub struct Run {
         value_name = "TOOL [ARGS].. [--- TOOL [ARGS]..]",
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        required = true
+        required_unless_present = "panel"
     )]
     pub argv: Vec<OsString>,
+    /// Run this panel, configured or ready: lmptop panel list shows them
+    #[arg(long, value_name = "NAME")]
+    pub panel: Vec<String>,
+    /// The configuration with those panels
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Call its table and its panel this, instead of by the tool
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

@@ -24,7 +24,7 @@ use crate::tool::format;
 use crate::tool::parse::{Hint, Mode};
 use crate::tool::rows::{Batch, Line};
 use crate::tool::running::{Taken, Tool};
-use crate::tool::spec::Spec;
+use crate::tool::spec::{Spec, Start};
 use crate::tool::status;
 
 /// Between two tools on the command line.
@@ -54,6 +54,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             ascii: args.ascii,
             tools: specs,
             first,
+            note: None,
         })?
     } else {
         rows(args, specs)?
@@ -75,6 +76,15 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
         spec.hint = hint.clone();
         spec.pipe = args.pipe;
         spec.interval = args.every;
+        specs.push(spec);
+    }
+    for name in &args.panel {
+        let mut spec = super::panel::named(name, args.config.as_deref())?;
+        spec.name = free_name(name, &specs);
+        // Who asks for it by name wants it now.
+        if spec.start == Start::Off {
+            spec.start = Start::On;
+        }
         specs.push(spec);
     }
     if specs.is_empty() {

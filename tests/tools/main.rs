@@ -90,6 +90,10 @@ fn kept(collect: &Collect) -> Result<(), String> {
 
 #[test]
 fn outputs_become_the_tables_a_reader_sees() {
+    if let Some(name) = env::var_os("LMPTOP_SHOW") {
+        let bytes = fs::read(corpus().0.join(name).with_extension("out")).unwrap();
+        println!("{:#?}", found::whole(&bytes).log);
+    }
     run("known.txt", |bytes, want| {
         let collect = found::whole(bytes);
         kept(&collect)?;
