@@ -301,22 +301,24 @@ fn divide(
         push(model, segments, run.lo, run.hi, &titles);
         return;
     }
-    // No gutter and no count: cut where the fewest words are hit.
-    let mut lo = run.lo;
-    let mut open = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
-        open.push(Some(*part));
-        let Some(next) = parts.get(i + 1) else { break };
+    // No gutter and no count: cut where the fewest words are hit, and look at both sides.
+    for (part, next) in parts.iter().zip(&parts[1..]) {
         let (a, b) = (header.words[part.1 - 1], header.words[next.0]);
         let hit =
             |x: usize| rows.iter().flat_map(|r| &r.words).filter(|w| w.lo < x && w.hi > x).count();
         let best = (a.hi..=b.lo).rev().min_by_key(|&x| hit(x)).unwrap_or(b.lo);
         if hit(best) * 4 <= rows.len() {
-            push(model, segments, lo, best, &std::mem::take(&mut open));
-            lo = best;
+            let (left, right): (Vec<usize>, Vec<usize>) =
+                run.words.iter().partition(|w| **w < part.1);
+            let left = Run { lo: run.lo, hi: best, words: left };
+            let right = Run { lo: best, hi: run.hi, words: right };
+            divide(header, rows, &left, (split, false), model, segments);
+            divide(header, rows, &right, (split, last), model, segments);
+            return;
         }
     }
-    push(model, segments, lo, run.hi, &open);
+    let titles: Vec<_> = parts.iter().map(|p| Some(*p)).collect();
+    push(model, segments, run.lo, run.hi, &titles);
 }
 
 /// The run's words as names: a new one begins where `cut` says so of two neighbours (and whether
