@@ -132,7 +132,10 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
         None if pane.columns.contains(shown) => {
             let at = pane.columns.iter().position(|s| s == shown).unwrap_or(255);
             // Of a tool's columns what moves says more than what never does.
+            let share = shown.field(schema).is_some_and(|f| f.unit == Unit::Percent);
             match (pane.found, view.seen.moves(shown.first_id())) {
+                // How much of all there is in use says most.
+                (true, true) if share => return (3, at),
                 (true, true) => return (4, at),
                 (true, false) => return (5, at),
                 _ => {}

@@ -113,7 +113,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
 
 /// What an action means on a details page, where it means something of its own.
 fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
-    let page = page(state);
+    let page = isize::try_from(state.page_over()).unwrap_or(1);
     if state.detail().is_some_and(|d| d.graph.is_some()) {
         match action {
             Action::Up | Action::PrevMatch => return Some(next_row(state, -1)),
@@ -376,7 +376,7 @@ fn fold(state: &mut State, open: bool) {
 }
 
 fn help_key(state: &mut State, key: Key) -> Vec<Effect> {
-    let page = state.page();
+    let page = state.page_over();
     let Some(Overlay::Help { search, scroll }) = state.overlays.last_mut() else {
         return Vec::new();
     };

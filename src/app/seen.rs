@@ -80,7 +80,9 @@ impl Column {
             // As `quantity::plainly` writes them.
             Value::F64(n) if n.abs() >= 1e15 => (9, n.to_bits()),
             Value::F64(n) => {
-                self.decimals = self.decimals.max(quantity::decimals(v));
+                if self.decimals < quantity::DECIMALS {
+                    self.decimals = self.decimals.max(quantity::decimals(v));
+                }
                 (digits(n.abs() as u64) + usize::from(n < 0.0), n.to_bits())
             }
         };

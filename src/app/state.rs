@@ -262,14 +262,14 @@ impl State {
         Layout::of(self, self.size.1)
     }
 
-    /// Lines that fit on the screen: of the table, or of the page that lies over it.
+    /// Lines of table that fit on the screen.
     pub fn page(&self) -> usize {
-        let page = |o: &Overlay| !matches!(o, Overlay::Prompt(_));
-        let layout = match self.overlays.iter().any(page) {
-            true => Layout::of_page(self, self.size.1),
-            false => self.layout(),
-        };
-        usize::from(layout.rows).max(1)
+        usize::from(self.layout().rows).max(1)
+    }
+
+    /// Lines of what lies over the table that fit on the screen.
+    pub fn page_over(&self) -> usize {
+        usize::from(Layout::of_page(self, self.size.1).rows).max(1)
     }
 
     /// Stops the page on top from scrolling past its end, which only the view knows.

@@ -44,21 +44,25 @@ fn words(fate: &Fate<'_>) -> Vec<(String, Role)> {
     if let Some(exit) = exit {
         out.push((format!("exit {exit:.0}"), if failed { Role::Warn } else { Role::Dim }));
     }
-    for (id, word, role) in [
-        ("dropped", "rows dropped", Role::Bad),
-        ("skipped", "blocks skipped", Role::Warn),
-        ("noise", "lines are no rows", Role::Warn),
-        ("restarts", "restarts", Role::Warn),
-    ] {
-        out.extend(fate.count(id).map(|n| (format!("{} {word}", count(n)), role)));
-    }
+    let counted = |id: &str, one: &str, many: &str| {
+        fate.count(id).map(|n| format!("{} {}", count(n), if n == 1.0 { one } else { many }))
+    };
+    let bad = counted("dropped", "row dropped", "rows dropped");
+    out.extend(bad.map(|text| (text, Role::Bad)));
+    let skipped = counted("skipped", "block skipped", "blocks skipped");
+    out.extend(skipped.map(|text| (text, Role::Warn)));
+    let restarts = counted("restarts", "restart", "restarts");
+    out.extend(restarts.map(|text| (text, Role::Warn)));
     if let Some(how) = fate.text("how") {
         let sure = fate.number("sure");
         let role = if sure.is_some_and(|s| s < SURE) { Role::Warn } else { Role::Dim };
         let sure = sure.map_or_else(String::new, |s| format!(", {s:.0} %"));
         out.push((format!("{how}{sure}"), role));
     }
-    out.extend(fate.count("rows").map(|n| (format!("{} rows", count(n)), Role::Dim)));
+    out.extend(counted("rows", "row", "rows").map(|text| (text, Role::Dim)));
+    // Banners are no failure; what they were is in the pane Text.
+    let noise = counted("noise", "line is no row", "lines are no rows");
+    out.extend(noise.map(|text| (text, Role::Text)));
     out.extend(fate.text("last_error").map(|e| (e.to_owned(), complaint(state, failed))));
     out
 }

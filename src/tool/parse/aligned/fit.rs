@@ -302,8 +302,13 @@ fn cost<'r>(
         }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-            let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
-            sum += astray(header, column, own, cell) * if pushed { 0.4 } else { 1.0 };
+            let share = match row.words.len().cmp(&model.columns.len()) {
+                _ if !exact => 1.0,
+                std::cmp::Ordering::Equal => 0.05,
+                _ if typed(column.looks) && row.words.len() + 1 >= model.columns.len() => 0.4,
+                _ => 1.0,
+            };
+            sum += astray(header, column, own, cell) * share;
             sum += blanks(text, last);
         }
         if is_unit(text) && !unit_named {
