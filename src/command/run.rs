@@ -130,9 +130,10 @@ fn free_name(base: &str, specs: &[Spec]) -> String {
 fn rows(args: &cli::Run, specs: Vec<Spec>) -> Result<i32> {
     let mut stop = Stop::new()?;
     let place = (!args.no_record).then(|| args.output.clone().unwrap_or_else(default_place));
-    let mut all = Tools::start(specs)?;
-    let tools = all.list();
+    let prepared = Tools::prepare(specs)?;
     privilege::drop_after_start(&[], place.as_deref())?;
+    let mut all = prepared.start()?;
+    let tools = all.list();
     let mut kept = place.map(|place| Kept::new(&place, args.interval)).transpose()?;
     let mut printed = Printed::new(args.format.unwrap_or(Listed::Table));
     let mut pause = BUSY;

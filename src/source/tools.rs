@@ -31,18 +31,24 @@ pub struct Tools {
     census: Census,
 }
 
-impl Tools {
-    /// Starts tools. To be called before privileges are dropped and before threads are made.
+/// Tools that can be started once privileges are dropped: with the privileges there were before,
+/// and read by threads that have none of them.
+#[must_use]
+pub struct Prepared {
+    specs: Vec<Spec>,
+    starter: Option<Starter>,
+}
+
+impl Prepared {
+    /// Starts the tools and a thread to read each. To be called after privileges are dropped:
+    /// these threads read what others wrote.
     ///
     /// # Errors
-    /// When the machine has no room for a process or a thread; that a tool cannot be started is
-    /// part of its fate.
-    pub fn start(specs: Vec<Spec>) -> Result<Tools> {
-        if specs.is_empty() {
-            return Ok(Tools::default());
-        }
-        let starter = Arc::new(Starter::new(&specs)?);
-        let matches = specs.iter().enumerate().filter_map(|(at, spec)| match &spec.start {
+    /// When the machine has no room for a thread; that a tool cannot be started is part of its
+    /// fate.
+    pub fn start(self) -> Result<Tools> {
+        let Some(starter) = self.starter.map(Arc::new) else { return Ok(Tools::default()) };
+        let matches = self.specs.iter().enumerate().filter_map(|(at, spec)| match &spec.start {
             Start::Match(wanted) => Some((at, wanted.clone())),
             Start::On | Start::Off => None,
         });
@@ -50,8 +56,19 @@ impl Tools {
         let start = |(index, spec)| {
             Tool::start(spec, index, Arc::clone(&starter), jiff::tz::TimeZone::system())
         };
-        let list = specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        let list = self.specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
         Ok(Tools { skipped: vec![0; list.len()], list, matches, ..Tools::default() })
+    }
+}
+
+impl Tools {
+    /// Makes ready to start tools. To be called before privileges are dropped.
+    ///
+    /// # Errors
+    /// When the machine has no room for a process.
+    pub fn prepare(specs: Vec<Spec>) -> Result<Prepared> {
+        let starter = (!specs.is_empty()).then(|| Starter::new(&specs)).transpose()?;
+        Ok(Prepared { specs, starter })
     }
 
     /// Each tool.
