@@ -355,16 +355,22 @@ fn a_recording_without_the_machine_has_only_the_tools_panes() {
     let mut s = Stage::replay(80, 24, reader);
     assert_eq!(s.state.view().pane.title, "Connections");
     assert_eq!(titles(&s)[4..], ["vfsstat", "Tools"]);
-    // The tool began later: its pane comes with its table, and the one shown stays shown.
+    // The tool began later: its pane is there, and the one shown stays shown.
     let mut late: Vec<Sample> = vec![sample(0), sample(1)];
     late.extend(vfsstat(5).into_iter().skip(2));
     let (_place, reader) = recorded(&late);
     let mut late = Stage::replay(80, 24, reader);
-    late.press("4");
-    assert_eq!(titles(&late).len(), 4);
-    late.press("tt");
+    late.press("5");
+    assert!(late.text().contains("vfsstat has printed no row yet."), "{}", late.text());
+    late.press("4tt");
     assert_eq!(titles(&late), titles(&s));
     assert_eq!(late.state.view().pane.title, "Events");
+    // Live it comes with its table.
+    let mut live = Stage::running(80, 24, 2);
+    live.press("4");
+    live.live(vfsstat(5).into_iter().skip(2));
+    assert_eq!(titles(&live), titles(&s));
+    assert_eq!(live.state.view().pane.title, "Events");
     s.press(":vfs<Enter>");
     assert_eq!(s.state.view().pane.title, "vfsstat", "called by its name");
     s.press(":listeners<Enter>");
