@@ -12,8 +12,10 @@
 //!   clock ([`time`]);
 //! * [`starter`]: the process that starts tools, one keeper above each; [`child`]: one that runs,
 //!   its output and its end; [`find`], [`trust`], [`environment`], [`limit`]: which program, who may
-//!   change it, what it sees, what it may use.
+//!   change it, what it sees, what it may use;
+//! * [`watch`]: when it is started, again, and no more; [`census`]: the processes it waits for.
 
+pub mod census;
 mod cgroup;
 pub mod child;
 pub mod config;
@@ -37,6 +39,7 @@ pub mod time;
 mod tree;
 pub mod trust;
 pub mod typing;
+pub mod watch;
 mod wire;
 
 pub use tree::Usage;

@@ -92,6 +92,13 @@ impl Starter {
         }
     }
 
+    /// The processes that are here because of tools: the starter, keepers, tools and whatever those
+    /// have started.
+    pub fn processes(&self) -> Vec<u32> {
+        let below = tree::below(self.pid).into_iter().map(|s| s.pid);
+        below.chain([self.pid]).filter_map(|p| u32::try_from(p).ok()).collect()
+    }
+
     /// Starts the tool at this place of the list given to [`Starter::new`].
     ///
     /// # Errors

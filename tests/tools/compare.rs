@@ -110,7 +110,20 @@ pub fn same(found: &Found, want: &Table) -> Result<(), Fault> {
         return Err(fault(10 + want.rows.len(), text));
     }
     types(found, &pairs).map_err(|text| fault(4_000, text))?;
-    mode(found.mode, want.mode.as_ref()).map_err(|text| fault(5_000, text))
+    mode(found.mode, want.mode.as_ref()).map_err(|text| fault(5_000, text))?;
+    blocks(found, want).map_err(|text| fault(6_000, text))
+}
+
+/// How often a snapshot was complete.
+fn blocks(found: &Found, want: &Table) -> Result<(), String> {
+    let Some(want) = want.blocks.filter(|_| found.mode == Mode::Snapshot) else { return Ok(()) };
+    let mut ends = found.ends.clone();
+    ends.dedup();
+    ends.retain(|&n| n > 0);
+    if ends.len() as u64 == want {
+        return Ok(());
+    }
+    Err(format!("blocks end at rows {ends:?}; {want} blocks"))
 }
 
 /// The types that the cells of a column get together. A number in a column of words is text.

@@ -21,6 +21,8 @@ pub struct Found {
     pub text_only: Vec<bool>,
     pub mode: Mode,
     pub rows: Vec<Vec<Own>>,
+    /// How many rows there were at each end of a block.
+    pub ends: Vec<usize>,
 }
 
 /// A cell as lmptop keeps it.
@@ -106,7 +108,7 @@ impl Sink for Collect {
             self.faults.push(format!("key or time beyond the columns: {heading:?}"));
         }
         let (table, mode) = (heading.table, heading.mode);
-        let new = Found { table, columns, text_only, mode, rows: Vec::new() };
+        let new = Found { table, columns, text_only, mode, rows: Vec::new(), ends: Vec::new() };
         match self.newest(table) {
             Some(old) if old.rows.is_empty() => *old = new,
             Some(old) if old.columns == new.columns => {
@@ -145,6 +147,10 @@ impl Sink for Collect {
         if self.newest(table).is_none() {
             self.faults.push(format!("the end of table {table} without a heading"));
         }
+        // The columns may have changed within the block.
+        for found in self.found.iter_mut().filter(|f| f.table == table) {
+            found.ends.push(found.rows.len());
+        }
     }
 
     fn clock(&mut self, text: &str) {
@@ -161,6 +167,18 @@ pub fn whole(bytes: &[u8]) -> Collect {
     pieces(&[bytes])
 }
 
+/// What is only known at the end.
+fn closed(mut out: Collect) -> Collect {
+    for found in out.found.iter().filter(|f| f.mode == Mode::Snapshot) {
+        if found.ends.last().copied().unwrap_or(0) < found.rows.len() {
+            let fault = format!("the last block of {:?} never ends", found.columns);
+            out.faults.push(fault);
+            break;
+        }
+    }
+    out
+}
+
 /// The output in these pieces, in one go.
 pub fn pieces(pieces: &[&[u8]]) -> Collect {
     let mut out = Collect::default();
@@ -169,7 +187,7 @@ pub fn pieces(pieces: &[&[u8]]) -> Collect {
         parser.feed(piece, &mut out);
     }
     parser.finish(&mut out);
-    out
+    closed(out)
 }
 
 /// A line at a time with a pause behind each, as from a slow tool.
@@ -181,5 +199,5 @@ pub fn slowly(bytes: &[u8]) -> Collect {
         parser.quiet(&mut out);
     }
     parser.finish(&mut out);
-    out
+    closed(out)
 }

@@ -90,6 +90,10 @@ fn kept(collect: &Collect) -> Result<(), String> {
 
 #[test]
 fn outputs_become_the_tables_a_reader_sees() {
+    if let Some(name) = env::var_os("LMPTOP_SHOW") {
+        let bytes = fs::read(corpus().0.join(name).with_extension("out")).unwrap();
+        println!("{:#?}", found::whole(&bytes).log);
+    }
     run("known.txt", |bytes, want| {
         let collect = found::whole(bytes);
         kept(&collect)?;
@@ -138,7 +142,12 @@ fn damaged_output_keeps_the_rules_of_the_sink() {
                 }
             }
             for collect in [found::whole(&damaged), found::slowly(&damaged)] {
-                assert!(collect.faults.is_empty(), "{name}, seed {seed}: {:?}", collect.faults);
+                let log = &collect.log;
+                assert!(
+                    collect.faults.is_empty(),
+                    "{name}, {seed}: {:?}\n{log:#?}",
+                    collect.faults
+                );
             }
         }
     }

@@ -17,7 +17,7 @@ type Likeness = fn(&[&str]) -> f32;
 type Open = fn(&[&str]) -> Box<dyn Form>;
 
 /// All of them; of equals the first is taken.
-const FORMS: [(Likeness, Open); 8] = [
+const FORMS: [(Likeness, Open); 9] = [
     (json::likeness, |window| Box::new(Documents::new(window))),
     (prometheus::likeness, |window| Box::new(Prometheus::new(window))),
     (maps::likeness, |_| Box::new(Maps::new())),
@@ -25,16 +25,42 @@ const FORMS: [(Likeness, Open); 8] = [
     (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None))),
     (labels::likeness, |window| Box::new(Labels::new(window))),
     (gala::likeness, |_| Box::new(Gala::new(&[]))),
-    (kv::likeness, |window| Box::new(Kv::new(window))),
+    (kv::pairs_likeness, |window| Box::new(Kv::new(window))),
+    (kv::record_likeness, |window| Box::new(Kv::new(window))),
 ];
 
+/// The last form's place: a few `key: value` lines may be what stands above a table.
+const RECORD: usize = FORMS.len() - 1;
+/// Lines that show a record although more may come, at the beginning of the output.
+const FEW: usize = 4;
+/// The same after other output.
+const MANY: usize = 50;
+
+/// What is known of the lines besides their text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// No more will come.
+    pub(super) end: bool,
+    /// Nothing came before.
+    pub(super) first: bool,
+}
+
 /// The reader of the form these lines are most like, if they are like it `enough`.
-pub(super) fn found(window: &[&str], enough: impl Fn(f32) -> bool) -> Option<Box<dyn Form>> {
+pub(super) fn found(
+    window: &[&str],
+    settled: Settled,
+    enough: impl Fn(f32) -> bool,
+) -> Option<Box<dyn Form>> {
+    let written = window.iter().filter(|l| !l.trim().is_empty()).count();
+    let records = settled.end || written >= if settled.first { FEW } else { MANY };
     let mut best: Option<(f32, Open)> = None;
-    for (likeness, open) in FORMS {
+    for (i, (likeness, open)) in FORMS.iter().enumerate() {
+        if i == RECORD && !records {
+            continue;
+        }
         let sure = likeness(window);
         if enough(sure) && best.is_none_or(|(most, _)| sure > most) {
-            best = Some((sure, open));
+            best = Some((sure, *open));
         }
     }
     best.map(|(_, open)| open(window))

@@ -35,6 +35,8 @@ struct Reader {
     hint: Hint,
     held: Vec<Held>,
     bytes: usize,
+    /// Lines were given as text before a form was found.
+    passed: bool,
     form: Option<Box<dyn Form>>,
 }
 
@@ -55,7 +57,7 @@ impl Parser {
             Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
             _ => None,
         };
-        let reader = Reader { hint, held: Vec::new(), bytes: 0, form };
+        let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, form };
         Parser { lines: Lines::default(), reader }
     }
 
@@ -123,7 +125,9 @@ impl Reader {
         let aligned = Aligned::new(&self.hint);
         let sure = aligned.shows(&window, end);
         // Lines that are more like aligned text stay that, unless there can be no doubt.
-        self.form = forms::found(&window, |form| form >= SURE || form >= ENOUGH.max(sure))
+        let settled = forms::Settled { end, first: !self.passed };
+        let like = |form: f32| form >= SURE || form >= ENOUGH.max(sure);
+        self.form = forms::found(&window, settled, like)
             .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
     }
 
@@ -134,7 +138,10 @@ impl Reader {
             for held in self.held.drain(..text) {
                 match held {
                     Held::Line(line) if line.trim().is_empty() => {}
-                    Held::Line(line) => sink.aside(Aside::Text, &line),
+                    Held::Line(line) => {
+                        self.passed = true;
+                        sink.aside(Aside::Text, &line);
+                    }
                     Held::Cut(line) => sink.aside(Aside::Cut, &line),
                     Held::Frame => {}
                 }

@@ -233,6 +233,38 @@ impl<'de> Visitor<'de> for Key {
     }
 }
 
+/// The text with the `NaN` and `Infinity` of other writers as `null`; `None` if there are none.
+pub(super) fn mended(text: &str) -> Option<String> {
+    if !text.contains("NaN") && !text.contains("Infinity") {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut inside, mut changed) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN", "-NaN"].iter().find(|w| rest.starts_with(**w));
+        match (inside, c, word) {
+            (false, _, Some(word)) => {
+                out.push_str("null");
+                rest = &rest[word.len()..];
+                changed = true;
+                continue;
+            }
+            (true, '\\', _) => {
+                let len = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..len]);
+                rest = &rest[len..];
+                continue;
+            }
+            (_, '"', _) => inside = !inside,
+            _ => {}
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    (changed && serde_json::from_str::<serde::de::IgnoredAny>(&out).is_ok()).then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

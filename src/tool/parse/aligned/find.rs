@@ -259,6 +259,12 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     // A first row without a number where the others have some is the header itself.
     let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
     let early = rows.len() > 1 && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
+    // Names of rows on the left and numbers that end where their one name does.
+    let flush = header.words.len() == 1
+        && columns.len() == 2
+        && columns[0].titles.is_none()
+        && columns[1].right == header.words[0].hi
+        && aligned > 0.95;
     let mut doubt = if early { 0.25 } else { 0.0 };
     // Names one blank apart of which the first does not stand over its cells: a heading of a list.
     let head = header.words[0];
@@ -285,6 +291,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         - loose
         - doubt
         + 2.0 * bonus(exact)
+        + 3.0 * bonus(flush && taken > 2)
         + bonus(matches!(fit.model.rule, Rule::Bars))
         + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))
         - fit.cost

@@ -4,7 +4,7 @@ use super::fit::Row;
 use super::header::Header;
 use super::model::{Column, Model, Rule, Segment};
 use super::words::Word;
-use crate::tool::parse::shape;
+use crate::tool::parse::{Shape, shape};
 
 /// A run of the screen's columns without a gutter, and the header's words in it.
 #[derive(Clone, Debug)]
@@ -57,7 +57,8 @@ pub(super) fn segments(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model
                 let titles = run.words.first().map(|w| (*w, w + 1));
                 push(&mut model, &mut segments, run.lo, run.hi, &[titles]);
             } else {
-                divide(header, &rows, run, split, &mut model, &mut segments);
+                let last = runs.last().is_some_and(|l| l.lo == run.lo);
+                divide(header, &rows, run, (split, last), &mut model, &mut segments);
             }
         }
         model.rule = Rule::Segments(segments);
@@ -75,6 +76,11 @@ fn push(
 ) {
     segments.push(Segment { lo, hi, first: model.columns.len(), count: titles.len() });
     model.columns.extend(titles.iter().map(|&titles| Column { titles, ..Column::default() }));
+}
+
+fn is_number(row: &Row, word: &Word) -> bool {
+    let s = shape(word.of(&row.text));
+    s.is_number() || s.is_time() || s == Shape::Missing
 }
 
 /// Without the lines that begin unlike most: they would fill the gutters.
@@ -260,7 +266,7 @@ fn divide(
     header: &Header,
     rows: &[&Row],
     run: &Run,
-    split: bool,
+    (split, last): (bool, bool),
     model: &mut Model,
     segments: &mut Vec<Segment>,
 ) {
@@ -272,6 +278,19 @@ fn divide(
     let mostly = |n: usize| counts.iter().filter(|c| **c == n).count() * 10 >= counts.len() * 8;
     let fine = names(header, run, |w, small| !header.joins(w) || !(small || header.is_glued(w)));
     let coarse = names(header, run, |w, _| !header.joins(w));
+    let numbered = |parts: &[(usize, usize)]| {
+        let good = rows.iter().filter(|r| {
+            let mut words = r.words.iter().filter(|w| w.lo >= run.lo && w.lo < run.hi);
+            (1..parts.len()).all(|_| words.next().is_some_and(|w| is_number(r, w)))
+        });
+        good.count() * 10 >= rows.len() * 9
+    };
+    // Numbers and then the rest of the line.
+    if split && last && fine.len() > 1 && numbered(&fine) {
+        let titles: Vec<_> = fine.iter().map(|p| Some(*p)).collect();
+        push(model, segments, run.lo, run.hi, &titles);
+        return;
+    }
     let parts = if split && fine.len() > 1 && !counts.is_empty() && mostly(fine.len()) {
         fine
     } else {
