@@ -469,7 +469,7 @@ fn hostile_headers_and_cells_are_text() {
         .collect();
     for look in [(Glyphs::Unicode, Palette::Sixteen), (Glyphs::Ascii, Palette::Mono)] {
         let look = Theme { glyphs: look.0, palette: look.1 };
-        for width in (1..60).chain([80, 120, 300, 700]) {
+        for width in (1..60).step_by(4).chain([80, 120, 300, 700]) {
             for height in [1, 2, 5, 10, 24, 60] {
                 let mut s = Stage::new(width, height);
                 let want = Some("evil\u{1b}[2J/../x");
