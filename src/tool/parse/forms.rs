@@ -16,23 +16,24 @@ type Likeness = fn(&[&str]) -> f32;
 /// The reader of a form for output that begins with these lines.
 type Open = fn(&[&str]) -> Box<dyn Form>;
 
-/// All of them; of equals the first is taken.
-const FORMS: [(Likeness, Open); 9] = [
-    (json::likeness, |window| Box::new(Documents::new(window))),
-    (prometheus::likeness, |window| Box::new(Prometheus::new(window))),
-    (maps::likeness, |_| Box::new(Maps::new())),
-    (hist::likeness, |_| Box::new(Hist::new())),
-    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None))),
-    (labels::likeness, |window| Box::new(Labels::new(window))),
-    (gala::likeness, |_| Box::new(Gala::new(&[]))),
-    (kv::pairs_likeness, |window| Box::new(Kv::new(window))),
-    (kv::record_likeness, |window| Box::new(Kv::new(window))),
+/// All of them, each with the lines it takes to tell while more may come; of equals the first is
+/// taken.
+const FORMS: [(Likeness, Open, usize); 9] = [
+    (json::likeness, |window| Box::new(Documents::new(window)), 1),
+    (prometheus::likeness, |window| Box::new(Prometheus::new(window)), 1),
+    (maps::likeness, |_| Box::new(Maps::new()), 1),
+    (hist::likeness, |_| Box::new(Hist::new()), 1),
+    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None)), 4),
+    (labels::likeness, |window| Box::new(Labels::new(window)), 2),
+    (gala::likeness, |_| Box::new(Gala::new(&[])), 1),
+    (kv::pairs_likeness, |window| Box::new(Kv::new(window)), 1),
+    (kv::record_likeness, |window| Box::new(Kv::new(window)), FEW),
 ];
 
 /// The last form's place: a few `key: value` lines may be what stands above a table.
 const RECORD: usize = FORMS.len() - 1;
 /// Lines that show a record although more may come, at the beginning of the output.
-const FEW: usize = 4;
+const FEW: usize = 8;
 /// The same after other output.
 const MANY: usize = 50;
 
@@ -52,10 +53,11 @@ pub(super) fn found(
     enough: impl Fn(f32) -> bool,
 ) -> Option<Box<dyn Form>> {
     let written = window.iter().filter(|l| !l.trim().is_empty()).count();
-    let records = settled.end || written >= if settled.first { FEW } else { MANY };
+    let tabs = window.first().is_some_and(|l| l.contains('\t'));
     let mut best: Option<(f32, Open)> = None;
-    for (i, (likeness, open)) in FORMS.iter().enumerate() {
-        if i == RECORD && !records {
+    for (i, (likeness, open, least)) in FORMS.iter().enumerate() {
+        let least = if i == RECORD && !settled.first { MANY } else { *least };
+        if !settled.end && !tabs && written < least {
             continue;
         }
         let sure = likeness(window);

@@ -124,7 +124,9 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
         rows.retain(|r| r.words[0].lo <= head.hi);
     }
     if let Some(label) = header.label {
-        let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
+        // What stood above is not known at the beginning: an indented one belongs to it.
+        let apart = (at == 0 && label.lo == 0)
+            || at > 0 && lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
         if first.words[0].lo >= label.hi.saturating_sub(1) && header.words.len() > 2 {
             if !apart {
                 return None;
@@ -238,6 +240,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     if header.words[0].of(&header.line).ends_with(':')
         && header.label.is_none()
         && (columns.len() < 4
+            || columns[0].looks == Looks::Empty
             || (numbers < 3 && rows.iter().filter(colon).count() * 2 < rows.len()))
     {
         return 0.0;
@@ -279,7 +282,8 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     let loose = if aligned < 0.5 && !exact { 0.2 } else { 0.0 };
     // A first row without a number where the others have some is the header itself.
     let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
-    let early = rows.len() > 1 && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
+    let full = rows[0].words.len() * 2 >= columns.len();
+    let early = rows.len() > 1 && full && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
     // Names of rows on the left and numbers that end where their one name does.
     let flush = header.words.len() == 1
         && columns.len() == 2

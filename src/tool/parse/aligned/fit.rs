@@ -53,7 +53,8 @@ pub(super) fn fit(header: &Header, rows: &[&Row]) -> Option<Fit> {
         tried.iter().enumerate().min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0)).map(|(i, _)| i)?;
     let (cost, taken, model) = tried.swap_remove(best);
     let same = |m: &Model| {
-        m.columns.len() == model.columns.len()
+        m.is_words() != model.is_words()
+            && m.columns.len() == model.columns.len()
             && m.columns.iter().zip(&model.columns).all(|(a, b)| a.titles == b.titles)
     };
     let other = tried
@@ -199,9 +200,15 @@ fn weigh(model: &mut Model, header: &Header, rows: &[&Row]) -> (f32, f32) {
     if taken.is_empty() {
         return (f32::MAX, 0.0);
     }
-    // One blank between all words: nothing stands in columns.
+    // One blank between all words, or as many words as columns in every row: places say little.
+    let exact = |r: &&Row| r.words.len() == model.columns.len();
+    let typed = model.columns.iter().filter(|c| matches!(c.looks, Looks::Number | Looks::Time));
+    let counted = rows.len() > 2
+        && model.columns.len() > 4
+        && rows.iter().all(exact)
+        && typed.count() * 2 >= model.columns.len();
     let tight = |w: &[Word]| w.windows(2).all(|p| p[1].lo == p[0].hi + 1);
-    let packed = tight(&header.words) && rows.iter().all(|r| tight(&r.words));
+    let packed = counted || (tight(&header.words) && rows.iter().all(|r| tight(&r.words)));
     let mut sum = 0.0;
     let columns = model.columns.len();
     for (i, column) in model.columns.iter().enumerate() {

@@ -116,6 +116,10 @@ impl Aligned {
             self.stamp(table, line, sink);
             return true;
         }
+        if is_rule(line) {
+            sink.aside(Aside::Noise, line);
+            return true;
+        }
         if let Some(table) = self.current {
             let mut cells = std::mem::take(&mut self.cells);
             let row = self.tables[table].read(line, words, self.after_blank, &mut cells);
@@ -278,6 +282,7 @@ impl Aligned {
                 continue;
             }
             if let Some(table) = self.current
+                && !is_rule(&row.text)
                 && self.tables[table].read(&row.text, &row.words, blank, &mut cells)
             {
                 self.tables[table].note(&row.text, &cells, &self.hint);

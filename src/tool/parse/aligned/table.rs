@@ -116,7 +116,7 @@ impl Table {
         let model = &self.fit.model;
         let first = model.extract(line, words, cells).then(|| model.judge(line, cells));
         // As many words as columns, but a gutter leaves one empty: a wide cell pushed the rest.
-        if first.is_some()
+        if first.is_some_and(|v| v.aligned * 10 < v.filled * 7)
             && words.len() == cells.len()
             && cells.iter().any(is_empty)
             && let Some(other) = self.fit.other.as_ref().filter(|o| o.is_words())
