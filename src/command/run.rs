@@ -82,9 +82,7 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
         let mut spec = super::panel::named(name, args.config.as_deref())?;
         spec.name = free_name(name, &specs);
         // Who asks for it by name wants it now.
-        if spec.start == Start::Off {
-            spec.start = Start::On;
-        }
+        spec.start = Start::On;
         specs.push(spec);
     }
     if specs.is_empty() {

@@ -7,9 +7,10 @@ use anyhow::Result;
 use arrow_select::concat::concat_batches;
 
 use crate::table::{Nature, Schema, Table};
+use crate::tool::census::Census;
 use crate::tool::rows::Batch;
 use crate::tool::running::Tool;
-use crate::tool::spec::Spec;
+use crate::tool::spec::{Match, Spec, Start};
 use crate::tool::starter::Starter;
 use crate::tool::status;
 
@@ -25,6 +26,9 @@ pub struct Tools {
     tables: Tables,
     /// Snapshots that gave way, per tool.
     skipped: Vec<u64>,
+    /// Tools that are for a process, by place, and which.
+    matches: Vec<(usize, Match)>,
+    census: Census,
 }
 
 /// Tools that can be started once privileges are dropped: with the privileges there were before,
@@ -44,11 +48,16 @@ impl Prepared {
     /// fate.
     pub fn start(self) -> Result<Tools> {
         let Some(starter) = self.starter.map(Arc::new) else { return Ok(Tools::default()) };
+        let matches = self.specs.iter().enumerate().filter_map(|(at, spec)| match &spec.start {
+            Start::Match(wanted) => Some((at, wanted.clone())),
+            Start::On | Start::Off => None,
+        });
+        let matches = matches.collect();
         let start = |(index, spec)| {
             Tool::start(spec, index, Arc::clone(&starter), jiff::tz::TimeZone::system())
         };
         let list = self.specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
-        Ok(Tools { skipped: vec![0; list.len()], list, tables: Tables::default() })
+        Ok(Tools { skipped: vec![0; list.len()], list, matches, ..Tools::default() })
     }
 }
 
@@ -75,6 +84,7 @@ impl Tools {
         if self.list.is_empty() {
             return Ok(());
         }
+        self.look();
         let mut said = Vec::new();
         for (tool, skipped) in self.list.iter().zip(&mut self.skipped) {
             let taken = tool.take();
@@ -90,6 +100,21 @@ impl Tools {
         out.push(status::fates(&fates)?);
         out.push(status::texts(said)?);
         Ok(())
+    }
+
+    /// Looks for the processes that tools are for.
+    fn look(&mut self) {
+        if self.matches.is_empty() {
+            return;
+        }
+        let own: Vec<u32> = std::iter::once(std::process::id())
+            .chain(self.list.iter().filter_map(|t| u32::try_from(t.fate().pid?).ok()))
+            .collect();
+        let wanted: Vec<&Match> = self.matches.iter().map(|(_, wanted)| wanted).collect();
+        let there = self.census.look(&wanted, &own);
+        for ((at, _), there) in self.matches.iter().zip(there) {
+            self.list[*at].set_present(there);
+        }
     }
 
     /// Asks all tools to end; what they still print is sampled as before.

@@ -130,9 +130,12 @@ impl Seen {
             Shape::Float => Seen::FLOAT | Seen::BARE,
             Shape::Percent => Seen::PERCENT,
             Shape::Size => {
+                // As text it is at least right.
+                let huge = bytes(cell).is_none_or(|b| b.abs() >= 9.2e18);
+                let huge = if huge { Seen::TEXT } else { 0 };
                 let rate = if is_rate(cell) { Seen::RATE } else { 0 };
                 let small = if cell.ends_with(['g', 't', 'p']) { Seen::SMALL } else { 0 };
-                Seen::SIZE | rate | small
+                Seen::SIZE | rate | small | huge
             }
             Shape::Milli => Seen::MILLI,
             Shape::Duration => span_bit(cell),

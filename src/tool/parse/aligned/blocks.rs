@@ -143,7 +143,7 @@ impl Blocks {
         choices.extend(named.iter().take(4).map(|i| vec![*i]));
         let text =
             |i: &usize| matches!(model.columns[*i].looks, Looks::Text) && !titles[*i].text_only;
-        let first = (0..titles.len()).find(text);
+        let first = (0..titles.len().min(3)).find(text);
         choices.extend(first.filter(|i| !named.contains(i)).map(|i| vec![i]));
         if let [a, b, ..] = named.as_slice() {
             choices.push(vec![*a.min(b), *a.max(b)]);

@@ -181,6 +181,10 @@ fn merge_nameless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
 /// Whether nameless runs (all but the first and last of `part`) belong to the last.
 fn goes_right(header: &Header, rows: &[&Row], part: &[Run]) -> bool {
     let n = part.len();
+    // Cells that end where the next name's field begins, under a name that begins its own.
+    if !is_filled(rows, &part[0]) {
+        return false;
+    }
     let (left, right) = (gap(rows, &part[0], &part[1]), gap(rows, &part[n - 2], &part[n - 1]));
     match (left, right) {
         (Some(l), Some(r)) if l + 1 < r => return false,
@@ -197,7 +201,7 @@ fn goes_right(header: &Header, rows: &[&Row], part: &[Run]) -> bool {
         .collect();
     let flush = cells.iter().filter(|w| w.hi == end).count();
     let starts = cells.iter().filter(|w| w.lo == name.lo).count();
-    flush * 10 >= cells.len() * 9 && flush >= starts
+    !cells.is_empty() && flush * 10 >= cells.len() * 9 && flush >= starts
 }
 
 /// Whether any row has a word there.
@@ -242,6 +246,18 @@ fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
                 let near = runs.get(i + k).and_then(|r| r.words.first());
                 near.is_some() && !is_filled(rows, &runs[i + k])
             });
+        // Where all names stand a blank apart, only a word that comes twice is part of a longer
+        // name: `Local Address:Port Peer Address:Port`.
+        let twice = |w: usize| {
+            let text = header.words[w].of(&header.line);
+            header.words.iter().filter(|o| o.of(&header.line) == text).count() > 1
+        };
+        let dense = header.gaps() * 2 < header.words.len();
+        let part = small
+            || header.is_glued(first)
+            || (after && twice(last + 1))
+            || (before && twice(first));
+        let long = long || (dense && !part);
         if filled || long || !(before || after) {
             i += 1;
         } else if before && (small || !after) {
@@ -301,22 +317,24 @@ fn divide(
         push(model, segments, run.lo, run.hi, &titles);
         return;
     }
-    // No gutter and no count: cut where the fewest words are hit.
-    let mut lo = run.lo;
-    let mut open = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
-        open.push(Some(*part));
-        let Some(next) = parts.get(i + 1) else { break };
+    // No gutter and no count: cut where the fewest words are hit, and look at both sides.
+    for (part, next) in parts.iter().zip(&parts[1..]) {
         let (a, b) = (header.words[part.1 - 1], header.words[next.0]);
         let hit =
             |x: usize| rows.iter().flat_map(|r| &r.words).filter(|w| w.lo < x && w.hi > x).count();
         let best = (a.hi..=b.lo).rev().min_by_key(|&x| hit(x)).unwrap_or(b.lo);
         if hit(best) * 4 <= rows.len() {
-            push(model, segments, lo, best, &std::mem::take(&mut open));
-            lo = best;
+            let (left, right): (Vec<usize>, Vec<usize>) =
+                run.words.iter().partition(|w| **w < part.1);
+            let left = Run { lo: run.lo, hi: best, words: left };
+            let right = Run { lo: best, hi: run.hi, words: right };
+            divide(header, rows, &left, (split, false), model, segments);
+            divide(header, rows, &right, (split, last), model, segments);
+            return;
         }
     }
-    push(model, segments, lo, run.hi, &open);
+    let titles: Vec<_> = parts.iter().map(|p| Some(*p)).collect();
+    push(model, segments, run.lo, run.hi, &titles);
 }
 
 /// The run's words as names: a new one begins where `cut` says so of two neighbours (and whether
