@@ -483,8 +483,11 @@ impl Cells {
             CellKind::Text => true,
             CellKind::Int => self.all(|s| int(s).is_some() && !padded(s)),
             CellKind::Unsigned => self.all(|s| unsigned(s).is_some() && !padded(s)),
-            CellKind::Bytes => self
-                .all(|s| !is_rate(s) && !s.ends_with(['g', 't', 'p', 'm']) && bytes(s).is_some()),
+            CellKind::Bytes => self.all(|s| {
+                !is_rate(s)
+                    && !s.ends_with(['g', 't', 'p', 'm'])
+                    && bytes(s).is_some_and(|b| b.abs() < 9.2e18)
+            }),
             kind => {
                 self.all(|s| kind.number(s).is_some() && !(kind == CellKind::Float && padded(s)))
             }

@@ -100,9 +100,14 @@ pub(super) struct Documents {
 impl Documents {
     /// For output that begins with `window`; its lines are to be given to [`Form::line`] as well.
     pub(super) fn new(window: &[&str]) -> Documents {
+        let by_line = by_line(window) >= 0.66;
+        let mut tables = Tables::default();
+        if by_line {
+            tables.foresee(window);
+        }
         Documents {
-            by_line: by_line(window) >= 0.66,
-            tables: Tables::default(),
+            by_line,
+            tables,
             open: String::new(),
             depth: 0,
             inside: false,
@@ -319,9 +324,8 @@ mod tests {
         assert_eq!(
             read(text),
             [
-                "#0 append time|n|o.a|o.l",
-                "0: 12:00:01|1|true|[1,2]",
                 "#0 append time|n|o.a|o.l|x",
+                "0: 12:00:01|1|true|[1,2]|-",
                 "0: 12:00:02|-2|-|-|-",
                 "Noise {\"time\":",
                 "#0 append time|n|o.a|o.l|x|v|s",

@@ -53,8 +53,20 @@ pub(super) fn record_likeness(lines: &[&str]) -> f32 {
     let filled = found.iter().filter(|(_, v)| !v.is_empty()).count();
     let first = found.first().map_or("", |(k, _)| k);
     let records = found.iter().filter(|(k, _)| *k == first).count().max(1);
-    // Whole records, the last of which may be cut off by the end of the window.
+    // Whole records, the last of which may be cut off by the end of the window; or each of them
+    // stands between blank lines.
+    let mut above = true;
+    let (mut blocks, mut begun) = (0usize, 0usize);
+    for line in lines {
+        let blank = line.trim().is_empty();
+        if above && !blank {
+            blocks += 1;
+            begun += usize::from(pair(line).is_some_and(|(_, key, _)| key == first));
+        }
+        above = blank;
+    }
     let regular = keys.len() * 2 > found.len()
+        || (blocks > 1 && begun * 10 >= blocks * 9 && records == begun)
         || (found.len() > (records - 1) * keys.len() * 3 / 4
             && found.len() <= records * keys.len());
     let blank_separated = found.iter().all(|(_, v)| shape(v) == Shape::Int);
@@ -76,7 +88,8 @@ pub(super) fn record_likeness(lines: &[&str]) -> f32 {
 fn is_prose(value: &str) -> bool {
     let words = value.split_ascii_whitespace();
     let plain = |w: &&str| w.bytes().all(|b| b.is_ascii_alphabetic() || b",.'!".contains(&b));
-    let parts = value.matches('=').count() > 1 || value.contains(" | ");
+    let more = value.find("  ").is_some_and(|i| value[i..].contains(':'));
+    let parts = more || value.matches('=').count() > 1 || value.contains(" | ");
     parts || value.len() > 24 && words.clone().count() > 4 && words.filter(plain).count() > 4
 }
 
@@ -106,7 +119,11 @@ fn pair(line: &str) -> Option<(usize, &str, &str)> {
         }
     };
     let key = key.trim_end();
+    let shell = value.starts_with('=');
     let value = value[1..].trim();
+    // As shells read it: NAME="a b".
+    let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let value = bare.filter(|v| shell && !v.contains(['"', '\\'])).unwrap_or(value);
     is_key(key).then_some((indent, key, value))
 }
 
@@ -518,6 +535,11 @@ mod tests {
 
     #[test]
     fn records_between_blank_lines() {
+        check(
+            "name : a\nfree : 1\nmore : x\n\nname : b\nfree : 2\n\nname : c\nfree : \"3\"\n",
+            &["#0 snapshot name|free|more", "0: a|1|x", "0: b|2|-", "0: c|\"3\"|-", "end 0"],
+        );
+        check("A=\"x y\"\nB=2\nC=3\n", &["#0 snapshot A|B|C", "0: x y|2|3", "end 0"]);
         check(
             "Id=a.service\nMainPID=1\nState=x y\n\nId=b.service\nMainPID=2\nState=\n",
             &["#0 snapshot Id|MainPID|State", "0: a.service|1|x y", "0: b.service|2|-", "end 0"],

@@ -43,6 +43,9 @@ impl Tables {
             }
             let mode = if self.stream { Mode::Append } else { Mode::Snapshot };
             let table = self.table("", mode, if self.stream { "json lines" } else { "json" });
+            for object in &objects {
+                tree::each(object, &mut |row| self.learn(table, row));
+            }
             for object in objects {
                 tree::each(object, &mut |row| self.row(table, None, row, sink));
             }
@@ -66,6 +69,9 @@ impl Tables {
         let label = path.last().cloned().unwrap_or_default();
         self.path = Some(path);
         let table = self.table(&label, Mode::Snapshot, "json");
+        for row in blocks.iter().flat_map(|block| &block.rows) {
+            tree::each(row, &mut |row| self.learn(table, row));
+        }
         for Block { clock, rows } in blocks {
             if let Some(clock) = clock {
                 sink.clock(&clock);
@@ -76,6 +82,28 @@ impl Tables {
             sink.end(table);
         }
         true
+    }
+
+    /// Looks at lines that will come, so that the first heading has their columns.
+    pub(super) fn foresee(&mut self, lines: &[&str]) {
+        for line in lines {
+            let Ok(root) = Json::read(line.trim().trim_end_matches(',')) else { continue };
+            if root.object().is_none() || tree::bpftrace(&root).is_some() || tree::is_wrapper(&root)
+            {
+                continue;
+            }
+            let table = self.table("", Mode::Append, "json lines");
+            self.learn(table, &root);
+        }
+    }
+
+    /// Makes the columns of an object.
+    fn learn(&mut self, table: usize, object: &Json<'_>) {
+        let Some(union) = self.unions.get_mut(table) else { return };
+        let name = &mut self.name;
+        object.flat(&mut |outer, inner, _| {
+            union.column(full(name, outer, inner));
+        });
     }
 
     /// The block of every table of snapshots is complete.
@@ -107,22 +135,16 @@ impl Tables {
         let mut place = usize::from(key.is_some());
         let name = &mut self.name;
         object.flat(&mut |outer, inner, value| {
-            let column = match inner {
-                None => union.column_at(place, outer),
-                Some(inner) => {
-                    name.clear();
-                    name.push_str(outer);
-                    name.push('.');
-                    name.push_str(inner);
-                    union.column_at(place, name)
-                }
-            };
+            let column = union.column_at(place, full(name, outer, inner));
             place += 1;
             match column {
                 Some(column) => found.push((column, value)),
                 None => union.lost(outer, sink),
             }
         });
+        if found.is_empty() && key.is_none() {
+            return sink.aside(Aside::Noise, &object.to_string());
+        }
         self.texts.clear();
         for (_, value) in found.iter().filter(|(_, v)| v.cell().is_none()) {
             self.texts.push(value.to_string());
@@ -184,4 +206,14 @@ impl Tables {
         let entry = Json::Object(vec![("value".into(), value.clone())]);
         self.row(table, key, &entry, sink);
     }
+}
+
+/// The column of a key, or of a key in an object; `room` is where the latter is written.
+fn full<'n>(room: &'n mut String, outer: &'n str, inner: Option<&str>) -> &'n str {
+    let Some(inner) = inner else { return outer };
+    room.clear();
+    room.push_str(outer);
+    room.push('.');
+    room.push_str(inner);
+    room
 }

@@ -94,7 +94,8 @@ impl<'a> Json<'a> {
     pub(super) fn flat<'s>(&'s self, take: &mut dyn FnMut(&'s str, Option<&'s str>, &'s Json<'a>)) {
         for (key, value) in self.object().unwrap_or_default() {
             match value {
-                Json::Object(inner) if !inner.is_empty() => {
+                // An empty object says nothing.
+                Json::Object(inner) => {
                     inner.iter().for_each(|(k, v)| take(key, Some(k), v));
                 }
                 _ => take(key, None, value),

@@ -79,7 +79,7 @@ fn is_grouping(row: &Row) -> bool {
     let lettered = text.contains(char::is_alphabetic);
     let drawn = ["--", "==", "<-", "__"].iter().any(|d| text.contains(d));
     let barred = text.contains(is_bar);
-    let far = row.words.windows(2).all(|w| w[1].lo > w[0].hi + 2) && row.words[0].lo > 2;
+    let far = row.words.windows(2).all(|w| w[1].lo > w[0].hi + 2) && row.words[0].lo > 0;
     lettered && (drawn || barred || far) && row.words.iter().all(|w| !is_number(row, w))
 }
 
@@ -253,7 +253,8 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         let many = rows.len() > 1 || ruled;
         let wide = header.gaps() * 2 + 1 >= columns.len();
         let barred = matches!(fit.model.rule, Rule::Bars);
-        let good = fit.cost < 0.15 && header.style() > 0.9 && wide && aligned > 0.9;
+        let begins = columns.iter().filter_map(|c| c.titles).map(|(from, _)| from);
+        let good = fit.cost < 0.15 && header.style_of(begins) > 0.9 && wide && aligned > 0.9;
         // A single row: every cell begins under its name, far apart.
         let under = |c: &Column| span(header, c).is_some_and(|w| w.lo == c.left) || c.empty > 0.0;
         if good && columns.len() > 3 && rows.len() == 1 && columns.iter().all(under) {
@@ -270,6 +271,10 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     let exact = matches!(fit.model.rule, Rule::Words { .. })
         && (many || (taken > 2 && numbers * 2 >= columns.len()))
         && fit.taken > 0.99
+        && rows.iter().all(|r| r.words.len() == columns.len());
+    let counted = columns.len() > 3
+        && taken > 2
+        && header.gaps() > 0
         && rows.iter().all(|r| r.words.len() == columns.len());
     let loose = if aligned < 0.5 && !exact { 0.2 } else { 0.0 };
     // A first row without a number where the others have some is the header itself.
@@ -307,6 +312,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         - loose
         - doubt
         + 2.0 * bonus(exact)
+        + bonus(counted)
         + 3.0 * bonus(flush && taken > 2)
         + bonus(matches!(fit.model.rule, Rule::Bars))
         + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))

@@ -292,7 +292,7 @@ fn cost<'r>(
     for (row, cell) in cells {
         rows += 1;
         if is_empty(&cell) {
-            sum += 0.1;
+            sum += 0.07;
             continue;
         }
         filled += 1;
@@ -306,15 +306,6 @@ fn cost<'r>(
         }
         if !barred {
             // As many words as names: wide cells push all behind them aside.
-<<<<<<< HEAD
-            let share = match row.words.len().cmp(&model.columns.len()) {
-                _ if !exact => 1.0,
-                std::cmp::Ordering::Equal => 0.05,
-                _ if typed(column.looks) && row.words.len() + 1 >= model.columns.len() => 0.4,
-                _ => 1.0,
-            };
-            sum += astray(header, column, own, cell) * share;
-=======
             let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
             let weight = match () {
                 () if packed => 0.1,
@@ -322,7 +313,6 @@ fn cost<'r>(
                 () => 1.0,
             };
             sum += weight * astray(header, column, own, cell);
->>>>>>> corpus
             sum += blanks(text, last);
         }
         if is_unit(text) && !unit_named {
@@ -399,7 +389,7 @@ fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
     let Some((from, to)) = column.titles else { return 0.2 };
     let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
-    let none = if filled == 0 { 0.3 } else { 0.0 };
+    let none = if filled == 0 { 0.2 } else { 0.0 };
     // `by` of `Used by` alone.
     let small = |i: usize| header.words[i].of(&header.line).starts_with(|c: char| c.is_lowercase());
     let torn = from > 0 && small(from) && !small(from - 1) && header.joins(from);

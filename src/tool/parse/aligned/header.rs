@@ -159,12 +159,20 @@ impl Header {
 
     /// How much the words look like names of columns by their letters alone, 0 to 1.
     pub fn style(&self) -> f32 {
-        let names = self.names();
-        let titled = names.iter().filter(|w| {
-            let text = w.of(&self.line);
-            text.starts_with(|c: char| c.is_uppercase()) || text.contains(['%', '_', '/', '('])
-        });
-        titled.count() as f32 / names.len().max(1) as f32
+        let from = self.words.len() - self.names().len();
+        self.style_of(from..self.words.len())
+    }
+
+    /// The same of some words only: those that begin names.
+    pub fn style_of(&self, words: impl Iterator<Item = usize>) -> f32 {
+        let (mut all, mut titled) = (0_u16, 0_u16);
+        for i in words {
+            let text = self.words[i].of(&self.line);
+            let upper = text.starts_with(|c: char| c.is_uppercase());
+            all += 1;
+            titled += u16::from(upper || text.contains(['%', '_', '/', '(']));
+        }
+        f32::from(titled) / f32::from(all.max(1))
     }
 
     /// Whether word `i` may be the next word of the name before it: one blank between them.
