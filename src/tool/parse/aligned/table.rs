@@ -201,7 +201,7 @@ impl Table {
     /// Fits the columns anew with the rows that came since: few rows leave much open.
     fn review(&mut self, hint: &Hint) {
         let n = self.young.len();
-        if n <= self.based || !(n < 5 || n % 4 == 0) {
+        if n <= self.based || !(n < 5 || n.is_multiple_of(4)) {
             return;
         }
         self.based = n;
