@@ -53,6 +53,8 @@ pub enum Command {
     Columns(Columns),
     /// Say what works on this machine, by which way, and why the rest does not
     Doctor(Doctor),
+    /// Check, list and begin panels: tools shown and recorded as tables
+    Panel(Panel),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page (roff)
@@ -74,6 +76,10 @@ pub struct Live {
     /// Record into a new session inside this directory
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
@@ -94,6 +100,10 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// A recording in the screen.
@@ -173,9 +183,15 @@ pub struct Run {
         value_name = "TOOL [ARGS].. [--- TOOL [ARGS]..]",
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        required = true
+        required_unless_present = "panel"
     )]
     pub argv: Vec<OsString>,
+    /// Run this panel, configured or ready: lmptop panel list shows them
+    #[arg(long, value_name = "NAME")]
+    pub panel: Vec<String>,
+    /// The configuration with those panels
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Call its table and its panel this, instead of by the tool
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -234,6 +250,57 @@ pub struct Doctor {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
+}
+
+/// Panels.
+#[derive(Args, Clone, Debug)]
+#[command(arg_required_else_help = false)]
+pub struct Panel {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: PanelCommand,
+}
+
+/// What can be done with panels.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PanelCommand {
+    /// Say of each panel of a configuration that it is right, or what is wrong and in which line
+    Check(PanelCheck),
+    /// List ready and configured panels, and why some cannot run here
+    List(PanelList),
+    /// Print a commented configuration to begin with
+    Sample,
+    /// Print a panel for a gala extend probe, made from its meta file
+    Import(PanelImport),
+}
+
+/// A check of a configuration.
+#[derive(Args, Clone, Debug)]
+pub struct PanelCheck {
+    /// The configuration; without it the one that lmptop would read
+    pub file: Option<PathBuf>,
+}
+
+/// The list of panels.
+#[derive(Args, Clone, Debug)]
+pub struct PanelList {
+    /// The configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
+    /// /etc/lmptop/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Plain,
+}
+
+/// A panel for a gala extend probe.
+#[derive(Args, Clone, Debug)]
+pub struct PanelImport {
+    /// The probe's meta file
+    pub meta: PathBuf,
+    /// The probe and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// A completion script.

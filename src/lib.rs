@@ -30,7 +30,7 @@
 //!   columns` and the README's reference follow;
 //! * a probe: one folder in `src/probe`, one `bpf/*.bpf.c`, one line in [`probe::all`];
 //! * a key: one line of [`app::BINDINGS`]; footer, help and man page follow;
-//! * a pane: one entry of [`app::PANES`];
+//! * a pane: one entry in `app/pane.rs`; a tool's table needs none;
 //! * an export format: one file in [`export`].
 //!
 //! # What is refused

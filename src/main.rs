@@ -48,6 +48,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Print(args)) => command::print::run(args),
         Some(Command::Columns(args)) => command::columns::run(args),
         Some(Command::Doctor(args)) => command::doctor::run(args),
+        Some(Command::Panel(args)) => command::panel::run(args),
         Some(Command::Completions(args)) => command::completions::run(args),
         Some(Command::Man) => command::man::run(),
     };

@@ -4,8 +4,11 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lmptop::tool::child::{Child, End, How, Output};
@@ -66,7 +69,7 @@ impl Run {
         panic!("waited in vain; out {:?} err {:?}", self.out, self.err);
     }
 
-    fn to_end(&mut self) -> End {
+    fn finish(&mut self) -> End {
         self.until(|r| r.end.is_some());
         self.end.unwrap()
     }
@@ -84,7 +87,7 @@ impl Run {
 /// Runs it to its end.
 fn run(spec: Spec) -> Run {
     let mut run = Run::new(spec);
-    run.to_end();
+    run.finish();
     run
 }
 
@@ -155,7 +158,7 @@ fn streams_stay_apart_and_bytes_as_they_are() {
 fn the_last_of_much_output_is_not_lost() {
     for pipe in [false, true] {
         let mut run = Run::new(Spec { pipe, ..spec(&["seq", "1", "200000"]) });
-        run.to_end();
+        run.finish();
         assert!(run.out.ends_with("\n199999\n200000\n"));
         assert_eq!(run.out.lines().count(), 200_000);
     }
@@ -180,12 +183,11 @@ fn the_exit_status_is_passed_on() {
 fn a_tool_sees_a_quiet_wide_terminal_and_no_keys() {
     let run = run(python(
         "import os,sys\nprint(os.isatty(1), os.get_terminal_size(1), os.read(0, 1))\n\
-         print(os.environ['TERM'], os.environ['NO_COLOR'], os.isatty(2), os.getsid(0)==os.getpid())\n\
-         try: open('/dev/tty'); print('tty')\n\
-         except OSError: print('no tty')\n",
+         print(os.environ['TERM'], os.environ['NO_COLOR'], os.isatty(2), os.getpgrp()==os.getpid())\n\
+         print(os.tcgetpgrp(1)==os.getpid())\n",
     ));
     let expected = "True os.terminal_size(columns=1000, lines=1000) b''\n\
-                    dumb 1 False True\nno tty\n";
+                    dumb 1 False True\nTrue\n";
     assert_eq!(run.out, expected, "{}", run.err);
 }
 
@@ -215,7 +217,7 @@ fn the_summary_after_an_interrupt_is_read() {
         "import time\ntry:\n  print('ready')\n  time.sleep(99)\n\
          except KeyboardInterrupt:\n  print('summary 42')\n  raise SystemExit(5)",
     ));
-    assert!(run.until(|r| r.out.contains("ready")));
+    assert!(run.until(|r| r.out.contains("ready\n")));
     assert_eq!(run.stop().exit_code(), 5);
     assert_eq!(run.out, "ready\nsummary 42\n");
 }
@@ -227,7 +229,7 @@ fn a_tool_that_ignores_signals_is_killed() {
         "-c",
         "trap '' INT TERM HUP; echo ready; while :; do sleep 1; done",
     ]));
-    assert!(run.until(|r| r.out.contains("ready")));
+    assert!(run.until(|r| r.out.contains("ready\n")));
     let end = run.stop();
     assert_eq!((end.how, end.left), (How::Signalled(libc::SIGKILL), 0));
     gone(run.child.pid as i32);
@@ -238,14 +240,16 @@ const FAMILY: &str = "\
 import os, signal, time
 for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)
 def stay():
-    print(os.getpid(), flush=True)
+    os.write(1, b'%d\\n' % os.getpid())
     while True: time.sleep(1)
 if os.fork() == 0: stay()
 if os.fork() == 0: os.setsid(); stay()
-if os.fork() == 0:
+middle = os.fork()
+if middle == 0:
     os.setsid()
     if os.fork() == 0: stay()
     os._exit(0)
+os.waitpid(middle, 0)
 ";
 
 fn family(run: &mut Run) -> Vec<i32> {
@@ -268,11 +272,10 @@ fn every_descendant_is_gone_after_stop() {
 
 #[test]
 fn what_outlives_its_tool_is_ended_and_told() {
-    let mut run = Run::new(python(&format!("{FAMILY}print(1)\ntime.sleep(0.1)\nos._exit(3)")));
-    let end = run.to_end();
+    let mut run = Run::new(python(&format!("{FAMILY}time.sleep(0.1)\nos._exit(3)")));
+    let end = run.finish();
     assert_eq!((end.exit_code(), end.outlived, end.left), (3, 3, 0));
-    let pids = run.out.lines().map(|l| l.parse().unwrap()).filter(|p| *p != 1);
-    assert!(!pids.into_iter().any(alive));
+    assert!(!run.out.lines().map(|l| l.parse().unwrap()).any(alive));
 }
 
 #[test]
@@ -292,8 +295,111 @@ fn a_killed_keeper_takes_its_tool_along() {
         stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
     // SAFETY: two integers; the parent of the tool is its keeper.
     unsafe { libc::kill(keeper, libc::SIGKILL) };
-    assert_eq!(run.to_end().how, How::Signalled(libc::SIGKILL));
+    assert_eq!(run.finish().how, How::Signalled(libc::SIGKILL));
     pids.into_iter().for_each(gone);
+}
+
+/// The process that the tests below end by force: runs what it finds in its environment.
+#[test]
+fn host() {
+    let Some(text) = std::env::var_os("LMPTOP_TEST_HOST") else { return };
+    let program = std::env::var("LMPTOP_TEST_PROGRAM").unwrap_or("python3".into());
+    let mut run = Run::new(spec(&[&program, "-c", text.to_str().unwrap()]));
+    let mut told = 0;
+    loop {
+        run.until(|r| r.out.len() > told || r.end.is_some());
+        println!("{}{}", &run.out[told..], run.err);
+        told = run.out.len();
+        if run.out.contains("stop") || run.end.is_some() {
+            let end = run.stop();
+            println!("{}\nended: {end}", &run.out[told..]);
+            return;
+        }
+    }
+}
+
+fn start_host(edit: impl FnOnce(&mut Command)) -> std::process::Child {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "host", "--nocapture"]).stdout(Stdio::piped());
+    edit(&mut host);
+    host.spawn().unwrap()
+}
+
+#[test]
+fn a_killed_lmptop_takes_its_tools_along() {
+    let mut host = start_host(|h| {
+        h.env("LMPTOP_TEST_HOST", format!("{FAMILY}stay()\n"));
+    });
+    let mut pids: Vec<i32> = Vec::new();
+    let lines = BufReader::new(host.stdout.take().unwrap()).lines();
+    for line in lines.map(Result::unwrap) {
+        pids.extend(line.parse::<i32>());
+        if pids.len() == 4 {
+            host.kill().unwrap();
+        }
+    }
+    // Also what waits for the end of its output is not kept waiting.
+    assert_eq!(pids.len(), 4);
+    host.wait().unwrap();
+    pids.into_iter().for_each(gone);
+}
+
+#[test]
+fn a_tool_with_roots_rights_ends_with_a_user() {
+    let python = Path::new("/usr/bin/python3");
+    if !possible(root() && python.exists(), "root and /usr/bin/python3") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let sudo = dir.path().join("python3");
+    fs::copy(python, &sudo).unwrap();
+    fs::set_permissions(&sudo, fs::Permissions::from_mode(0o4755)).unwrap();
+    let test = dir.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &test).unwrap();
+    for catch in ["KeyboardInterrupt: print('summary')", "ValueError: pass"] {
+        let ignore = if catch.contains("Value") { "SIGINT" } else { "SIGUSR2" };
+        let text = format!(
+            "import os, signal, time\nos.setuid(0)\nsignal.signal(signal.{ignore}, signal.SIG_IGN)\n\
+             try:\n  os.write(1, b'%d\\nstop\\n' % os.getpid())\n  time.sleep(1000)\nexcept {catch}\n"
+        );
+        let mut host = Command::new(&test)
+            .args(["--exact", "host", "--nocapture"])
+            .env("LMPTOP_TEST_HOST", text)
+            .env("LMPTOP_TEST_PROGRAM", &sudo)
+            .current_dir("/")
+            .uid(65_534)
+            .gid(65_534)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        host.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        host.wait().unwrap();
+        let pid = said.lines().find_map(|l| l.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+        gone(pid);
+        assert_eq!(said.contains("summary"), ignore != "SIGINT", "{said}");
+    }
+}
+
+#[test]
+fn a_tool_keeps_what_lmptop_gives_up() {
+    if !possible(root(), "root") {
+        return;
+    }
+    let show = spec(&["sh", "-c", "grep CapEff /proc/self/status; exec sleep 1000"]);
+    // A thread of its own: what it drops stays dropped.
+    let test = || {
+        let starter = Starter::new(&[show]).unwrap();
+        let before = fs::read_to_string("/proc/thread-self/status").unwrap();
+        lmptop::privilege::drop_all_but(&[]).unwrap();
+        let mut run = Run::by(starter).unwrap();
+        assert!(run.until(|r| r.out.ends_with('\n')));
+        assert!(before.contains(&run.out), "{}", run.out);
+        assert_eq!(run.stop().left, 0);
+        gone(run.child.pid as i32);
+    };
+    std::thread::spawn(test).join().unwrap();
 }
 
 #[test]
@@ -306,7 +412,7 @@ fn a_fork_bomb_ends() {
         run.until(|r| r.out.contains("go") && r.child.usage().is_some_and(|u| u.processes > 30))
     );
     run.child.kill();
-    assert_eq!(run.to_end().left, 0);
+    assert_eq!(run.finish().left, 0);
 }
 
 #[test]
@@ -478,7 +584,7 @@ fn memory_is_limited() {
     let mut by_process =
         Run::by(Starter::without_groups(std::slice::from_ref(&greedy)).unwrap()).unwrap();
     assert_eq!(by_process.child.limited.memory, Way::Rlimit);
-    assert_eq!(by_process.to_end().exit_code(), 9, "{}", by_process.err);
+    assert_eq!(by_process.finish().exit_code(), 9, "{}", by_process.err);
     assert_eq!(by_process.out, "refused\n");
 
     let mut run = Run::new(greedy);
@@ -486,7 +592,7 @@ fn memory_is_limited() {
     if !possible(way != Way::Rlimit, "control groups that can be written") {
         return;
     }
-    let end = run.to_end();
+    let end = run.finish();
     assert_eq!(end.how, How::Signalled(libc::SIGKILL), "{way}: {}", run.err);
     assert!(end.out_of_memory > 0 && end.to_string().contains("memory limit was reached"), "{way}");
 }

@@ -4,17 +4,15 @@ use super::columns::Shown;
 use super::effect::Effect;
 use super::grid::rebuild;
 use super::key::Key;
-use super::pane::PANES;
 use super::state::{Overlay, State};
 
 /// Every column a pane can show: the chosen ones in order, then the rest.
 pub fn choices(state: &State) -> Vec<(Shown, bool)> {
     let shown = &state.view().columns.shown;
     let mut all: Vec<(Shown, bool)> = shown.iter().map(|s| (s.clone(), true)).collect();
-    for extra in PANES[state.pane].columns {
-        let extra: Shown = (*extra).into();
-        if !shown.contains(&extra) {
-            all.push((extra, false));
+    for extra in &state.view().pane.columns {
+        if !shown.contains(extra) {
+            all.push((extra.clone(), false));
         }
     }
     if let Some(frame) = state.grid.parts.first() {
@@ -57,9 +55,8 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Key::Char('+') | Key::Right => shift(state, here, 1),
         Key::Char('-') | Key::Left => shift(state, here, -1),
         Key::Char('d') => {
-            let pane = state.pane;
-            state.panes[pane].columns.shown =
-                PANES[pane].columns.iter().map(|&s| s.into()).collect();
+            let columns = state.view().pane.columns.clone();
+            state.view_mut().columns.shown = columns;
         }
         _ => {}
     }

@@ -1,9 +1,12 @@
-//! Which columns a pane shows and how wide each is: a function of the screen's width only, never
-//! of what the rows hold, so nothing jumps.
+//! Which columns a pane shows and how wide each is: a function of the screen's width, never of
+//! what the rows hold now, so nothing jumps. Columns of a tool are as wide as what was seen.
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
 
-use super::pane::{Pane, Show};
+use super::pane::Pane;
+use super::seen::Seen;
 use super::state::PaneState;
 
 /// Columns of a pane as chosen.
@@ -24,20 +27,14 @@ pub enum Shown {
     Sum(String, String, String),
 }
 
-impl From<Show> for Shown {
-    fn from(s: Show) -> Shown {
-        match s {
-            Show::One(a) => Shown::One(a.to_owned()),
-            Show::Pair(a, b, t) => Shown::Pair(a.to_owned(), b.to_owned(), t.to_owned()),
-            Show::Sum(a, b, t) => Shown::Sum(a.to_owned(), b.to_owned(), t.to_owned()),
-        }
-    }
-}
-
 /// Narrowest an address with a port is drawn: an IPv4 address in full.
 const PAIR_MIN: u16 = 21;
 /// Widest: an IPv6 address in full.
 const PAIR_MAX: u16 = 47;
+/// A text wider than this, in cells, is a line of text; the least and most it is drawn in.
+const LINE: u16 = 60;
+const LINE_MIN: u16 = 24;
+const LINE_MAX: u16 = 400;
 /// Cells of a group's first column before and behind the name: the fold and the count.
 pub const FOLD: u16 = 6;
 
@@ -47,7 +44,8 @@ impl Shown {
         schema.find(self.first_id()).map(|i| &schema.fields()[i])
     }
 
-    fn first_id(&self) -> &str {
+    /// The id it is known by: of two, the first.
+    pub fn first_id(&self) -> &str {
         match self {
             Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) => a,
         }
@@ -76,13 +74,18 @@ impl Shown {
     }
 
     /// The least cells it is drawn in, and how many it takes when there is room.
-    fn widths(&self, schema: &Schema, bits: bool) -> (u16, u16) {
+    fn widths(&self, schema: &Schema, seen: &Seen, bits: bool) -> (u16, u16) {
         let Some(field) = self.field(schema) else { return (0, 0) };
+        if field.found {
+            return found_widths(field, seen);
+        }
         // One more cell keeps room for the sort mark beside the title, another for the `b` of bits.
         let marks = if bits && field.unit == Unit::BytesPerSec { 2 } else { 1 };
         let title = u16::try_from(self.title(schema).chars().count()).unwrap_or(8) + marks;
         match (self, field.ty) {
             (Shown::Pair(..), _) => (PAIR_MIN, PAIR_MAX),
+            // A whole line takes what room there is.
+            (_, Type::Text) if field.width > LINE => (LINE_MIN.max(title), LINE_MAX),
             // A long name says enough in two thirds of its cells.
             (_, Type::Text) if field.width > 10 && field.kind != Kind::Key => {
                 ((field.width * 2).div_ceil(3).max(title), field.width.max(title))
@@ -96,21 +99,47 @@ impl Shown {
     }
 }
 
+/// Widest a tool's header makes its column, in cells.
+const HEADER_MAX: usize = 20;
+/// Cells that a tool's long text is drawn in at least, and those of a key.
+const TEXT_MIN: u16 = 16;
+const KEY_MIN: u16 = 32;
+
+/// The same of a column found at run time.
+fn found_widths(field: &Field, seen: &Seen) -> (u16, u16) {
+    let title = field.title.width().min(HEADER_MAX) as u16 + 1;
+    let cells = seen.width(field).unwrap_or_else(|| quantity::width(field));
+    if field.ty != Type::Text {
+        return (cells.max(title), cells.max(title));
+    }
+    let least = cells.min(if field.kind == Kind::Key { KEY_MIN } else { TEXT_MIN });
+    (least.max(title), cells.max(title))
+}
+
 /// How long a column stays as the screen gets narrower: the lowest longest. What the rows are
 /// sorted by is never left out; then comes what the pane is about, then what was chosen, then the
 /// rest of the pane.
 fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, usize) {
-    if *shown == view.sort {
+    if view.sort.as_ref() == Some(shown) {
         return (0, 0);
     }
-    let same = |s: &Show| Shown::from(*s) == *shown;
-    if view.ended && pane.totals.iter().any(same) {
+    if view.ended && pane.totals.contains(shown) {
         return (2, 1);
     }
-    match pane.keep.iter().position(same) {
+    match pane.keep.iter().position(|s| s == shown) {
         Some(at) if at < 3 => (1, at),
         Some(at) => (3, at),
-        None if pane.columns.iter().any(same) => {
+        None if pane.columns.contains(shown) => {
+            let at = pane.columns.iter().position(|s| s == shown).unwrap_or(255);
+            // Of a tool's columns what moves says more than what never does.
+            let share = shown.field(schema).is_some_and(|f| f.unit == Unit::Percent);
+            match (pane.found, view.seen.moves(shown.first_id())) {
+                // How much of all there is in use says most.
+                (true, true) if share => return (3, at),
+                (true, true) => return (4, at),
+                (true, false) => return (5, at),
+                _ => {}
+            }
             (4, shown.field(schema).map_or(255, |f| usize::from(f.hide)))
         }
         None => (2, 0),
@@ -119,21 +148,16 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
 
 /// Chooses what fits into `width` cells, one blank between columns; returns the index into the
 /// view's columns and the width of each column drawn.
-pub fn fit(
-    pane: &Pane,
-    view: &PaneState,
-    schema: &Schema,
-    bits: bool,
-    width: u16,
-) -> Vec<(usize, u16)> {
+pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(usize, u16)> {
+    let pane = view.pane.as_ref();
     let shown = &view.columns.shown;
-    let grouped = pane.groups.get(view.group).is_some_and(|g| !g.is_empty());
+    let grouped = !view.group_by().is_empty();
     let extra = |i: usize| if i == 0 && grouped { FOLD } else { 0 };
     let mut drawn: Vec<(usize, u16)> = shown
         .iter()
         .enumerate()
         .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + view.pan))
-        .map(|(i, s)| (i, s.widths(schema, bits).0 + extra(i)))
+        .map(|(i, s)| (i, s.widths(schema, &view.seen, bits).0 + extra(i)))
         .collect();
     let total = |d: &[(usize, u16)]| -> u32 {
         d.iter().map(|c| u32::from(c.1) + 1).sum::<u32>().saturating_sub(1)
@@ -151,8 +175,10 @@ pub fn fit(
         only.1 = only.1.min(width);
     }
     let spare = u32::from(width).saturating_sub(total(&drawn));
-    let most: Vec<u16> =
-        drawn.iter().map(|&(i, _)| shown[i].widths(schema, bits).1 + extra(i)).collect();
+    let most: Vec<u16> = drawn
+        .iter()
+        .map(|&(i, _)| shown[i].widths(schema, &view.seen, bits).1 + extra(i))
+        .collect();
     let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
     let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
     widen(&mut drawn, &most, spare, pair);

@@ -1,30 +1,18 @@
-//! One row in full: its cells, its past, its states.
+//! One row in full: its cells, its past, its states; or one figure of it as a graph.
 
 use crate::source::Moment;
 use crate::table::{Frame, Nature, Value};
 
+use super::columns::Shown;
 use super::grid::has_key;
+use super::series::{Series, Subject, figures, over_time};
 use super::state::{RowKey, State, frame_of};
-
-/// Figures of a row that are drawn over time: field id and title.
-pub const SERIES: &[(&str, &str)] = &[
-    ("bytes_acked_rate", "sent /s"),
-    ("bytes_received_rate", "received /s"),
-    ("srtt_us", "round trip"),
-    ("snd_cwnd", "window (cwnd)"),
-    ("retrans_rate", "retransmits /s"),
-    ("sendq", "send queue"),
-    ("recvq", "receive queue"),
-];
-
-/// Points kept for a page: an hour at one a second.
-const POINTS: usize = 3_600;
 
 /// The page.
 #[derive(Clone, Debug)]
 pub struct Detail {
     /// The row's table.
-    pub table: &'static str,
+    pub table: String,
     /// Its key.
     pub key: RowKey,
     /// First line drawn.
@@ -33,26 +21,12 @@ pub struct Detail {
     pub window_ns: u64,
     /// Its past.
     pub series: Series,
+    /// The figure drawn large instead of the fields: an index into those of the series.
+    pub graph: Option<usize>,
     /// The row as last seen, and whether it is there now.
     pub last: Option<(Frame, usize)>,
     /// Whether the moment shown has it.
     pub there: bool,
-}
-
-/// A row's past.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Series {
-    /// Whose.
-    pub key: RowKey,
-    /// Oldest first: Unix ns and one figure for each of [`SERIES`].
-    pub points: Vec<(i64, Vec<Option<f64>>)>,
-}
-
-impl Series {
-    /// The figures of a row at one sample.
-    pub fn point(frame: &Frame, row: usize) -> Vec<Option<f64>> {
-        SERIES.iter().map(|(id, _)| frame.get(row, id).as_f64()).collect()
-    }
 }
 
 /// A stay in one state.
@@ -67,31 +41,55 @@ pub struct Segment {
 }
 
 impl Detail {
-    /// A page on this row; ten minutes across the screen at first would be mostly empty, so one.
-    pub fn new(table: &'static str, key: RowKey) -> Detail {
+    /// A page on this row of a frame; ten minutes across the screen at first would be mostly
+    /// empty, so one.
+    pub fn new(frame: &Frame, row: usize, key: RowKey) -> Detail {
+        let figures = figures(frame.table().schema());
         Detail {
-            table,
-            series: Series { key: key.clone(), points: Vec::new() },
+            table: frame.table().name().to_owned(),
+            series: Series::new(Subject::of(frame, row, figures)),
             key,
             scroll: 0,
             window_ns: 60_000_000_000,
-            last: None,
-            there: false,
+            last: Some((frame.clone(), row)),
+            there: true,
+            graph: None,
         }
+    }
+
+    /// Draws this column large; one more figure is asked for where it is none yet.
+    pub fn draw_large(&mut self, shown: &Shown) {
+        let Some((frame, _)) = &self.last else { return };
+        let wanted = over_time(shown, frame.table().schema());
+        let figures = &mut self.series.of.figures;
+        let at = figures.iter().position(|f| *f == wanted).unwrap_or_else(|| {
+            figures.push(wanted);
+            self.series.points.clear();
+            figures.len() - 1
+        });
+        self.graph = Some(at);
     }
 
     /// Takes in a moment: the row as it is now, and its newest point.
     pub fn take(&mut self, moment: &Moment, live: bool) {
-        let found = frame_of(moment, self.table)
-            .and_then(|f| (0..f.len()).find(|&r| has_key(&f, r, &self.key)).map(|r| (f, r)));
+        let Some(frame) = frame_of(moment, &self.table) else {
+            self.there = false;
+            return;
+        };
+        let found = (0..frame.len()).find(|&r| has_key(&frame, r, &self.key));
         self.there = found.is_some();
-        let Some((frame, row)) = found else { return };
         if live {
-            self.series.points.push((moment.now.wall_ns, Series::point(&frame, row)));
-            let over = self.series.points.len().saturating_sub(POINTS);
-            self.series.points.drain(..over);
+            self.series.take(&frame, moment.now.wall_ns);
         }
-        self.last = Some((frame, row));
+        if let Some(row) = found {
+            self.last = Some((frame, row));
+        }
+    }
+
+    /// Whether the row shown is not there any more; what happened has happened and stays.
+    pub fn gone(&self) -> bool {
+        let log = |(f, _): &(Frame, usize)| f.table().schema().nature() == Nature::Event;
+        !self.there && !self.last.as_ref().is_some_and(log)
     }
 
     /// The states of this connection over time, from the events kept.
@@ -133,6 +131,8 @@ impl Detail {
         // What has ended is in no state now.
         if out.is_empty()
             && frame.table().schema().nature() == Nature::State
+            // What a tool calls a state need not have held since it was first seen.
+            && !frame.table().schema().found()
             && let Value::Text(now) = frame.get(*row, "state")
         {
             let from = self.series.points.first().map_or(moment.now.wall_ns, |p| p.0);

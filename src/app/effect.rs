@@ -2,7 +2,7 @@
 
 use crate::source::Seek;
 
-use super::state::RowKey;
+use super::series::Subject;
 
 /// One side effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,10 +13,8 @@ pub enum Effect {
     Seek(Seek),
     /// Read one row's past; answered by `Msg::Series`.
     Series {
-        /// Its table.
-        table: &'static str,
-        /// Its key cells.
-        key: RowKey,
+        /// Whose, and which figures.
+        of: Subject,
         /// How far back from the shown instant, ns.
         back_ns: u64,
         /// The shown instant, Unix ns.

@@ -1,13 +1,12 @@
 //! The rows a pane shows: filtered, sorted, grouped; and what a cell of them is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::table::{Bound, Filter};
-use crate::table::{Frame, From, Kind, Nature, Order, Type, Unit, Value};
+use crate::table::{Bound, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;
-use super::pane::PANES;
-use super::state::{RowKey, State, cell_text, row_key};
+use super::state::{RowKey, State, cell_text, is_whole, row_key};
 
 /// Rows of a pane as shown.
 #[derive(Clone, Debug, Default)]
@@ -145,15 +144,18 @@ fn add<'a>(a: Value<'a>, b: Value<'a>) -> Value<'a> {
 
 /// Builds the rows of the pane shown, and keeps the selection on its row.
 pub fn rebuild(state: &mut State) {
-    let pane = &PANES[state.pane];
-    let view = &state.panes[state.pane];
+    let pane = Arc::clone(&state.view().pane);
     let mut grid = Grid::default();
-    grid.parts.extend(part(state, pane.table));
-    if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), pane.ended) {
+    grid.parts.extend(part(state, &pane.table));
+    if let (true, Some(frame)) = (pane.found, grid.parts.first()) {
+        state.panes[state.pane].seen.take(frame);
+    }
+    let view = &state.panes[state.pane];
+    if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), &pane.ended) {
         grid.parts.extend(part(state, ended));
     }
     let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
-    let only = Filter::parse(pane.only).unwrap_or_default();
+    let only = Filter::parse(&pane.only).unwrap_or_default();
     let bound: Vec<Vec<Bound>> = grid
         .parts
         .iter()
@@ -179,9 +181,9 @@ pub fn rebuild(state: &mut State) {
             }
         }
     }
-    let rows = sorted(&grid, &view.sort, view.order);
+    let rows = sorted(&grid, view.sort.as_ref(), view.order);
     grid.rows = rows;
-    let group = pane.groups.get(view.group).copied().unwrap_or("");
+    let group = view.group_by();
     if group.is_empty() {
         grid.lines = (0..grid.rows.len()).map(|index| Line::Row { index, inside: false }).collect();
     } else {
@@ -193,7 +195,7 @@ pub fn rebuild(state: &mut State) {
 
 /// The same rows at another instant: only what is derived from time differs.
 pub fn refresh(state: &mut State) {
-    if let Some(frame) = part(state, PANES[state.pane].table) {
+    if let Some(frame) = part(state, &state.view().pane.table) {
         state.grid.parts = vec![frame];
     }
 }
@@ -208,7 +210,17 @@ fn part(state: &State, table: &str) -> Option<Frame> {
     Some(Frame::new(mono, state.trail.events(table)?, None))
 }
 
-fn sorted(grid: &Grid, by: &Shown, order: Order) -> Vec<(u8, u32)> {
+fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
+    // Of a log the newest comes first, among what happened at one time, too.
+    let mut rows = grid.rows.clone();
+    let log = grid.parts.first().is_some_and(|f| {
+        let schema = f.table().schema();
+        schema.nature() == Nature::Event && (schema.found() || schema.own_time().is_some())
+    });
+    if log && (by.is_none() || order == Order::Descending) {
+        rows.reverse();
+    }
+    let Some(by) = by else { return rows };
     let fields: Vec<(Option<usize>, Option<usize>)> = grid
         .parts
         .iter()
@@ -225,8 +237,7 @@ fn sorted(grid: &Grid, by: &Shown, order: Order) -> Vec<(u8, u32)> {
         let field = if second { fields[p].1 } else { fields[p].0 };
         field.map_or(Value::None, |f| grid.parts[p].value(r.1 as usize, f))
     };
-    let mut keyed: Vec<(Value<'_>, Value<'_>, (u8, u32))> = grid
-        .rows
+    let mut keyed: Vec<(Value<'_>, Value<'_>, (u8, u32))> = rows
         .iter()
         .map(|r| match by {
             Shown::One(_) => (value(r, false), Value::None, *r),
@@ -263,9 +274,11 @@ fn group_lines(grid: &mut Grid, by: &str, view: &super::state::PaneState) {
     let mut keyed: Vec<(Value<'_>, usize)> = spans
         .iter()
         .enumerate()
-        .map(|(i, &(_, from, to))| match grid.group_cell(from, to, &view.sort) {
-            Cell::One(v) | Cell::Pair(v, _) => (v, i),
-            Cell::Many(_) => (Value::None, i),
+        .map(|(i, &(_, from, to))| {
+            match view.sort.as_ref().map(|by| grid.group_cell(from, to, by)) {
+                Some(Cell::One(v) | Cell::Pair(v, _)) => (v, i),
+                Some(Cell::Many(_)) | None => (Value::None, i),
+            }
         })
         .collect();
     keyed.sort_by(|a, b| view.order.cmp(a.0, b.0));
@@ -286,7 +299,7 @@ pub fn line_key(state: &State, line: usize) -> Option<RowKey> {
     let (frame, row, _) = state.grid.row_of(line)?;
     match state.grid.lines.get(line)? {
         Line::Group { .. } => {
-            let by = PANES[state.pane].groups[state.view().group];
+            let by = state.view().group_by();
             Some(vec![format!("group {by}"), cell_text(frame.get(row, by))])
         }
         Line::Row { .. } => Some(row_key(frame, row)),
@@ -325,9 +338,10 @@ pub fn has_key(frame: &Frame, row: usize, key: &RowKey) -> bool {
     let same = |c: usize, want: &String| match frame.table().value(row, c) {
         Value::Text(s) => s == want,
         Value::U64(n) => want.parse() == Ok(n),
+        Value::I64(n) => want.parse() == Ok(n),
         other => cell_text(other) == *want,
     };
-    if schema.keys().is_empty() {
+    if is_whole(schema) {
         return key.len() == schema.stored().len()
             && key.iter().enumerate().all(|(c, want)| same(c, want));
     }

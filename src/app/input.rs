@@ -2,17 +2,17 @@
 
 use crate::table::Filter;
 
-use super::columns::fit;
+use super::columns::{Shown, fit};
 use super::detail::Detail;
 use super::effect::Effect;
 use super::grid::{Line, line_key, rebuild, show_selected};
 use super::key::Key;
 use super::keymap::{Action, BINDINGS, action};
-use super::layout::{Layout, tabs};
+use super::layout::tabs;
 use super::mode::Mode;
 use super::msg::{Mouse, MouseKind};
-use super::pane::PANES;
 use super::prompt::{Prompt, PromptKind};
+use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
 use super::{choose, target, travel, typed};
 
@@ -53,9 +53,13 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Left => sideways(state, false),
         Action::Right => sideways(state, true),
         Action::Pane(n) => open_pane(state, usize::from(n) - 1),
-        Action::NextPane => open_pane(state, (state.pane + 1) % PANES.len()),
-        Action::PrevPane => open_pane(state, (state.pane + PANES.len() - 1) % PANES.len()),
+        Action::NextPane => open_pane(state, (state.pane + 1) % state.panes.len()),
+        Action::PrevPane => {
+            let panes = state.panes.len();
+            open_pane(state, (state.pane + panes - 1) % panes);
+        }
         Action::Enter => return enter(state),
+        Action::Graph => return graph(state),
         Action::SortLeft => sort_next(state, -1),
         Action::SortRight => sort_next(state, 1),
         Action::Reverse => {
@@ -79,7 +83,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             let ended = !state.view().ended;
             state.view_mut().ended = ended;
             rebuild(state);
-            if PANES[state.pane].ended.is_none() {
+            if state.view().pane.ended.is_none() {
                 state.say(Tone::Plain, "This view has no ended rows.");
             }
         }
@@ -109,7 +113,16 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
 
 /// What an action means on a details page, where it means something of its own.
 fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
-    let page = page(state);
+    let page = isize::try_from(state.page_over()).unwrap_or(1);
+    if state.detail().is_some_and(|d| d.graph.is_some()) {
+        match action {
+            Action::Up | Action::PrevMatch => return Some(next_row(state, -1)),
+            Action::Down | Action::NextMatch => return Some(next_row(state, 1)),
+            Action::SortLeft => return next_figure(state, -1),
+            Action::SortRight => return next_figure(state, 1),
+            _ => {}
+        }
+    }
     let by: isize = match action {
         Action::Up | Action::PrevMatch => -1,
         Action::Down | Action::NextMatch => 1,
@@ -117,6 +130,7 @@ fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
         Action::PageDown => page,
         Action::Top => isize::MIN / 2,
         Action::Bottom => isize::MAX / 2,
+        Action::Graph => return turn_page(state),
         Action::Enter | Action::Back | Action::Left => {
             state.overlays.pop();
             return Some(Vec::new());
@@ -131,6 +145,25 @@ fn detail_act(state: &mut State, action: Action) -> Option<Vec<Effect>> {
         d.scroll = d.scroll.saturating_add_signed(by);
     }
     Some(Vec::new())
+}
+
+/// The graph of the row next to the one drawn.
+fn next_row(state: &mut State, by: isize) -> Vec<Effect> {
+    let Some(Overlay::Detail(old)) = state.overlays.last() else { return Vec::new() };
+    let (graph, window_ns) = (old.graph, old.window_ns);
+    let figures = old.series.of.figures.clone();
+    step(state, by);
+    let Some(mut detail) = page_of(state) else { return Vec::new() };
+    if matches!(state.grid.lines.get(state.view().at), Some(Line::Group { .. })) {
+        return Vec::new();
+    }
+    if detail.series.of.figures != figures {
+        detail.series.points.clear();
+        detail.series.of.figures = figures;
+    }
+    (detail.graph, detail.window_ns) = (graph, window_ns);
+    state.overlays.pop();
+    open_page(state, detail)
 }
 
 fn back(state: &mut State) -> Vec<Effect> {
@@ -174,8 +207,9 @@ fn sideways(state: &mut State, right: bool) {
 
 /// Shows another pane; filter, pin, time and each pane's own view stay.
 pub fn open_pane(state: &mut State, pane: usize) {
-    if pane < PANES.len() {
+    if pane < state.panes.len() {
         state.pane = pane;
+        state.want = None;
         rebuild(state);
     }
 }
@@ -187,33 +221,100 @@ fn enter(state: &mut State) -> Vec<Effect> {
         fold(state, !open);
         return Vec::new();
     }
-    let (Some(key), Some((frame, _, part))) = (line_key(state, at), state.grid.row_of(at)) else {
-        return Vec::new();
-    };
-    let pane = &PANES[state.pane];
-    let table = if part == 0 { pane.table } else { pane.ended.unwrap_or(pane.table) };
-    let mut detail = Detail::new(table, key.clone());
-    let row = state.grid.row_of(at).map_or(0, |r| r.1);
-    detail.last = Some((frame.clone(), row));
-    detail.there = true;
+    match page_of(state) {
+        Some(detail) => open_page(state, detail),
+        None => Vec::new(),
+    }
+}
+
+/// The page of the selected row.
+fn page_of(state: &State) -> Option<Detail> {
+    let at = state.view().at;
+    let key = line_key(state, at)?;
+    let (frame, row, _) = state.grid.row_of(at)?;
+    let mut detail = Detail::new(frame, row, key);
     if let Some(moment) = &state.moment {
         detail.take(moment, state.mode == Mode::Live);
     }
-    state.view_mut().selected = Some(key);
+    Some(detail)
+}
+
+fn open_page(state: &mut State, detail: Detail) -> Vec<Effect> {
+    state.view_mut().selected = Some(detail.key.clone());
     state.overlays.push(Overlay::Detail(Box::new(detail)));
     travel::past(state)
+}
+
+/// Draws the column sorted by as a graph of the selected row; of a page on a row its first figure.
+fn graph(state: &mut State) -> Vec<Effect> {
+    if let Some(Line::Group { .. }) = state.grid.lines.get(state.view().at) {
+        state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
+        return Vec::new();
+    }
+    let Some(mut detail) = page_of(state) else {
+        state.say(Tone::Bad, "There is no row to draw.");
+        return Vec::new();
+    };
+    let Some(shown) = drawable(state) else {
+        state.say(Tone::Bad, "No column here holds numbers to draw over time.");
+        return Vec::new();
+    };
+    detail.draw_large(&shown);
+    open_page(state, detail)
+}
+
+/// The column sorted by if it can be drawn over time, else the first that can.
+fn drawable(state: &State) -> Option<Shown> {
+    let schema = state.grid.parts.first()?.table().schema();
+    let view = state.view();
+    let moving = |s: &&Shown| view.seen.moves(s.first_id());
+    let all = || view.columns.shown.iter().filter(|s| is_figure(s, schema));
+    let sorted = view.sort.iter().find(|s| is_figure(s, schema));
+    sorted.or_else(|| all().find(moving)).or_else(|| all().next()).cloned()
+}
+
+/// Another figure of the row drawn large.
+fn next_figure(state: &mut State, by: isize) -> Option<Vec<Effect>> {
+    let Some(Overlay::Detail(d)) = state.overlays.last_mut() else { return None };
+    let figures = d.series.of.figures.len() as isize;
+    let at = d.graph? as isize;
+    d.graph = usize::try_from((at + by).rem_euclid(figures.max(1))).ok();
+    Some(Vec::new())
+}
+
+/// From the page of a row to its graph and back.
+fn turn_page(state: &mut State) -> Option<Vec<Effect>> {
+    let sorted = drawable(state);
+    let Some(Overlay::Detail(d)) = state.overlays.last_mut() else { return None };
+    match (d.graph.is_some(), sorted) {
+        (true, _) => d.graph = None,
+        (false, Some(shown)) => d.draw_large(&shown),
+        (false, None) => return None,
+    }
+    Some(travel::past(state))
 }
 
 /// Sorts by the column next to the one sorted by now.
 fn sort_next(state: &mut State, by: isize) {
     let view = state.view();
     let shown = &view.columns.shown;
-    if shown.is_empty() {
+    // A tool's own order is one more to choose, before the first column.
+    let none = usize::from(view.pane.found);
+    let all = shown.len() + none;
+    if all == 0 {
         return;
     }
-    let at = shown.iter().position(|s| *s == view.sort).unwrap_or(0);
-    let to = (at as isize + by).rem_euclid(shown.len() as isize) as usize;
-    sort_by(state, to);
+    let sorted = view.sort.as_ref();
+    let at = shown.iter().position(|s| Some(s) == sorted).map_or(0, |i| i + none);
+    let to = (at as isize + by).rem_euclid(all as isize) as usize;
+    match to.checked_sub(none) {
+        Some(column) => sort_by(state, column),
+        None => {
+            state.view_mut().sort = None;
+            rebuild(state);
+            state.say(Tone::Plain, "In the order of the tool.");
+        }
+    }
 }
 
 /// Sorts by a shown column: largest number first, text from A.
@@ -221,10 +322,10 @@ pub fn sort_by(state: &mut State, column: usize) {
     let Some(shown) = state.view().columns.shown.get(column).cloned() else { return };
     let numbers = state.grid.parts.first().is_some_and(|f| shown.right(f.table().schema()));
     let view = state.view_mut();
-    if view.sort == shown {
+    if view.sort.as_ref() == Some(&shown) {
         view.order = view.order.reversed();
     } else {
-        view.sort = shown;
+        view.sort = Some(shown);
         view.order =
             if numbers { crate::table::Order::Descending } else { crate::table::Order::Ascending };
     }
@@ -232,15 +333,14 @@ pub fn sort_by(state: &mut State, column: usize) {
 }
 
 fn next_group(state: &mut State) {
-    let groups = PANES[state.pane].groups;
     let view = state.view_mut();
-    view.group = (view.group + 1) % groups.len();
+    view.group = (view.group + 1) % view.pane.groups.len().max(1);
     view.open.clear();
     view.all_open = false;
     view.selected = None;
     view.at = 0;
     view.offset = 0;
-    let by = groups[view.group];
+    let by = view.group_by();
     let text = if by.is_empty() { "Not grouped.".to_owned() } else { format!("Grouped by {by}.") };
     rebuild(state);
     state.say(Tone::Plain, text);
@@ -248,7 +348,7 @@ fn next_group(state: &mut State) {
 
 /// Unfolds or folds the selected group; all of them when a row outside any is selected.
 fn fold(state: &mut State, open: bool) {
-    if PANES[state.pane].groups[state.view().group].is_empty() {
+    if state.view().group_by().is_empty() {
         state.say(Tone::Plain, "Rows are not grouped; a groups them.");
         return;
     }
@@ -276,7 +376,7 @@ fn fold(state: &mut State, open: bool) {
 }
 
 fn help_key(state: &mut State, key: Key) -> Vec<Effect> {
-    let page = state.page();
+    let page = state.page_over();
     let Some(Overlay::Help { search, scroll }) = state.overlays.last_mut() else {
         return Vec::new();
     };
@@ -344,7 +444,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
     if !state.overlays.is_empty() {
         return Vec::new();
     }
-    let layout = Layout::of(state.size.1);
+    let layout = state.layout();
     if mouse.y == layout.tabs && mouse.kind == MouseKind::Press {
         if let Some(pane) = tab_at(state, mouse.x) {
             open_pane(state, pane);
@@ -370,7 +470,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
 /// The columns drawn: index into the pane's chosen columns, and width.
 pub fn drawn(state: &State) -> Vec<(usize, u16)> {
     let Some(frame) = state.grid.parts.first() else { return Vec::new() };
-    fit(&PANES[state.pane], state.view(), frame.table().schema(), state.bits, state.size.0)
+    fit(state.view(), frame.table().schema(), state.bits, state.size.0)
 }
 
 fn column_at(state: &State, x: u16) -> Option<usize> {
@@ -383,19 +483,24 @@ fn column_at(state: &State, x: u16) -> Option<usize> {
 }
 
 fn tab_at(state: &State, x: u16) -> Option<usize> {
-    tabs(state.size.0, state.pane).iter().position(|t| x >= t.x && x < t.x + t.width)
+    tabs(state).iter().find(|t| x >= t.x && x < t.x + t.width).map(|t| t.pane)
 }
 
 /// A binding by the word typed after `:`.
-pub fn by_word(word: &str) -> Option<Action> {
+pub fn by_word(state: &State, word: &str) -> Option<Action> {
     let word = word.trim().to_lowercase();
-    if let Some(exact) = BINDINGS.iter().find(|b| b.hint == word) {
-        return Some(exact.action);
+    let keys = BINDINGS.iter().filter(|b| !matches!(b.action, Action::Pane(_)));
+    let keys = keys.map(|b| (b.hint.to_owned(), b.action));
+    let panes = state.panes.iter().zip(1u8..);
+    let panes = panes.map(|(p, n)| (p.pane.title.to_lowercase(), Action::Pane(n)));
+    let all: Vec<(String, Action)> = keys.chain(panes).collect();
+    if let Some((_, exact)) = all.iter().find(|(hint, _)| *hint == word) {
+        return Some(*exact);
     }
     // What is not seen before it runs must be meant without doubt.
-    let mut meant = BINDINGS.iter().filter(|b| !word.is_empty() && b.hint.starts_with(&word));
+    let mut meant = all.iter().filter(|(hint, _)| !word.is_empty() && hint.starts_with(&word));
     match (meant.next(), meant.next()) {
-        (Some(only), None) => Some(only.action),
+        (Some((_, only)), None) => Some(*only),
         _ => None,
     }
 }

@@ -41,6 +41,8 @@ pub enum Action {
     NextMatch,
     /// Row before that matches.
     PrevMatch,
+    /// The column sorted by as a graph.
+    Graph,
     /// Sort by the column to the left.
     SortLeft,
     /// Sort by the column to the right.
@@ -102,6 +104,8 @@ pub enum Action {
 pub enum Context {
     /// On every table.
     Table,
+    /// On tables of tools.
+    Tool,
     /// While frozen or in a recording.
     Time,
     /// Everywhere, but not in the footer.
@@ -133,7 +137,7 @@ const fn bind(
 }
 
 use Action as A;
-use Context::{Quiet, Table, Time};
+use Context::{Quiet, Table, Time, Tool};
 use Key::{Char, Ctrl, F};
 
 /// Every key, in the order of the help; the footer takes them in this order too.
@@ -175,6 +179,13 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Char('<'), Char(',')], A::SortLeft, Quiet, "sort", "Sort by the column to the left"),
     bind(&[Char('r')], A::Reverse, Quiet, "reverse", "Reverse the order"),
     bind(&[Key::Enter], A::Enter, Table, "details", "Details of the row; unfolds a group"),
+    bind(
+        &[Char('v')],
+        A::Graph,
+        Tool,
+        "graph",
+        "Graph of the column sorted by, for this row; there < > take another, [ ] zoom",
+    ),
     bind(
         &[Key::Esc],
         A::Back,
@@ -224,6 +235,13 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Char('2')], A::Pane(2), Quiet, "processes", "Processes: connections grouped by process"),
     bind(&[Char('3')], A::Pane(3), Quiet, "listeners", "Listeners"),
     bind(&[Char('4')], A::Pane(4), Quiet, "events", "Events: states, retransmits, resets, drops"),
+    bind(
+        &[Char('5'), Char('6'), Char('7'), Char('8'), Char('9')],
+        A::Pane(5),
+        Quiet,
+        "pane",
+        "The pane of this number: each table of a tool has one",
+    ),
     bind(&[Char('u')], A::Units, Table, "units", "Bytes or bits per second"),
     bind(&[Char(']')], A::ZoomIn, Quiet, "zoom in", "Shorter time window in the details"),
     bind(&[Char('[')], A::ZoomOut, Quiet, "zoom out", "Longer time window in the details"),
@@ -263,7 +281,13 @@ pub const BINDINGS: &[Binding] = &[
 
 /// What `key` asks for.
 pub fn action(key: Key) -> Option<Action> {
-    BINDINGS.iter().find(|b| b.keys.contains(&key)).map(|b| b.action)
+    let bound = BINDINGS.iter().find(|b| b.keys.contains(&key))?;
+    Some(match (bound.action, key) {
+        (Action::Pane(_), Key::Char(digit)) => {
+            Action::Pane(digit.to_digit(10).and_then(|d| u8::try_from(d).ok())?)
+        }
+        (action, _) => action,
+    })
 }
 
 #[cfg(test)]

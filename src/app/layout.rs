@@ -1,30 +1,65 @@
-//! Where things stand on the screen: rows of the terminal, from its size alone.
+//! Where things stand on the screen: its rows from its size and what is shown, and the tabs.
 
-use super::pane::PANES;
+use unicode_width::UnicodeWidthStr;
+
+use super::state::State;
+use super::{tool, trend};
 
 /// Where a pane's tab is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tab {
+    /// Which pane.
+    pub pane: usize,
     /// First cell.
     pub x: u16,
     /// How many.
     pub width: u16,
-    /// Whether there is room for more than its digit.
-    pub titled: bool,
+    /// Cells for its title; none where there is only room for its digit.
+    pub title: u16,
 }
 
-/// The tabs on a screen of this width, `pane` being shown.
-pub fn tabs(width: u16, pane: usize) -> Vec<Tab> {
+/// Widest title of a tab, in cells.
+const TITLE: usize = 20;
+/// Cells kept beside the tabs for the number of rows, and a share of the screen at most.
+const BESIDE: u16 = 24;
+/// Below this many cells only the pane shown has its title.
+const NARROW: u16 = 60;
+
+/// The tabs that fit, the pane shown always among them.
+pub fn tabs(state: &State) -> Vec<Tab> {
+    let width = state.size.0;
+    let all: Vec<Tab> = state
+        .panes
+        .iter()
+        .enumerate()
+        .map(|(pane, p)| {
+            // On a narrow screen the others shrink to their digits.
+            let titled = width >= NARROW || pane == state.pane;
+            let title = if titled { p.pane.title.width().min(TITLE) as u16 } else { 0 };
+            // Blank, number, blank; title, blank.
+            let number = if pane < 9 { 1 } else { 2 };
+            let cells = 2 + number + if titled { title + 1 } else { 0 };
+            Tab { pane, x: 0, width: cells, title }
+        })
+        .collect();
+    let sum = |tabs: &[Tab]| tabs.iter().map(|t| u32::from(t.width)).sum::<u32>();
+    let crowded = sum(&all) > u32::from(width);
+    let room = if crowded { width.saturating_sub(BESIDE.min(width / 4)) } else { width };
+    // Those before the one shown leave, from the left, until it fits.
+    let mut from = 0;
+    while from < state.pane && sum(&all[from..=state.pane]) > u32::from(room) {
+        from += 1;
+    }
     let mut x = 0;
-    let tab = |(i, p): (usize, &super::pane::Pane)| {
-        // On a narrow screen the others shrink to their digits.
-        let titled = width >= 60 || i == pane;
-        // Blank, digit, blank; title, blank.
-        let cells = 3 + if titled { p.title.len() as u16 + 1 } else { 0 };
-        x += cells;
-        Tab { x: x - cells, width: cells, titled }
-    };
-    PANES.iter().enumerate().map(tab).collect()
+    let mut out = Vec::new();
+    for tab in &all[from..] {
+        if tab.pane > state.pane && u32::from(x) + u32::from(tab.width) > u32::from(room) {
+            break;
+        }
+        out.push(Tab { x, ..*tab });
+        x = x.saturating_add(tab.width);
+    }
+    out
 }
 
 /// Rows of the screen.
@@ -34,6 +69,12 @@ pub struct Layout {
     pub header: u16,
     /// Row of the tabs.
     pub tabs: u16,
+    /// Row that says how the tool of this pane fares.
+    pub tool: Option<u16>,
+    /// First row of the sparklines of a tool's columns.
+    pub strip: u16,
+    /// How many there are.
+    pub strip_rows: u16,
     /// Row of the column titles.
     pub titles: u16,
     /// First row of the body.
@@ -44,17 +85,43 @@ pub struct Layout {
     pub footer: u16,
 }
 
+/// Least height for the header's sparklines, and for those above a table.
+const TALL: u16 = 16;
+
 impl Layout {
-    /// The rows for a screen of this height.
-    pub fn of(height: u16) -> Layout {
-        let header = if height >= 16 { 2 } else { 1 };
+    fn new(height: u16, header: u16, tool: bool, strip: u16) -> Layout {
+        let above = header + 1 + u16::from(tool);
         Layout {
             header,
             tabs: header,
-            titles: header + 1,
-            body: header + 2,
-            rows: height.saturating_sub(header + 3),
+            tool: tool.then_some(header + 1),
+            strip: above,
+            strip_rows: strip,
+            titles: above + strip,
+            body: above + strip + 1,
+            rows: height.saturating_sub(above + strip + 2),
             footer: height.saturating_sub(1),
         }
+    }
+
+    fn header(state: &State, height: u16) -> u16 {
+        // Of a tool's own recording the machine's figures are not known.
+        let host = |m: &crate::source::Moment| m.now.table("host").is_some();
+        let known = state.moment.as_ref().is_none_or(host) || state.trail.pulses().len() > 0;
+        if height >= TALL && known { 2 } else { 1 }
+    }
+
+    /// The rows for a pane and its table on a screen of this height.
+    pub fn of(state: &State, height: u16) -> Layout {
+        let header = Layout::header(state, height);
+        let fate = tool::fate(state);
+        let tool = fate.is_some_and(|f| height >= 12 || (height >= 7 && f.trouble()));
+        let strip = if height >= TALL { trend::rows(state) } else { 0 };
+        Layout::new(height, header, tool, strip)
+    }
+
+    /// The rows for a page that lies over it.
+    pub fn of_page(state: &State, height: u16) -> Layout {
+        Layout::new(height, Layout::header(state, height), false, 0)
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::source::Moment;
 
-use super::detail::Series;
 use super::key::Key;
+use super::series::Series;
 use super::trail::Trail;
 
 /// One event from outside.

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use crate::source::Moment;
-use crate::table::Filter;
-use crate::table::{Frame, Order, Value};
+use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
+use super::found;
 use super::grid::Grid;
 use super::layout::Layout;
 use super::mode::Mode;
-use super::pane::PANES;
+use super::pane::{Pane, built_in};
 use super::prompt::Prompt;
+use super::seen::Seen;
 use super::trail::Trail;
+use super::trend::Trend;
 
 /// The identity of a row: the texts of its key cells.
 pub type RowKey = Vec<String>;
@@ -22,10 +24,18 @@ pub type RowKey = Vec<String>;
 pub struct State {
     /// Terminal size in cells.
     pub size: (u16, u16),
-    /// Which pane is shown: an index into [`PANES`].
+    /// Which pane is shown: an index into `panes`.
     pub pane: usize,
-    /// How each pane is looked at.
+    /// The panes and how each is looked at, in the order of their digits.
     pub panes: Vec<PaneState>,
+    /// Panes that come when their table does.
+    pub waiting: Vec<Pane>,
+    /// Whether built-in panes are left out until their table is there.
+    pub sparse: bool,
+    /// The tool whose table is opened as soon as it is there, until the user looks elsewhere.
+    pub want: Option<String>,
+    /// The past of the selected row above a tool's table.
+    pub trend: Option<Trend>,
     /// Live, frozen or replay.
     pub mode: Mode,
     /// The moment shown.
@@ -69,10 +79,16 @@ pub struct State {
 /// How one pane is looked at.
 #[derive(Clone, Debug)]
 pub struct PaneState {
+    /// What is looked at.
+    pub pane: Arc<Pane>,
+    /// The columns of the table when they were last looked at, where they are found at run time.
+    pub version: Option<Arc<Schema>>,
+    /// What was seen in them.
+    pub seen: Seen,
     /// Columns.
     pub columns: Columns,
-    /// The column sorted by.
-    pub sort: Shown,
+    /// The column sorted by; `None` is the order in which the rows come.
+    pub sort: Option<Shown>,
     /// Which way.
     pub order: Order,
     /// Index into the pane's `groups`.
@@ -134,30 +150,55 @@ pub enum Tone {
     Bad,
 }
 
+impl PaneState {
+    /// A pane looked at as it is at first.
+    pub fn new(pane: Pane) -> PaneState {
+        PaneState {
+            version: None,
+            seen: Seen::default(),
+            columns: Columns { shown: pane.columns.clone() },
+            sort: pane.sort.clone(),
+            order: pane.order,
+            group: 0,
+            open: Vec::new(),
+            all_open: false,
+            ended: false,
+            selected: None,
+            at: 0,
+            offset: 0,
+            pan: 0,
+            follow: false,
+            pane: Arc::new(pane),
+        }
+    }
+
+    /// What rows are grouped by; empty where they are not.
+    pub fn group_by(&self) -> &str {
+        self.pane.groups.get(self.group).map_or("", String::as_str)
+    }
+}
+
 impl State {
-    /// A screen of this size that waits for its first sample.
-    pub fn new(size: (u16, u16), mode: Mode, zone: jiff::tz::TimeZone) -> State {
-        let panes = PANES
-            .iter()
-            .map(|p| PaneState {
-                columns: Columns { shown: p.columns.iter().map(|&s| s.into()).collect() },
-                sort: p.columns[p.sort].into(),
-                order: p.order,
-                group: 0,
-                open: Vec::new(),
-                all_open: false,
-                ended: false,
-                selected: None,
-                at: 0,
-                offset: 0,
-                pan: 0,
-                follow: false,
-            })
-            .collect();
+    /// A screen of this size that waits for its first sample. With `want`, the name of a tool, it
+    /// opens on that tool's table; built-in panes are then shown where there is a table for them,
+    /// as they are of a recording.
+    pub fn new(
+        size: (u16, u16),
+        mode: Mode,
+        zone: jiff::tz::TimeZone,
+        want: Option<&str>,
+    ) -> State {
+        let (at_once, waiting) = built_in();
+        let mut panes: Vec<PaneState> = at_once.into_iter().map(PaneState::new).collect();
+        panes.extend(want.map(|tool| PaneState::new(found::expected(tool))));
         State {
             size,
-            pane: 0,
+            pane: if want.is_some() { panes.len() - 1 } else { 0 },
             panes,
+            waiting,
+            sparse: want.is_some() || matches!(mode, Mode::Replay { .. }),
+            want: want.map(str::to_owned),
+            trend: None,
             mode,
             moment: None,
             newest: None,
@@ -178,6 +219,11 @@ impl State {
             replayed: None,
             zone,
         }
+    }
+
+    /// Takes in which tables a recording has, before its first moment.
+    pub fn knows(&mut self, schemas: &[Arc<Schema>]) {
+        found::know(self, schemas);
     }
 
     /// The pane shown.
@@ -216,9 +262,19 @@ impl State {
         }
     }
 
+    /// Where things stand around the table.
+    pub fn layout(&self) -> Layout {
+        Layout::of(self, self.size.1)
+    }
+
     /// Lines of table that fit on the screen.
     pub fn page(&self) -> usize {
-        usize::from(Layout::of(self.size.1).rows).max(1)
+        usize::from(self.layout().rows).max(1)
+    }
+
+    /// Lines of what lies over the table that fit on the screen.
+    pub fn page_over(&self) -> usize {
+        usize::from(Layout::of_page(self, self.size.1).rows).max(1)
     }
 
     /// Stops the page on top from scrolling past its end, which only the view knows.
@@ -239,8 +295,12 @@ impl State {
 /// A table of a moment, with the one before it.
 pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
     let now = moment.now.table(table)?;
-    let before: Option<(u64, &crate::table::Table)> =
-        moment.before.as_ref().map(Arc::as_ref).and_then(|b| Some((b.mono_ns, b.table(table)?)));
+    // A tool may have changed its columns in between.
+    let before = moment
+        .before
+        .as_ref()
+        .and_then(|b| Some((b.mono_ns, b.table(table)?.conform(now.schema()))));
+    let before = before.as_ref().map(|(ns, t)| (*ns, t));
     Some(Frame::new(moment.now.mono_ns, now.clone(), before))
 }
 
@@ -248,13 +308,19 @@ pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
 pub fn row_key(frame: &Frame, row: usize) -> RowKey {
     let schema = frame.table().schema();
     let all: Vec<usize>;
-    let keys: &[usize] = if schema.keys().is_empty() {
+    let keys: &[usize] = if is_whole(schema) {
         all = (0..schema.stored().len()).collect();
         &all
     } else {
         schema.keys()
     };
     keys.iter().map(|&k| cell_text(frame.table().value(row, k))).collect()
+}
+
+/// Whether a row is told from others by all its cells: it has no key, or is of a tool's log, in
+/// which the rows of one key follow each other.
+pub fn is_whole(schema: &Schema) -> bool {
+    schema.keys().is_empty() || (schema.found() && schema.nature() == Nature::Event)
 }
 
 /// A cell's exact text.

@@ -1,14 +1,14 @@
 //! What is done to a row: closing it, signalling its process, copying it, writing the view out.
 
 use crate::table::quantity;
-use crate::table::{Frame, Value};
+use crate::table::{Frame, Unit, Value, alias_of, clock};
 
+use super::columns::Shown;
 use super::effect::Effect;
 use super::grid::{Cell, Line};
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
-use super::pane::PANES;
 use super::prompt::{PromptKind, Socket};
 use super::state::{Overlay, State, Tone, cell_text};
 
@@ -20,7 +20,7 @@ pub fn ask(state: &mut State) {
     }
     let at = state.view().at;
     let detail = state.detail();
-    let there = detail.map(|d| d.there && d.table == PANES[state.pane].table);
+    let there = detail.map(|d| d.there && d.table == state.view().pane.table);
     let found = match detail {
         Some(d) => d.last.as_ref().map(|(f, row)| (f, *row)),
         None => state.grid.row_of(at).filter(|r| r.2 == 0).map(|r| (r.0, r.1)),
@@ -30,7 +30,7 @@ pub fn ask(state: &mut State) {
         return;
     };
     let group = detail.is_none() && matches!(state.grid.lines.get(at), Some(Line::Group { .. }));
-    let by = PANES[state.pane].groups[state.view().group];
+    let by = state.view().group_by();
     if group && by != "pid" {
         state.say(Tone::Bad, "This is a group; unfold it (+) and select a row.");
         return;
@@ -39,6 +39,11 @@ pub fn ask(state: &mut State) {
     let comm = cell_text(frame.get(row, "comm"));
     // A process has many connections: none of them is meant.
     let socket = if group { None } else { socket_of(frame, row) };
+    if pid.is_some() && comm.is_empty() && socket.is_none() {
+        // Without its name it cannot be known to be the one meant.
+        state.say(Tone::Bad, "This row does not name its process as the kernel does.");
+        return;
+    }
     if pid.is_none() && socket.is_none() {
         state.say(Tone::Bad, "This row has no process and no connection to close.");
         return;
@@ -100,12 +105,14 @@ pub fn export(state: &mut State) -> Vec<Effect> {
     let schema = frame.table().schema();
     let columns = &state.view().columns.shown;
     let mut csv = String::new();
+    let wall = |c: &Shown| c.field(schema).is_some_and(|f| f.unit == Unit::Wall);
     let titles: Vec<&str> = columns.iter().map(|c| c.title(schema)).collect();
     line(&mut csv, titles.iter().copied());
     for &l in &state.grid.lines {
         let cells: Vec<String> = columns
             .iter()
             .map(|c| match state.grid.cell(l, c) {
+                Cell::One(Value::I64(at)) if wall(c) => clock::rfc3339(at),
                 Cell::One(v) => cell_text(v),
                 Cell::Pair(a, b) => format!("{}:{}", cell_text(a), cell_text(b)),
                 Cell::Many(n) => format!("{n} different"),
@@ -113,7 +120,8 @@ pub fn export(state: &mut State) -> Vec<Effect> {
             .collect();
         line(&mut csv, cells.iter().map(String::as_str));
     }
-    let name = format!("lmptop-{}", PANES[state.pane].title.to_lowercase());
+    // A tool is called as it likes; a file is not.
+    let name = format!("lmptop-{}", alias_of(&state.view().pane.title));
     vec![Effect::Export { name, csv }]
 }
 

@@ -1,10 +1,11 @@
 //! Recent history up to the moment shown: the header's figures, and what happened.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use arrow_select::concat::concat_batches;
 
-use crate::table::{Frame, Nature, Sample, Table};
+use crate::table::{Frame, Nature, Sample, Schema, Table};
 
 /// Samples of the header's figures kept: four minutes at one a second.
 const PULSES: usize = 240;
@@ -102,7 +103,8 @@ impl Trail {
         }
         if table.schema().nature() == Nature::Event && !table.is_empty() {
             let kept = self.events.entry(table.name().to_owned()).or_default();
-            kept.push_back(table.clone());
+            // Of a flood only the newest are looked at.
+            kept.push_back(table.tail(EVENTS));
             let mut rows: usize = kept.iter().map(Table::len).sum();
             while rows > EVENTS && kept.len() > 1 {
                 rows -= kept.pop_front().map_or(0, |t| t.len());
@@ -123,10 +125,15 @@ impl Trail {
     /// What happened lately, of one table, oldest first.
     pub fn events(&self, table: &str) -> Option<Table> {
         let kept = self.events.get(table)?;
-        let newest = kept.back()?;
-        let batches: Vec<_> =
-            kept.iter().filter(|t| t.schema() == newest.schema()).map(Table::batch).collect();
-        let batch = concat_batches(&newest.schema().arrow(), batches).ok()?;
-        Some(Table::trusted(newest.schema().clone(), batch))
+        // A tool may have changed its columns in between: no row is left out for that.
+        let schema = Schema::merged(kept.iter().map(Table::schema))?;
+        let tables: Vec<Table> = kept.iter().map(|t| t.conform(&schema)).collect();
+        let batch = concat_batches(&schema.arrow(), tables.iter().map(Table::batch)).ok()?;
+        Some(Table::trusted(schema, batch))
+    }
+
+    /// The newest columns of each table of events.
+    pub fn schemas(&self) -> Vec<Arc<Schema>> {
+        self.events.values().filter_map(|kept| Some(kept.back()?.schema().clone())).collect()
     }
 }

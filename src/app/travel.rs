@@ -118,10 +118,13 @@ pub fn arrived(
         // Newer samples may have come while this was read: never go back.
         let end = moment.now.wall_ns;
         state.trail = trail;
-        if let Some(shown) = state.moment.clone().filter(|m| m.now.wall_ns > end) {
-            state.trail.push(&shown.now);
+        match state.moment.clone().filter(|m| m.now.wall_ns > end) {
+            Some(shown) => {
+                state.trail.push(&shown.now);
+                super::grid::rebuild(state);
+            }
+            None => show(state, moment, false),
         }
-        super::grid::rebuild(state);
     } else if std::mem::take(&mut state.settling) {
         // What was on the screen stays, also when the recorder is behind or has stopped.
         state.trail = trail;
@@ -145,12 +148,8 @@ pub fn beat(state: &mut State) -> Vec<Effect> {
 pub fn past(state: &mut State) -> Vec<Effect> {
     let Some(until) = state.wall_ns() else { return Vec::new() };
     let Some(detail) = detail_mut(state) else { return Vec::new() };
-    vec![Effect::Series {
-        table: detail.table,
-        key: detail.key.clone(),
-        back_ns: detail.window_ns,
-        until,
-    }]
+    let (of, back_ns) = (detail.series.of.clone(), detail.window_ns);
+    if of.figures.is_empty() { Vec::new() } else { vec![Effect::Series { of, back_ns, until }] }
 }
 
 /// Longer or shorter time across the detail page: 10 s to 1 h.

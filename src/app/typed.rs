@@ -127,7 +127,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
                 Err(e) => wrong(state, e),
             }
         }
-        PromptKind::Palette => match by_word(&p.text) {
+        PromptKind::Palette => match by_word(state, &p.text) {
             Some(action) => {
                 state.overlays.pop();
                 act(state, action)

@@ -7,12 +7,17 @@ use super::grid::rebuild;
 use super::input;
 use super::mode::Mode;
 use super::msg::Msg;
-use super::pane::PANES;
 use super::state::{Overlay, State, Tone};
 use super::travel;
 
 /// Takes in one message; what is to be done outside comes back.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    let mut effects = take(state, msg);
+    effects.extend(super::trend::follow(state));
+    effects
+}
+
+fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => {
             state.note = None;
@@ -32,13 +37,11 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Series(series) => {
             if let Some(detail) = detail_mut(state)
-                && detail.key == series.key
+                && detail.series.of == series.of
             {
-                // What arrived live meanwhile goes on where the past ends.
-                let end = series.points.last().map_or(i64::MIN, |p| p.0);
-                let newer = std::mem::take(&mut detail.series.points);
-                detail.series = series;
-                detail.series.points.extend(newer.into_iter().filter(|p| p.0 > end));
+                detail.series.fill(series);
+            } else if let Some(trend) = state.trend.as_mut().filter(|t| t.series.of == series.of) {
+                trend.fill(series);
             }
         }
         Msg::Note(text) => state.say(Tone::Plain, text),
@@ -73,6 +76,7 @@ fn live(state: &mut State, moment: Moment) {
 
 /// Shows a moment: rows, selection and the detail page follow it.
 pub fn show(state: &mut State, moment: Moment, live: bool) {
+    super::found::adopt(state, &moment);
     if let Some(detail) = detail_mut(state) {
         detail.take(&moment, live);
     }
@@ -84,11 +88,11 @@ pub fn show(state: &mut State, moment: Moment, live: bool) {
 /// Whether the pane's rows are the very rows shown, and were so the time before too: then every
 /// rate is 0 already and nothing can change its place.
 fn still(state: &State, moment: &Moment) -> bool {
-    let pane = &PANES[state.pane];
-    let table = |m: &Moment| m.now.table(pane.table).cloned();
+    let pane = &state.view().pane;
+    let table = |m: &Moment| m.now.table(&pane.table).cloned();
     let (Some(shown), Some(new)) = (state.moment.as_ref(), table(moment)) else { return false };
     let Some(first) = state.grid.parts.first() else { return false };
-    let before = shown.before.as_ref().and_then(|b| b.table(pane.table));
+    let before = shown.before.as_ref().and_then(|b| b.table(&pane.table));
     state.filter.is_empty()
         && state.pin.is_none()
         && state.grid.parts.len() == 1

@@ -13,9 +13,10 @@ use super::act;
 use super::past::{self, Ask};
 use super::sampler::{self, Plan};
 use super::screen::{self, Outside};
-use crate::app::{Effect, Mode, Msg, State, pin_filter};
+use crate::app::{Effect, Mode, Msg, State, Tone, pin_filter};
 use crate::cli;
 use crate::privilege;
+use crate::tool::config;
 use crate::tool::spec::Spec;
 
 /// What the live screen is opened with.
@@ -30,8 +31,10 @@ pub struct Screen {
     pub ascii: bool,
     /// Tools that run beside the probes.
     pub tools: Vec<Spec>,
-    /// The table whose pane is shown first.
+    /// The tool whose pane is shown first.
     pub first: Option<String>,
+    /// What the user has to know at the start.
+    pub note: Option<String>,
 }
 
 /// Opens the live screen.
@@ -40,7 +43,12 @@ pub struct Screen {
 /// When there is no terminal to draw on.
 pub fn run(args: &cli::Live) -> Result<()> {
     let place = args.session.clone().unwrap_or_else(crate::session::default_place);
-    let tools = Vec::new();
+    let (tools, note) = match config::specs(args.config.as_deref()) {
+        Ok(tools) => (tools, None),
+        Err(why) if args.config.is_some() => return Err(super::usage(why.into())),
+        // A file that is always read must not keep anybody from looking at a sick machine.
+        Err(why) => (Vec::new(), Some(format!("No panels: {why}"))),
+    };
     open(Screen {
         interval: args.interval,
         pid: args.pid,
@@ -48,6 +56,7 @@ pub fn run(args: &cli::Live) -> Result<()> {
         ascii: args.ascii,
         tools,
         first: None,
+        note,
     })?;
     Ok(())
 }
@@ -73,8 +82,11 @@ pub fn open(with: Screen) -> Result<i32> {
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Live, jiff::tz::TimeZone::system());
-    let _ = with.first;
+    let zone = jiff::tz::TimeZone::system();
+    let mut state = State::new((0, 0), Mode::Live, zone, with.first.as_deref());
+    if let Some(note) = with.note {
+        state.say(Tone::Bad, note);
+    }
     if let Some(pid) = with.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }

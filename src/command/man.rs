@@ -14,6 +14,12 @@ Sessions recorded by root.
 .TP
 $XDG_STATE_HOME/lmptop, else ~/.local/state/lmptop
 Sessions recorded by others.
+.TP
+$XDG_CONFIG_HOME/lmptop/config.toml, else ~/.config/lmptop/config.toml
+Panels of this user; \\fBlmptop panel sample\\fR explains it.
+.TP
+/etc/lmptop/config.toml
+Panels of everybody who has none.
 ";
 
 const STATUS: &str = ".SH EXIT STATUS
@@ -61,7 +67,11 @@ fn page(keys: &str) -> Result<String> {
     let mut out = String::from_utf8(out)?;
     out.push_str(".SH COMMANDS\n");
     for sub in command.get_subcommands() {
-        out.push_str(&subcommand(sub)?);
+        out.push_str(&subcommand(sub.get_name(), sub)?);
+        // clap adds a `help` to nested commands; it explains itself.
+        for inner in sub.get_subcommands().filter(|s| s.get_name() != "help") {
+            out.push_str(&subcommand(&format!("{} {}", sub.get_name(), inner.get_name()), inner)?);
+        }
     }
     let mut rest = Vec::new();
     man.render_extra_section(&mut rest)?;
@@ -77,7 +87,7 @@ fn page(keys: &str) -> Result<String> {
 }
 
 /// A subcommand as one subsection: how it is called, what it does, its options.
-fn subcommand(sub: &clap::Command) -> Result<String> {
+fn subcommand(name: &str, sub: &clap::Command) -> Result<String> {
     let man = Man::new(sub.clone());
     let mut part = Vec::new();
     man.render_synopsis_section(&mut part)?;
@@ -89,7 +99,7 @@ fn subcommand(sub: &clap::Command) -> Result<String> {
         .lines()
         .map(|l| if l.starts_with(".SH ") { ".PP\n".to_owned() } else { format!("{l}\n") })
         .collect();
-    Ok(format!(".SS \"lmptop {}\"\n{body}", sub.get_name()))
+    Ok(format!(".SS \"lmptop {name}\"\n{body}"))
 }
 
 #[cfg(test)]
@@ -102,6 +112,10 @@ mod tests {
         for name in ["record", "replay", "sessions", "print", "columns", "doctor", "completions"] {
             assert!(page.contains(&format!(".SS \"lmptop {name}\"")), "{name}");
         }
+        for name in ["check", "list", "sample", "import"] {
+            assert!(page.contains(&format!(".SS \"lmptop panel {name}\"")), "{name}");
+        }
+        assert!(!page.contains("panel help"));
         assert!(page.contains("\\&q ^C F10\n\\&Quit\n"), "{page}");
         assert!(page.contains("\\-\\-filter"));
         assert!(!super::page("").unwrap().contains(".SH KEYS"));

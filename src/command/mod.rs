@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod live;
 mod machine;
 pub mod man;
+pub mod panel;
 pub mod past;
 pub mod print;
 pub mod record;

@@ -1,12 +1,13 @@
 //! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::app::{Effect, Msg, RowKey, Series, Trail, has_key};
+use crate::app::{Effect, Msg, Series, Subject, Trail};
 use crate::session::Reader;
 use crate::source::{Replay, Seek, Source};
 use crate::table::{Frame, Nature, Table};
@@ -22,10 +23,8 @@ pub enum Ask {
     Seek(Seek),
     /// One row's past.
     Series {
-        /// Its table.
-        table: &'static str,
-        /// Its key.
-        key: RowKey,
+        /// Whose, and which figures.
+        of: Subject,
         /// From, Unix ns.
         from: i64,
         /// To, Unix ns.
@@ -37,9 +36,8 @@ pub enum Ask {
 pub fn question(effect: &Effect) -> Option<Ask> {
     match effect {
         Effect::Seek(to) => Some(Ask::Seek(*to)),
-        Effect::Series { table, key, back_ns, until } => Some(Ask::Series {
-            table,
-            key: key.clone(),
+        Effect::Series { of, back_ns, until } => Some(Ask::Series {
+            of: of.clone(),
             from: until.saturating_sub(i64::try_from(*back_ns).unwrap_or(i64::MAX)),
             to: *until,
         }),
@@ -114,8 +112,8 @@ impl Past {
             }
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
             (Ask::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
-            (Ask::Series { table, key, from, to }, Some((reader, _))) => {
-                series(reader, table, key, from, to).map(Msg::Series)
+            (Ask::Series { of, from, to }, Some((reader, _))) => {
+                series(reader, of, from, to).map(Msg::Series)
             }
         };
         Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
@@ -127,35 +125,43 @@ fn seek(reader: &Reader, replay: &mut Replay, to: Seek) -> Result<Msg> {
     let mut trail = Trail::default();
     if let Some(m) = &moment {
         let end = m.now.wall_ns;
-        for schema in reader.schemas() {
-            if schema.nature() == Nature::Event || schema.table() == "host" {
-                reader.range(schema.table(), end - TRAIL, end, &mut |wall, mono, table| {
-                    trail.push_table(wall, mono, &table);
-                    Ok(true)
-                })?;
-            }
+        let schemas = reader.schemas();
+        let wanted = schemas.iter().filter(|s| s.nature() == Nature::Event || s.table() == "host");
+        // A table whose columns changed is listed once for each version.
+        let names: BTreeSet<&str> = wanted.map(|s| s.table()).collect();
+        for name in names {
+            reader.range(name, end - TRAIL, end, &mut |wall, mono, table| {
+                trail.push_table(wall, mono, &table);
+                Ok(true)
+            })?;
         }
     }
     Ok(Msg::Sought { moment, trail, span: replay.span() })
 }
 
-fn series(reader: &Reader, table: &str, key: RowKey, from: i64, to: i64) -> Result<Series> {
-    let mut points = Vec::new();
+fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {
+    let table = of.table.clone();
+    let mut series = Series::new(of);
     let mut before: Option<(u64, Table)> = None;
-    reader.range(table, from, to, &mut |wall, mono, rows| {
+    reader.range(&table, from, to, &mut |wall, mono, rows| {
         let whole = Frame::new(mono, rows, None);
-        let Some(row) = (0..whole.len()).find(|&r| has_key(&whole, r, &key)) else {
+        if whole.table().schema().nature() == Nature::Event {
+            series.take(&whole, wall);
+            return Ok(true);
+        }
+        let Some(row) = (0..whole.len()).find(|&r| series.of.has(&whole, r)) else {
             before = None;
             return Ok(true);
         };
         // Only this row: a rate needs no join of thousands.
         let one = whole.table().row(row);
-        let frame = Frame::new(mono, one.clone(), before.as_ref().map(|(ns, t)| (*ns, t)));
-        points.push((wall, Series::point(&frame, 0)));
+        let earlier = before.take().map(|(ns, t)| (ns, t.conform(one.schema())));
+        let frame = Frame::new(mono, one.clone(), earlier.as_ref().map(|(ns, t)| (*ns, t)));
+        series.take(&frame, wall);
         before = Some((mono, one));
         Ok(true)
     })?;
-    Ok(Series { key, points })
+    Ok(series)
 }
 
 #[cfg(test)]
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_held_key_is_one_question() {
-        let series = || Ask::Series { table: "net", key: Vec::new(), from: 0, to: 1 };
+        let series = || Ask::Series { of: Subject::default(), from: 0, to: 1 };
         let step = |n| Ask::Seek(Seek::Step(n));
         assert_eq!(
             seeks(vec![step(-1), series(), step(-1), step(-1), series()]),

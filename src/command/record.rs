@@ -13,8 +13,9 @@ use super::{say, usage};
 use crate::cli;
 use crate::privilege;
 use crate::session::{Info, Retention, Status, Writer, default_place, prune};
-use crate::source::{Live, LiveOptions, Ticker, clocks};
+use crate::source::{Live, LiveOptions, Ticker, Tools, clocks};
 use crate::table::{Nature, Sample, Table, clean};
+use crate::tool::config;
 
 /// Records until the time has passed or a signal says so; the path goes to standard output first.
 ///
@@ -22,11 +23,15 @@ use crate::table::{Nature, Sample, Table, clean};
 /// When nothing can be written there, or writing stops before the end.
 pub fn run(args: &cli::Record) -> Result<()> {
     let place = args.session.clone().unwrap_or_else(default_place);
+    // A recorder runs unattended: a configuration that is wrong is told at once.
+    let panels = config::specs(args.config.as_deref()).map_err(|e| usage(e.into()))?;
+    let tools = Tools::prepare(panels)?;
     let mut stop = Stop::new()?;
     let options = LiveOptions { tables: args.tables.clone(), ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;
+    live.add(tools.start()?);
     let mut writer = Writer::create(&place, info(args.interval)).with_context(|| {
         format!("cannot record into {}; name a directory of yours with --session", place.display())
     })?;
@@ -38,6 +43,10 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let mut progress = Progress::new(begun);
     let mut go_on = true;
     loop {
+        if !go_on || end.is_some_and(|e| Instant::now() >= e) {
+            // What tools print at their end is recorded, too.
+            live.end_tools();
+        }
         let sample = live.sample()?;
         append(&mut writer, &sample, &mut live)?;
         progress.add(&sample, &writer);

@@ -20,11 +20,11 @@ use crate::session::{Retention, Status, Writer, default_place, prune};
 use crate::source::{Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean};
 use crate::tool::config::OWN_TABLES;
-use crate::tool::format::format;
+use crate::tool::format;
 use crate::tool::parse::{Hint, Mode};
 use crate::tool::rows::{Batch, Line};
 use crate::tool::running::{Taken, Tool};
-use crate::tool::spec::Spec;
+use crate::tool::spec::{Spec, Start};
 use crate::tool::status;
 
 /// Between two tools on the command line.
@@ -54,6 +54,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             ascii: args.ascii,
             tools: specs,
             first,
+            note: None,
         })?
     } else {
         rows(args, specs)?
@@ -77,6 +78,13 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
         spec.interval = args.every;
         specs.push(spec);
     }
+    for name in &args.panel {
+        let mut spec = super::panel::named(name, args.config.as_deref())?;
+        spec.name = free_name(name, &specs);
+        // Who asks for it by name wants it now.
+        spec.start = Start::On;
+        specs.push(spec);
+    }
     if specs.is_empty() {
         return Err(anyhow!("which tool? for example: lmptop run vmstat 1"));
     }
@@ -84,9 +92,7 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
 }
 
 fn hint(args: &cli::Run) -> Result<Hint> {
-    let form = |word: &String| {
-        format(word, &|_| Err("no".to_owned())).map_err(|e| anyhow!("--parse: {e}"))
-    };
+    let form = |word: &String| format::typed(word).map_err(|e| anyhow!("--parse: {e}"));
     Ok(Hint {
         format: args.parse.as_ref().map(form).transpose()?,
         key: args.key.clone(),
@@ -124,9 +130,10 @@ fn free_name(base: &str, specs: &[Spec]) -> String {
 fn rows(args: &cli::Run, specs: Vec<Spec>) -> Result<i32> {
     let mut stop = Stop::new()?;
     let place = (!args.no_record).then(|| args.output.clone().unwrap_or_else(default_place));
-    let mut all = Tools::start(specs)?;
-    let tools = all.list();
+    let prepared = Tools::prepare(specs)?;
     privilege::drop_after_start(&[], place.as_deref())?;
+    let mut all = prepared.start()?;
+    let tools = all.list();
     let mut kept = place.map(|place| Kept::new(&place, args.interval)).transpose()?;
     let mut printed = Printed::new(args.format.unwrap_or(Listed::Table));
     let mut pause = BUSY;

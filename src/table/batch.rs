@@ -144,6 +144,13 @@ impl Table {
         Table { schema: self.schema.clone(), batch }
     }
 
+    /// The same table with its last `rows` rows.
+    pub fn tail(&self, rows: usize) -> Table {
+        let from = self.len().saturating_sub(rows);
+        let batch = self.batch.slice(from, self.len() - from);
+        Table { schema: self.schema.clone(), batch }
+    }
+
     /// A batch made by this house from this schema's own arrays: text is already clean.
     pub(crate) fn trusted(schema: Arc<Schema>, batch: RecordBatch) -> Table {
         Table { schema, batch }

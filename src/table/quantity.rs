@@ -75,7 +75,7 @@ pub fn is_plain(field: &Field) -> bool {
 /// Decimals that a number needs to be drawn as it was printed, at most [`DECIMALS`].
 pub fn decimals(value: Value<'_>) -> usize {
     let Value::F64(n) = value else { return 0 };
-    if !n.is_finite() || n.abs() >= 1e9 {
+    if !n.is_finite() || n.abs() >= 1e9 || n.fract() == 0.0 {
         return 0;
     }
     let text = format!("{n}");

@@ -6,9 +6,10 @@ use super::frame::Frame;
 use super::value::Value;
 
 /// Which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Smallest first.
+    #[default]
     Ascending,
     /// Largest first.
     Descending,

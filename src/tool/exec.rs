@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::wire;
 
@@ -66,8 +66,8 @@ pub(super) struct Plan {
     pub stderr: OwnedFd,
     /// `cgroup.procs` of every control group it is put in.
     pub procs: Vec<OwnedFd>,
-    /// What setrlimit(2) is told: resource and value.
-    pub rlimits: Vec<(u32, u64)>,
+    /// Private writable memory each process may have (RLIMIT_DATA), in bytes.
+    pub memory: Option<u64>,
     /// A configured panel: umask 077, `/` as its directory, nothing gains privileges.
     pub confined: bool,
     pub identity: Option<Identity>,
@@ -100,7 +100,8 @@ impl Stage {
 }
 
 /// Starts the tool as a child of the calling process, which has one thread: the leader of a new
-/// session and group, killed when this process ends. Its pid, or what failed and errno.
+/// group, in the foreground of the session's terminal if there is one, killed when this process
+/// ends. Its pid, or what failed and errno.
 pub(super) fn spawn(plan: &Plan) -> Result<i32, (Stage, i32)> {
     let errno = |e: io::Error| e.raw_os_error().unwrap_or(libc::EIO);
     let (report, told) = wire::pipe().map_err(|e| (Stage::Fork, errno(e)))?;
@@ -152,8 +153,13 @@ fn become_tool(
     argv: &[*const libc::c_char],
     env: &[*const libc::c_char],
 ) -> Stage {
-    // SAFETY: takes no argument; a new child leads no group, so it cannot fail.
-    unsafe { libc::setsid() };
+    // SAFETY: integers only; SIG_IGN is no code of ours. Without it the terminal would stop this
+    // process for taking the foreground. Where there is no terminal that is no loss.
+    unsafe {
+        libc::setpgid(0, 0);
+        libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+        libc::tcsetpgrp(plan.stdout.as_raw_fd(), libc::getpid());
+    }
     reset_signals();
     for (fd, n) in [(&plan.stdin, 0), (&plan.stdout, 1), (&plan.stderr, 2)] {
         // SAFETY: an open descriptor and a number; the copy survives execve(2).
@@ -168,10 +174,10 @@ fn become_tool(
             return Stage::Cgroup;
         }
     }
-    for &(resource, most) in &plan.rlimits {
+    if let Some(most) = plan.memory {
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: reads one rlimit, which outlives the call.
-        if unsafe { libc::setrlimit(resource as _, &raw const limit) } != 0 {
+        if unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) } != 0 {
             return Stage::Limit;
         }
     }
@@ -215,17 +221,21 @@ fn take_identity(plan: &Plan) -> bool {
 }
 
 /// Every signal as a program expects it: lmptop ignores and blocks some, and both are inherited.
-fn reset_signals() {
+pub(super) fn reset_signals() {
+    // struct sigaction as the kernel has it, all zero: SIG_DFL, no flags. Asked directly, since the
+    // C library does not touch the two signals that it uses itself.
+    let default = [0u64; 8];
     for signal in 1..=64 {
-        // SAFETY: KILL, STOP and the C library's own two are refused, the rest have no handler
-        // of ours that could be missed.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let none = std::ptr::null_mut::<u64>();
+        // SAFETY: the kernel reads less than there is; KILL and STOP are refused, the rest have no
+        // handler of ours that could be missed.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8) };
     }
     unmask();
 }
 
 /// Blocks no signal.
-pub(super) fn unmask() {
+fn unmask() {
     // SAFETY: all zero is room for a set, which sigemptyset fills; it outlives both calls.
     unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();
@@ -234,22 +244,34 @@ pub(super) fn unmask() {
     }
 }
 
-/// SIGCHLD as a descriptor: blocked and read instead of handled.
-pub(super) fn child_signals() -> io::Result<OwnedFd> {
+/// SIGCHLD and SIGTERM as a descriptor: blocked and read instead of handled.
+pub(super) fn signals() -> io::Result<OwnedFd> {
     // SAFETY: as above; signalfd makes a new descriptor, which is ours.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
         let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }
 }
 
-/// Takes what a descriptor of [`child_signals`] holds: that it was readable is all it says.
-pub(super) fn drain(fd: RawFd) {
-    let mut bytes = [0u8; 1024];
-    // SAFETY: at most 1024 bytes are written into `bytes`; the descriptor does not block.
-    while unsafe { libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()) } > 0 {}
+/// Takes what a descriptor of [`signals`] holds: whether SIGTERM was among it.
+pub(super) fn told_to_end(fd: BorrowedFd<'_>) -> bool {
+    let mut end = false;
+    loop {
+        // SAFETY: all zero is a valid signalfd_siginfo, which is written by the kernel up to its
+        // size and outlives the call; the descriptor does not block.
+        let (n, signal) = unsafe {
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let size = size_of_val(&info);
+            (libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size), info.ssi_signo)
+        };
+        if n <= 0 {
+            return end;
+        }
+        end |= i32::try_from(signal) == Ok(libc::SIGTERM);
+    }
 }

@@ -56,6 +56,14 @@ pub fn format(
     })
 }
 
+/// The form that `--parse WORD` stands for.
+///
+/// # Errors
+/// What is wrong with it, in one sentence.
+pub fn typed(word: &str) -> Result<Format, String> {
+    format(word, &super::meta::read)
+}
+
 fn gala(
     file: &str,
     meta: &dyn Fn(&Path) -> Result<Vec<GalaTable>, String>,

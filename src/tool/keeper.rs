@@ -1,6 +1,10 @@
 //! The process above each tool. It is the parent of everything the tool starts, whatever that does
 //! to get away (fork twice, setsid), so that the last process is gone when it has no child left; and
 //! it notices when lmptop is gone, even by SIGKILL.
+//!
+//! It leads the session and has the tool's terminal as controlling terminal, like a shell, with the
+//! tool in the foreground: through a terminal even processes with root's rights, such as sudo, can
+//! be interrupted and hung up by whoever started them.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -121,6 +125,8 @@ impl Ending {
 struct Keeper {
     control: OwnedFd,
     signals: OwnedFd,
+    /// lmptop's end of the tool's terminal.
+    terminal: Option<OwnedFd>,
     pid: i32,
     tool: i32,
     status: Option<i32>,
@@ -134,13 +140,16 @@ struct Keeper {
 
 /// Starts the tool and stays until it and everything it started has ended. Called in a process
 /// forked for it alone, which ends when this returns.
-pub(super) fn keep(plan: Plan, held: Held, control: OwnedFd) {
-    // SAFETY: integers, and a NUL-terminated name.
+pub(super) fn keep(plan: Plan, held: Held, control: OwnedFd, terminal: Option<OwnedFd>) {
+    // SAFETY: integers, and a NUL-terminated name. A process just forked leads no group, so that
+    // it can lead a session; where its output is no terminal TIOCSCTTY does nothing.
     unsafe {
+        libc::setsid();
+        libc::ioctl(plan.stdout.as_raw_fd(), libc::TIOCSCTTY, 0);
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         libc::prctl(libc::PR_SET_NAME, c"lmptop-keeper".as_ptr(), 0, 0, 0);
     }
-    let started = exec::child_signals()
+    let started = exec::signals()
         .map_err(|e| (exec::Stage::Fork, e.raw_os_error().unwrap_or(libc::EIO)))
         .and_then(|signals| Ok((signals, exec::spawn(&plan)?)));
     // Its ends of the terminal and the pipes must not stay open here.
@@ -153,6 +162,7 @@ pub(super) fn keep(plan: Plan, held: Held, control: OwnedFd) {
             let mut keeper = Keeper {
                 control,
                 signals,
+                terminal,
                 pid,
                 tool,
                 status: None,
@@ -205,8 +215,10 @@ impl Keeper {
             }
             let control = (!self.orphaned).then(|| self.control.as_raw_fd());
             match wire::poll([control, Some(self.signals.as_raw_fd())], wait) {
-                Ok([asked, _]) => {
-                    exec::drain(self.signals.as_raw_fd());
+                Ok([asked, signalled]) => {
+                    if signalled != 0 && exec::told_to_end(self.signals.as_fd()) {
+                        self.abandon();
+                    }
                     if asked != 0 {
                         self.obey();
                     }
@@ -246,19 +258,43 @@ impl Keeper {
         match got.map(|(n, _)| (n, byte[0])) {
             Ok((1, INTERRUPT)) => {
                 self.go_on();
-                let _ = tree::kill(-self.tool, libc::SIGINT);
+                self.interrupt(libc::SIGINT);
             }
             Ok((1, TERMINATE)) => {
                 self.go_on();
-                signal_all(self.pid, libc::SIGTERM);
+                self.terminate();
             }
             Ok((1, KILL)) => self.ending = Some(Ending::killed()),
             Ok((1, _)) => {}
             Ok(_) | Err(_) => {
                 self.orphaned = true;
-                self.go_on();
-                self.ending = self.ending.or(Some(Ending::orphaned()));
+                self.abandon();
             }
+        }
+    }
+
+    /// Nobody wants the tool any more.
+    fn abandon(&mut self) {
+        self.go_on();
+        self.ending = self.ending.or(Some(Ending::orphaned()));
+    }
+
+    /// A signal to the tool's group; through the terminal where it has other rights than this
+    /// process.
+    fn interrupt(&self, signal: i32) {
+        let refused =
+            tree::kill(-self.tool, signal).is_err_and(|e| e.raw_os_error() == Some(libc::EPERM));
+        if let (true, Some(terminal)) = (refused, &self.terminal) {
+            // SAFETY: TIOCSIG, to be had at the terminal's other end, takes a descriptor and the signal's number.
+            unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSIG, signal) };
+        }
+    }
+
+    fn terminate(&self) {
+        let refused = signal_all(self.pid, libc::SIGTERM);
+        // Of those that make a process end a terminal sends only INT and QUIT.
+        if refused {
+            self.interrupt(libc::SIGQUIT);
         }
     }
 
@@ -284,7 +320,7 @@ impl Keeper {
                 self.outlived = self.outlived.max(alive as u32);
             }
             if ending.terminate.is_some() {
-                signal_all(pid, libc::SIGTERM);
+                self.terminate();
             }
         }
         self.ending = Some(ending);
@@ -300,10 +336,14 @@ impl Keeper {
     }
 }
 
-fn signal_all(below: i32, signal: i32) {
+/// Whether there was a process that this one may not signal.
+fn signal_all(below: i32, signal: i32) -> bool {
+    let mut refused = false;
     for seen in tree::below(below) {
-        let _ = seen.signal(signal);
+        let done = seen.signal(signal);
+        refused |= done.is_err_and(|e| e.raw_os_error() == Some(libc::EPERM));
     }
+    refused
 }
 
 /// Stopped first, so that none can start another while it is looked for.

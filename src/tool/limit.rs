@@ -112,9 +112,9 @@ impl Held {
         self.groups.iter().map(Group::procs).collect()
     }
 
-    /// What setrlimit(2) is told.
-    pub fn rlimits(&self) -> Vec<(u32, u64)> {
-        self.memory.map(|bytes| (libc::RLIMIT_DATA as u32, bytes)).into_iter().collect()
+    /// What each process may have where there is no group for all of them, in bytes.
+    pub fn memory_each(&self) -> Option<u64> {
+        self.memory
     }
 
     /// The stopping and continuing that is needed, if any.
@@ -227,7 +227,7 @@ mod tests {
     fn nothing_asked_for_is_nothing_done() {
         let held = Held::prepare("x", &Limits::default(), true);
         assert_eq!(held.ways, Limited::default());
-        assert!(held.groups.is_empty() && held.rlimits().is_empty() && held.pace().is_none());
+        assert!(held.groups.is_empty() && held.memory_each().is_none() && held.pace().is_none());
         for way in [Way::None, Way::CgroupV2, Way::CgroupV1, Way::Rlimit, Way::StopAndContinue] {
             assert_eq!(Way::from(way as u8), way);
         }

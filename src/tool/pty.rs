@@ -18,9 +18,7 @@ pub(super) struct Pty {
 }
 
 /// Opens a terminal that passes bytes on as they are: no CR before LF, no echo, no signals from
-/// control characters. It is not the controlling terminal of its tool: /dev/tty must not lead a
-/// tool to ask for a password where nobody can answer, and output of its children is not cut off
-/// by the hang-up that follows the end of a session's leader.
+/// control characters. It becomes nobody's controlling terminal by being opened.
 pub(super) fn open() -> io::Result<Pty> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: takes flags only; the descriptor it gives is ours.

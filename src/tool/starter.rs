@@ -92,6 +92,13 @@ impl Starter {
         }
     }
 
+    /// The processes that are here because of tools: the starter, keepers, tools and whatever those
+    /// have started.
+    pub fn processes(&self) -> Vec<u32> {
+        let below = tree::below(self.pid).into_iter().map(|s| s.pid);
+        below.chain([self.pid]).filter_map(|p| u32::try_from(p).ok()).collect()
+    }
+
     /// Starts the tool at this place of the list given to [`Starter::new`].
     ///
     /// # Errors
@@ -171,6 +178,16 @@ impl Drop for Starter {
     }
 }
 
+/// Whether a configured panel could be started by this user on this machine: its program is there
+/// and changed by nobody else, its user is known.
+///
+/// # Errors
+/// What is in the way and what to do, in one line that names the panel.
+pub fn could_start(spec: &Spec) -> Result<(), Refused> {
+    trust::find(&spec.name, &spec.argv)?;
+    identity(spec).map(drop)
+}
+
 /// Whom a panel is run as. Looked up before the fork: the name service may load libraries.
 fn identity(spec: &Spec) -> Result<Option<Identity>, Refused> {
     let Some(user) = spec.panel.as_ref().and_then(|p| p.user.as_deref()) else { return Ok(None) };
@@ -246,12 +263,12 @@ type Ends = [OwnedFd; 3];
 impl Server {
     fn serve(mut self, socket: OwnedFd) -> io::Result<()> {
         stand_alone(socket.as_raw_fd())?;
-        let signals = exec::child_signals()?;
+        let signals = exec::signals()?;
         loop {
             let fds = [Some(socket.as_raw_fd()), Some(signals.as_raw_fd())];
             let [asked, ended] = wire::poll(fds, None)?;
             if ended != 0 {
-                exec::drain(signals.as_raw_fd());
+                exec::told_to_end(signals.as_fd());
                 self.reap();
             }
             if asked == 0 {
@@ -273,11 +290,13 @@ impl Server {
                 Ok(_) => {}
             }
         }
-        // Keepers end by themselves when lmptop is gone. There is always a next look: what could
-        // not be killed must not keep this process for ever.
+        for keeper in &self.keepers {
+            let _ = tree::kill(*keeper, libc::SIGTERM);
+        }
+        // What could not be killed must not keep this process for ever.
         let end = Instant::now() + LAST;
         while self.reap() && Instant::now() < end {
-            exec::drain(signals.as_raw_fd());
+            exec::told_to_end(signals.as_fd());
             wire::poll([Some(signals.as_raw_fd())], Some(Duration::from_millis(20)))?;
         }
         Ok(())
@@ -321,7 +340,8 @@ impl Server {
         let no_room = |e: io::Error| {
             Refused::failed(&format!("{} cannot be connected", found.program.display()), &e)
         };
-        let (out, stdout) = if order.spec.pipe {
+        let pipe = order.spec.pipe;
+        let (out, stdout) = if pipe {
             wire::pipe().map_err(no_room)?
         } else {
             let pty = pty::open().map_err(no_room)?;
@@ -345,7 +365,7 @@ impl Server {
                 stdout,
                 stderr,
                 procs,
-                rlimits: held.rlimits(),
+                memory: held.memory_each(),
                 confined: order.spec.panel.is_some(),
                 identity,
             })
@@ -361,12 +381,14 @@ impl Server {
                 Err(no_room(io::Error::last_os_error()))
             }
             0 => {
-                drop([out, err, control]);
+                let terminal = (!pipe).then_some(out);
+                drop([err, control]);
                 for fd in [socket, signals] {
                     // SAFETY: this copy is used no more; its owner in this process never returns.
                     unsafe { libc::close(fd.as_raw_fd()) };
                 }
-                let keep = std::panic::AssertUnwindSafe(|| keeper::keep(plan, held, kept));
+                let keep =
+                    std::panic::AssertUnwindSafe(|| keeper::keep(plan, held, kept, terminal));
                 let done = std::panic::catch_unwind(keep);
                 // SAFETY: ends this process without running anything that was inherited.
                 unsafe { libc::_exit(i32::from(done.is_err())) }
@@ -399,16 +421,17 @@ impl Server {
 /// Away from the terminal and its signals, with no descriptor but the socket: an open end of
 /// lmptop's own output would keep whoever reads that waiting.
 fn stand_alone(socket: RawFd) -> io::Result<()> {
+    // A handler would write to a descriptor that is closed here.
+    exec::reset_signals();
     // SAFETY: integers, and a NUL-terminated name; SIG_IGN is no code of ours.
     unsafe {
         libc::setsid();
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         libc::prctl(libc::PR_SET_NAME, c"lmptop-starter".as_ptr(), 0, 0, 0);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
+        for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
             libc::signal(signal, libc::SIG_IGN);
         }
     }
-    exec::unmask();
     let null = File::options().read(true).write(true).open("/dev/null")?;
     for n in 0..3 {
         // SAFETY: an open descriptor and a number.

@@ -21,7 +21,7 @@ use super::find::{self, Found, Refused};
 const MOST_LINKS: usize = 40;
 
 /// `FUSE_SUPER_MAGIC`: a file system whose owner says what he likes about its files.
-const FUSE: i64 = 0x6573_5546;
+const FUSE: u64 = 0x6573_5546;
 
 /// Finds a panel's program like [`find::find`], with an absolute path only, and refuses one that
 /// others could change; its interpreter as well, where it is a script.
@@ -161,7 +161,7 @@ fn look(fd: &OwnedFd, at: &Path, own: libc::uid_t) -> Result<libc::mode_t, Probl
         "is writable by everyone".to_owned()
     } else if writable & 0o020 != 0 {
         format!("is writable by group {}", stat.st_gid)
-    } else if system.f_type as i64 == FUSE {
+    } else if u64::try_from(system.f_type) == Ok(FUSE) {
         "is on a FUSE file system".to_owned()
     } else {
         return Ok(kind);

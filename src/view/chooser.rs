@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::app::{Layout, PANES, Shown, State, choices};
+use crate::app::{Layout, Shown, State, choices};
 
 use super::paint::{Pen, cut};
 use super::theme::{Role, Theme};
@@ -10,7 +10,7 @@ use super::theme::{Role, Theme};
 /// Draws the list of columns, the chosen ones first and in order.
 pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
-    let title = format!(" Columns of {} ", PANES[state.pane].title);
+    let title = format!(" Columns of {} ", state.view().pane.title);
     Pen::new(buf, look, 0, layout.tabs, width).put(&title, Role::Select);
     let Some(frame) = state.grid.parts.first() else { return };
     let schema = frame.table().schema();
@@ -22,8 +22,14 @@ pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Bu
         let role = if i == at { Role::Select } else { Role::Text };
         let mut pen = Pen::new(buf, look, 0, y, width);
         pen.put(if *on { " [x] " } else { " [ ] " }, role);
-        pen.put(&format!("{:<9}", shown.title(schema)), role);
-        pen.put(&format!("{:<24} ", shown.ids()), if i == at { role } else { Role::Dim });
+        // Found ones are called by their header alone, and that may be long.
+        let long = |text: &str, width| cut(text, width, look.pick("…", "~"));
+        if shown.field(schema).is_some_and(|f| f.found) {
+            pen.put(&format!("{:<33} ", long(&shown.ids(), 33)), role);
+        } else {
+            pen.put(&format!("{:<9}", shown.title(schema)), role);
+            pen.put(&format!("{:<24} ", shown.ids()), if i == at { role } else { Role::Dim });
+        }
         let help = match shown {
             Shown::One(_) => shown.field(schema).map_or("", |f| f.help.as_str()),
             Shown::Pair(..) => "Address and port.",

@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
-use crate::app::{Detail, Layout, SERIES, State};
+use crate::app::{Detail, Layout, Shown, State, figure_title};
 use crate::table::{Field, Frame, From, Kind, Unit, Value, clock, quantity};
 
-use super::paint::{Pen, cells, cut, seen, wrap};
-use super::rows::{address, cell_text, state_role, style};
+use super::paint::{Pen, cells, cells as cells_of, cut, seen, wrap};
+use super::rows::{address, cell_text, state_role};
 use super::sparkline::sparkline;
 use super::theme::{Role, Theme};
 use super::timeline::{Segment, timeline};
@@ -22,7 +22,7 @@ pub fn draw(state: &State, look: &Theme, detail: &Detail, layout: Layout, buf: &
     let mut pen = Pen::new(buf, look, 0, layout.tabs, width);
     let title = cut(&title(frame, *row, width < NARROW), usize::from(width), "");
     pen.put(" ", Role::Select).put(&title, Role::Select).put(" ", Role::Select);
-    if !detail.there {
+    if detail.gone() {
         pen.put("  gone: last seen values", Role::Warn);
     }
     let page = Page { state, look, detail, frame, row: *row, width };
@@ -51,7 +51,15 @@ pub fn length(state: &State, detail: &Detail, width: u16) -> usize {
 const NARROW: u16 = 70;
 
 /// Who it is; the most telling first.
-fn title(frame: &Frame, row: usize, narrow: bool) -> String {
+pub fn title(frame: &Frame, row: usize, narrow: bool) -> String {
+    let schema = frame.table().schema();
+    if schema.found() {
+        // A tool's row is called by its table and its key; in a log the key says who, not which.
+        let keys = schema.keys().iter().map(|&k| crate::app::text_of(frame.table().value(row, k)));
+        let mut words = vec![schema.table().to_owned()];
+        words.extend(keys.filter(|w| !w.is_empty()));
+        return words.join(" ");
+    }
     let text = |id: &str| crate::app::text_of(frame.get(row, id));
     let end = |a: &str, p: &str| address(frame.get(row, a), frame.get(row, p));
     let peer = end("daddr", "dport");
@@ -109,25 +117,43 @@ impl Page<'_> {
 
     fn sparklines(&self, out: &mut Vec<Line>) {
         let (from, to) = self.window();
-        let points = &self.detail.series.points;
-        for (i, (id, name)) in SERIES.iter().enumerate() {
-            let Some(field) = self.field(id) else { continue };
+        let series = &self.detail.series;
+        let schema = self.frame.table().schema();
+        for (i, figure) in series.of.figures.iter().enumerate() {
+            let Some(field) = figure.field(schema) else { continue };
             let values: Vec<(i64, Option<f64>)> =
-                points.iter().filter(|p| p.0 > from && p.0 <= to).map(|p| (p.0, p.1[i])).collect();
+                series.values(i).filter(|(at, _)| *at > from && *at <= to).collect();
             let Some(max) = values.iter().filter_map(|v| v.1).reduce(f64::max) else { continue };
-            let mut most = String::new();
-            quantity::format(&mut most, Value::F64(max), field, style(self.state));
+            let most = figure_text(self.state, max, field);
             let cells = over_time(&values, from, to, self.chart_width());
             let line = sparkline(&cells, self.chart_width(), None, self.look.glyphs);
+            let name = cut(figure_title(figure, schema), NAME, self.look.pick("…", "~"));
+            let name = format!(" {name}{}", " ".repeat(NAME.saturating_sub(cells_of(&name))));
             let mut out_line = vec![
-                (format!(" {name:<NAME$}"), self.s(Role::Dim)),
-                (format!("{:>FIGURE$} ", self.text(id)), self.s(Role::Text)),
+                (name, self.s(Role::Dim)),
+                (format!("{:>FIGURE$} ", self.now(figure)), self.s(Role::Text)),
             ];
             if self.width >= NARROW {
                 out_line.push((format!("max {most:<FIGURE$}"), self.s(Role::Dim)));
             }
             out_line.push((line, self.s(Role::Chart)));
             out.push(out_line);
+        }
+    }
+
+    /// A figure as it is in the row shown.
+    fn now(&self, figure: &Shown) -> String {
+        match figure {
+            Shown::One(id) => self.text(id),
+            _ => {
+                let schema = self.frame.table().schema();
+                let v = self.detail.series.of.point(self.frame, self.row);
+                let at = self.detail.series.of.figures.iter().position(|f| f == figure);
+                match (at.and_then(|i| v.get(i).copied().flatten()), figure.field(schema)) {
+                    (Some(v), Some(field)) => figure_text(self.state, v, field),
+                    _ => "-".to_owned(),
+                }
+            }
         }
     }
 
@@ -188,8 +214,15 @@ impl Page<'_> {
             let v = self.frame.value(self.row, i);
             let text = self.full(f, v);
             let role = if v.is_none() { Role::Dim } else { Role::Text };
-            let mut line: Line = vec![(format!(" {:<10}", f.title), self.s(Role::Accent))];
-            if id > 0 {
+            let mut line: Line = if f.found {
+                // A tool's column is called by its header alone.
+                let name = cut(&f.id, 10 + id - 1, self.look.pick("…", "~"));
+                let pad = " ".repeat(10 + id - cells(&name));
+                vec![(format!(" {name}{pad}"), self.s(Role::Accent))]
+            } else {
+                vec![(format!(" {:<10}", f.title), self.s(Role::Accent))]
+            };
+            if id > 0 && !f.found {
                 line.push((format!("{:<id$}", f.id), self.s(Role::Dim)));
             }
             let pad = value.saturating_sub(cells(&text)) + 1;
@@ -232,9 +265,22 @@ impl Page<'_> {
     }
 }
 
+/// A figure as a cell of its column is written.
+pub fn figure_text(state: &State, v: f64, field: &Field) -> String {
+    // Whole numbers are kept as fractions in a series.
+    let whole = field.ty != crate::table::Type::F64 && v.fract() == 0.0 && v.abs() < 9e15;
+    let v = if whole { Value::I64(v as i64) } else { Value::F64(v) };
+    cell_text(state, v, field)
+}
+
 /// Values in cells of equal time. A value holds for the interval before it, as a rate does, unless
 /// samples are missing there.
-fn over_time(values: &[(i64, Option<f64>)], from: i64, to: i64, cells: usize) -> Vec<Option<f64>> {
+pub fn over_time(
+    values: &[(i64, Option<f64>)],
+    from: i64,
+    to: i64,
+    cells: usize,
+) -> Vec<Option<f64>> {
     let mut out = vec![None; cells];
     let (Some(last), true) = (cells.checked_sub(1), to > from) else { return out };
     let cell = |t: i64| -> usize {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::{BINDINGS, Context, Layout, Mode, Overlay, Prompt, State, Tone};
+use crate::app::{BINDINGS, Binding, Context, Layout, Mode, Overlay, Prompt, State, Tone};
 
 use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
@@ -55,6 +55,17 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
                 ("Esc", "close"),
             ]);
         }
+        Some(Overlay::Detail(d)) if d.graph.is_some() => {
+            let mut out = fixed(&[
+                ("Esc", "back"),
+                ("< >", "column"),
+                ("Up Down", "row"),
+                ("[ ]", "time"),
+                ("v", "fields"),
+            ]);
+            out.extend(time_hints(state));
+            return out;
+        }
         Some(Overlay::Detail(_)) => {
             let mut out =
                 fixed(&[("Esc", "back"), ("Up Down", "scroll"), ("[ ]", "time"), ("c", "copy")]);
@@ -64,7 +75,13 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
         _ => {}
     }
     let mut out = time_hints(state);
-    let table = BINDINGS.iter().filter(|b| b.context == Context::Table);
+    let found = state.view().pane.found;
+    let here = |b: &&Binding| match b.context {
+        Context::Table => true,
+        Context::Tool => found,
+        Context::Time | Context::Quiet => false,
+    };
+    let table = BINDINGS.iter().filter(here);
     out.extend(table.map(|b| {
         let hint = match (b.hint, state.mode) {
             ("freeze", Mode::Frozen) => "live",

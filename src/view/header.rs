@@ -119,7 +119,7 @@ fn size(bytes: u64) -> String {
 fn right_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     let mut out: Vec<Bit> = Vec::new();
     let pulse = state.trail.pulse();
-    let (lost, degraded) = health(state);
+    let Some((lost, degraded)) = health(state) else { return out };
     if degraded > 0 {
         let mark = look.pick("▲", "!");
         let word = if narrow { "" } else { " degraded (?)" };
@@ -133,18 +133,18 @@ fn right_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     out
 }
 
-/// Events lost and signals that are not whole, from the table of the probes.
-fn health(state: &State) -> (u64, usize) {
-    let Some(table) = state.moment.as_ref().and_then(|m| m.now.table("probe")) else {
-        return (0, 0);
-    };
+/// Events lost and signals that are not whole, from the table of the probes; a recording of tools
+/// alone has none.
+fn health(state: &State) -> Option<(u64, usize)> {
+    let Some(moment) = &state.moment else { return Some((0, 0)) };
+    let table = moment.now.table("probe")?;
     let mut lost = 0;
     let mut degraded = 0;
     for row in 0..table.len() {
         lost += table.get(row, "lost").as_u64().unwrap_or(0);
         degraded += usize::from(table.get(row, "state") != Value::Text("ok"));
     }
-    (lost, degraded)
+    Some((lost, degraded))
 }
 
 /// A figure of the header's second line.

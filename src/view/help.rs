@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use crate::app::{BINDINGS, Layout, State};
 use crate::table::Value;
 
-use super::paint::{Pen, cells, seen, wrap};
+use super::paint::{Pen, cells, cut, seen, wrap};
 use super::theme::{Role, Theme};
 
 /// Draws the page, narrowed by `search`.
@@ -115,15 +115,24 @@ fn keys() -> Vec<(String, String, Role)> {
         .collect()
 }
 
+/// Cells of a tool's header at most.
+const FOUND: usize = 40;
+
 fn columns(state: &State) -> Vec<(String, String, Role)> {
     let Some(frame) = state.grid.parts.first() else { return Vec::new() };
     frame
         .fields()
         .iter()
         .map(|f| {
-            let mut left = format!("{} {}", f.title, f.id);
+            // A tool's column is called by its header alone, which may be long.
+            let mut left = match f.found {
+                true => cut(&f.id, FOUND, ""),
+                false => format!("{} {}", f.title, f.id),
+            };
             if !f.alias.is_empty() {
-                let _ = write!(left, " ({})", f.alias.join(", "));
+                let alias = f.alias.join(", ");
+                let alias = if f.found { cut(&alias, FOUND, "") } else { alias };
+                let _ = write!(left, " ({alias})");
             }
             (left, f.help.clone(), Role::Accent)
         })

@@ -3,22 +3,24 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{Cell, Layout, Line, Mode, PANES, Shown, State, drawn};
-use crate::table::{Field, Order, Schema, Unit, Value, clock, quantity};
+use crate::app::{Cell, Layout, Line, Mode, Shown, State, drawn};
+use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
 
 use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
 
 /// Draws titles and rows.
 pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
+    let pane = &state.view().pane;
     let Some(frame) = state.grid.parts.first() else {
         let text = match (&state.moment, state.mode) {
+            (None, _) if pane.found => &pane.empty,
             (None, Mode::Replay { .. }) => "Opening the recording ...",
             (None, _) => "Attaching probes ...",
-            (Some(m), _) if m.now.table(PANES[state.pane].table).is_none() => {
+            (Some(m), _) if !pane.found && m.now.table(&pane.table).is_none() => {
                 "Nothing is known here; ? says what is missing."
             }
-            (Some(_), _) => PANES[state.pane].empty,
+            (Some(_), _) => &pane.empty,
         };
         Pen::new(buf, look, 1, layout.body, buf.area.width).put(text, Role::Dim);
         return;
@@ -29,7 +31,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let view = state.view();
     if state.grid.lines.is_empty() {
         let text = if state.grid.total == 0 {
-            PANES[state.pane].empty
+            pane.empty.as_str()
         } else if state.filter.is_empty() {
             "No row is of what is pinned; p unpins."
         } else {
@@ -67,7 +69,7 @@ fn titles(
             Shown::Sum(.., t) if state.bits => format!("{t}b"),
             _ => shown.title(schema).to_owned(),
         };
-        let sorted = *shown == view.sort;
+        let sorted = view.sort.as_ref() == Some(shown);
         if sorted {
             title.push_str(match view.order {
                 Order::Ascending => look.pick("▲", "^"),
@@ -135,8 +137,8 @@ impl Row<'_> {
     }
 
     /// What rows are grouped by, empty where they are not.
-    fn group(&self) -> &'static str {
-        PANES[self.state.pane].groups.get(self.state.view().group).copied().unwrap_or("")
+    fn group(&self) -> &str {
+        self.state.view().group_by()
     }
 
     fn grouped(&self) -> bool {
@@ -187,7 +189,10 @@ impl Row<'_> {
 
     /// A change of state is called by the state entered: that it was one says nothing.
     fn entered(&self, v: Value<'_>, field: &Field) -> Option<(String, Role)> {
-        if field.id != "kind" || v != Value::Text("state") || !matches!(self.line, Line::Row { .. })
+        if field.found
+            || field.id != "kind"
+            || v != Value::Text("state")
+            || !matches!(self.line, Line::Row { .. })
         {
             return None;
         }
@@ -233,6 +238,10 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
     if v.is_none() || v.as_f64() == Some(0.0) {
         return Role::Dim;
     }
+    if field.found {
+        // What a tool means by its words is not known here.
+        return if field.kind == Kind::Key { Role::Accent } else { Role::Text };
+    }
     match (field.id.as_str(), v) {
         ("comm", _) => Role::Accent,
         ("state" | "kind" | "end", Value::Text(s)) => state_role(s),
@@ -261,7 +270,10 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
         return clock::clock_ms(wall, &state.zone);
     }
     let mut out = String::new();
-    quantity::format(&mut out, v, field, style(state));
+    match state.view().seen.decimals(field) {
+        Some(places) => quantity::plainly(&mut out, v, field, Some(places)),
+        None => quantity::format(&mut out, v, field, style(state)),
+    }
     out
 }
 

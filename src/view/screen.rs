@@ -2,11 +2,11 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::app::{Layout, Line, Overlay, PANES, PromptKind, State};
+use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chooser, detail, footer, header, help, rows};
+use super::{chart, chooser, detail, fate, footer, header, help, rows, strip};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -14,17 +14,23 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
     if area.width == 0 || area.height == 0 {
         return;
     }
-    let layout = Layout::of(area.height);
-    header::draw(state, look, layout, buf);
     let over = state.overlays.iter().rev().find(|o| !matches!(o, Overlay::Prompt(_)));
+    let layout = match over {
+        Some(_) => Layout::of_page(state, area.height),
+        None => Layout::of(state, area.height),
+    };
+    header::draw(state, look, layout, buf);
     match over {
         Some(Overlay::Help { search, scroll }) => {
             help::draw(state, look, search, *scroll, layout, buf);
         }
         Some(Overlay::Columns { at }) => chooser::draw(state, look, *at, layout, buf),
+        Some(Overlay::Detail(d)) if d.graph.is_some() => chart::draw(state, look, d, layout, buf),
         Some(Overlay::Detail(d)) => detail::draw(state, look, d, layout, buf),
         Some(Overlay::Prompt(_)) | None => {
             tabs(state, look, layout, buf);
+            fate::draw(state, look, layout, buf);
+            strip::draw(state, look, layout, buf);
             rows::draw(state, look, layout, buf);
         }
     }
@@ -36,10 +42,10 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
 /// How far the page on top can be scrolled, if one is: the last line ends at the bottom.
 pub fn most_scroll(state: &State) -> usize {
     let (width, height) = state.size;
-    let rows = usize::from(Layout::of(height).rows + 1);
+    let rows = usize::from(Layout::of_page(state, height).rows + 1);
     let lines = match state.overlays.last() {
         Some(Overlay::Help { search, .. }) => help::length(state, search, width),
-        Some(Overlay::Detail(d)) => detail::length(state, d, width),
+        Some(Overlay::Detail(d)) if d.graph.is_none() => detail::length(state, d, width),
         _ => 0,
     };
     lines.saturating_sub(rows)
@@ -49,16 +55,30 @@ fn tabs(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
     let right = status(state, look);
     let right_cells = u16::try_from(super::paint::cells(&right)).unwrap_or(u16::MAX);
-    for (i, tab) in crate::app::tabs(width, state.pane).iter().enumerate() {
-        let (key, title) =
-            if i == state.pane { (Role::Select, Role::Select) } else { (Role::Key, Role::Dim) };
+    let tabs = crate::app::tabs(state);
+    for tab in &tabs {
+        let (key, title) = if tab.pane == state.pane {
+            (Role::Select, Role::Select)
+        } else {
+            (Role::Key, Role::Dim)
+        };
         let mut pen = Pen::new(buf, look, tab.x, layout.tabs, width);
-        pen.put(" ", title).put(&(i + 1).to_string(), key).put(" ", title);
-        if tab.titled {
-            pen.put(PANES[i].title, title).put(" ", title);
+        pen.put(" ", title).put(&(tab.pane + 1).to_string(), key).put(" ", title);
+        if tab.title > 0 {
+            let name = &state.panes[tab.pane].pane.title;
+            pen.put(&super::paint::cut(name, usize::from(tab.title), look.pick("…", "~")), title);
+            pen.put(" ", title);
         }
     }
-    let used = crate::app::tabs(width, state.pane).last().map_or(0, |t| t.x + t.width);
+    let mut used = tabs.last().map_or(0, |t| t.x + t.width);
+    // That there are more on either side.
+    if tabs.first().is_some_and(|t| t.pane > 0) {
+        Pen::new(buf, look, 0, layout.tabs, width).put(look.pick("‹", "<"), Role::Key);
+    }
+    if tabs.last().is_some_and(|t| t.pane + 1 < state.panes.len()) {
+        Pen::new(buf, look, used, layout.tabs, width).put(look.pick("›", ">"), Role::Key);
+        used += 1;
+    }
     let room = width.saturating_sub(used + 1);
     let role = if state.grid.unknown.is_empty() { Role::Dim } else { Role::Warn };
     let right = super::paint::cut(&right, usize::from(room), look.pick("…", "~"));

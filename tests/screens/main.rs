@@ -10,3 +10,4 @@ mod keys;
 mod looks;
 mod past;
 mod scene;
+mod tools;

@@ -7,7 +7,7 @@ use arrow_array::{
     ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
 };
 use jiff::tz::TimeZone;
-use lmptop::app::{Effect, Layout, Mode, Msg, State, drawn, keys, update};
+use lmptop::app::{Effect, Mode, Msg, State, drawn, keys, update};
 use lmptop::command::past::{Ask, Past, question};
 use lmptop::probe;
 use lmptop::session::{Info, Reader, Writer, memory_writer};
@@ -400,7 +400,7 @@ pub fn sample_of(age: u64, sockets: &[Row], probes: &[Row]) -> Sample {
 
 /// A screen that waits.
 pub fn screen(width: u16, height: u16) -> State {
-    State::new((width, height), Mode::Live, TimeZone::UTC)
+    State::new((width, height), Mode::Live, TimeZone::UTC, None)
 }
 
 /// A screen with what is kept behind it: effects that ask about the past are answered at once,
@@ -430,8 +430,9 @@ impl Stage {
     /// A screen on a recording.
     pub fn replay(width: u16, height: u16, reader: Reader) -> Stage {
         let mode = Mode::Replay { playing: false };
-        let mut state = State::new((width, height), mode, TimeZone::UTC);
+        let mut state = State::new((width, height), mode, TimeZone::UTC, None);
         state.replayed = Some(reader.info().id.clone());
+        state.knows(&reader.schemas());
         let mut past = Past::default();
         past.answer(Ask::Open(reader));
         let mut stage = Stage { state, past, writer: None };
@@ -490,7 +491,7 @@ impl Stage {
     /// The cells of the column of this title, as drawn, downwards.
     pub fn column(&self, title: &str) -> Vec<String> {
         let buf = paint(&self.state, &Theme::default());
-        let layout = Layout::of(self.state.size.1);
+        let layout = self.state.layout();
         let schema = self.state.grid.parts[0].table().schema().clone();
         let mut x = 0;
         for (i, width) in drawn(&self.state) {
@@ -508,7 +509,7 @@ impl Stage {
     /// The line that is selected, as drawn.
     pub fn selected(&self) -> String {
         let view = self.state.view();
-        let y = Layout::of(self.state.size.1).body as usize + view.at - view.offset;
+        let y = self.state.layout().body as usize + view.at - view.offset;
         self.line(y)
     }
 }

@@ -3,7 +3,7 @@
 use lmptop::tool::parse::{Mode, is_missing};
 use serde_json::Value;
 
-use crate::found::{Found, Own};
+use crate::found::{Found, Own, Typed};
 use crate::want::{Row, Table, Want};
 
 /// How far a comparison came, and the first difference.
@@ -85,6 +85,7 @@ pub fn names(columns: &[Value]) -> String {
 pub fn same(found: &Found, want: &Table) -> Result<(), Fault> {
     columns(found, want).map_err(|text| fault(1, text))?;
     let (mut i, total) = (0, found.rows.len());
+    let mut pairs = Vec::new();
     for (number, row) in want.rows.iter().enumerate() {
         let cells = match found.rows.get(i) {
             Some(cells) => cells,
@@ -96,7 +97,10 @@ pub fn same(found: &Found, want: &Table) -> Result<(), Fault> {
             }
         };
         match same_row(found, cells, row) {
-            Ok(()) => i += 1,
+            Ok(()) => {
+                pairs.push(&row.cells);
+                i += 1;
+            }
             Err(_) if row.maybe => {}
             Err(text) => return Err(fault(10 + number, format!("row {number}: {text}"))),
         }
@@ -105,7 +109,48 @@ pub fn same(found: &Found, want: &Table) -> Result<(), Fault> {
         let text = format!("{} rows more: {:?}", total - i, found.rows[i]);
         return Err(fault(10 + want.rows.len(), text));
     }
-    mode(found.mode, want.mode.as_ref()).map_err(|text| fault(5_000, text))
+    types(found, &pairs).map_err(|text| fault(4_000, text))?;
+    mode(found.mode, want.mode.as_ref()).map_err(|text| fault(5_000, text))?;
+    blocks(found, want).map_err(|text| fault(6_000, text))
+}
+
+/// How often a snapshot was complete.
+fn blocks(found: &Found, want: &Table) -> Result<(), String> {
+    let Some(want) = want.blocks.filter(|_| found.mode == Mode::Snapshot) else { return Ok(()) };
+    let mut ends = found.ends.clone();
+    ends.dedup();
+    ends.retain(|&n| n > 0);
+    if ends.len() as u64 == want {
+        return Ok(());
+    }
+    Err(format!("blocks end at rows {ends:?}; {want} blocks"))
+}
+
+/// The types that the cells of a column get together. A number in a column of words is text.
+fn types(found: &Found, want: &[&Vec<Value>]) -> Result<(), String> {
+    for (c, cells) in found.typed().iter().enumerate() {
+        let words = want.iter().any(|row| row[c].is_string());
+        for (have, row) in cells.iter().zip(want) {
+            let one = |w: &Value| match (have, w) {
+                (Typed::Null, w) => w.is_null(),
+                (Typed::Number(n), Value::Number(w)) => near(*n, w.as_f64().unwrap_or(f64::NAN)),
+                (Typed::Text(s), Value::String(w)) => {
+                    s.trim_end_matches(':') == w.trim_end_matches(':')
+                }
+                // JSON has no infinity.
+                (Typed::Number(n), Value::String(w)) => {
+                    w.parse::<f64>().is_ok_and(|w| w.is_infinite() && w == *n)
+                }
+                (Typed::Text(s), Value::Number(_)) => words && !s.is_empty(),
+                _ => false,
+            };
+            if !any(&row[c]).map_or_else(|| one(&row[c]), |list| list.iter().any(one)) {
+                let name = &found.columns[c];
+                return Err(format!("{name} is typed {have:?}, not {}", row[c]));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The names alone.

@@ -1,6 +1,8 @@
 //! What the parser said, kept for comparison.
 
+use arrow_array::{Array, Float64Array, Int64Array, StringArray, UInt64Array};
 use lmptop::tool::parse::{Aside, Cell, Heading, Hint, Mode, Parser, Sink};
+use lmptop::tool::typing::Cells;
 
 /// A cell that owns its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,55 @@ pub struct Found {
     pub text_only: Vec<bool>,
     pub mode: Mode,
     pub rows: Vec<Vec<Own>>,
+    /// How many rows there were at each end of a block.
+    pub ends: Vec<usize>,
+}
+
+/// A cell as lmptop keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Typed {
+    Null,
+    Number(f64),
+    Text(String),
+}
+
+impl Found {
+    /// Its cells by column, typed as lmptop does.
+    pub fn typed(&self) -> Vec<Vec<Typed>> {
+        let column = |i: usize| {
+            let mut cells = Cells::new(self.text_only[i]);
+            for row in &self.rows {
+                cells.push(match &row[i] {
+                    Own::Missing => Cell::Missing,
+                    Own::Raw(s) => Cell::Raw(s),
+                    Own::Text(s) => Cell::Text(s),
+                    Own::Number(n) => Cell::F64(*n),
+                });
+            }
+            cells.settle(&self.columns[i]);
+            values(cells.take().as_ref())
+        };
+        (0..self.columns.len()).map(column).collect()
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn values(array: &dyn Array) -> Vec<Typed> {
+    let any = array.as_any();
+    let one = |i: usize| {
+        if array.is_null(i) {
+            Typed::Null
+        } else if let Some(a) = any.downcast_ref::<Int64Array>() {
+            Typed::Number(a.value(i) as f64)
+        } else if let Some(a) = any.downcast_ref::<UInt64Array>() {
+            Typed::Number(a.value(i) as f64)
+        } else if let Some(a) = any.downcast_ref::<Float64Array>() {
+            Typed::Number(a.value(i))
+        } else {
+            Typed::Text(any.downcast_ref::<StringArray>().unwrap().value(i).to_owned())
+        }
+    };
+    (0..array.len()).map(one).collect()
 }
 
 /// One call of the sink, as text: two runs are the same if all of these are.
@@ -57,7 +108,7 @@ impl Sink for Collect {
             self.faults.push(format!("key or time beyond the columns: {heading:?}"));
         }
         let (table, mode) = (heading.table, heading.mode);
-        let new = Found { table, columns, text_only, mode, rows: Vec::new() };
+        let new = Found { table, columns, text_only, mode, rows: Vec::new(), ends: Vec::new() };
         match self.newest(table) {
             Some(old) if old.rows.is_empty() => *old = new,
             Some(old) if old.columns == new.columns => {
@@ -96,6 +147,10 @@ impl Sink for Collect {
         if self.newest(table).is_none() {
             self.faults.push(format!("the end of table {table} without a heading"));
         }
+        // The columns may have changed within the block.
+        for found in self.found.iter_mut().filter(|f| f.table == table) {
+            found.ends.push(found.rows.len());
+        }
     }
 
     fn clock(&mut self, text: &str) {
@@ -112,6 +167,18 @@ pub fn whole(bytes: &[u8]) -> Collect {
     pieces(&[bytes])
 }
 
+/// What is only known at the end.
+fn closed(mut out: Collect) -> Collect {
+    for found in out.found.iter().filter(|f| f.mode == Mode::Snapshot) {
+        if found.ends.last().copied().unwrap_or(0) < found.rows.len() {
+            let fault = format!("the last block of {:?} never ends", found.columns);
+            out.faults.push(fault);
+            break;
+        }
+    }
+    out
+}
+
 /// The output in these pieces, in one go.
 pub fn pieces(pieces: &[&[u8]]) -> Collect {
     let mut out = Collect::default();
@@ -120,7 +187,7 @@ pub fn pieces(pieces: &[&[u8]]) -> Collect {
         parser.feed(piece, &mut out);
     }
     parser.finish(&mut out);
-    out
+    closed(out)
 }
 
 /// A line at a time with a pause behind each, as from a slow tool.
@@ -132,5 +199,5 @@ pub fn slowly(bytes: &[u8]) -> Collect {
         parser.quiet(&mut out);
     }
     parser.finish(&mut out);
-    out
+    closed(out)
 }

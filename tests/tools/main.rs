@@ -90,6 +90,10 @@ fn kept(collect: &Collect) -> Result<(), String> {
 
 #[test]
 fn outputs_become_the_tables_a_reader_sees() {
+    if let Some(name) = env::var_os("LMPTOP_SHOW") {
+        let bytes = fs::read(corpus().0.join(name).with_extension("out")).unwrap();
+        println!("{:#?}", found::whole(&bytes).log);
+    }
     run("known.txt", |bytes, want| {
         let collect = found::whole(bytes);
         kept(&collect)?;
@@ -116,6 +120,35 @@ fn any_split_of_the_bytes_gives_the_same() {
             let pair = whole.log.iter().zip(&split.log).find(|(a, b)| a != b);
             assert!(pair.is_none(), "{name}, seed {seed}: {pair:#?}");
             assert_eq!(whole.log.len(), split.log.len(), "{name}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn damaged_output_keeps_the_rules_of_the_sink() {
+    for (name, bytes, _) in captures() {
+        for seed in 0..6 {
+            let mut pick = Cuts(seed * 104_729 + 3);
+            let mut damaged = bytes.clone();
+            for _ in 0..=damaged.len() / 200 {
+                let at = pick.below(damaged.len());
+                match seed % 3 {
+                    0 => damaged[at] = u8::try_from(pick.below(256)).unwrap(),
+                    1 => drop(damaged.drain(at..(at + 1 + pick.below(60)).min(damaged.len()))),
+                    _ => damaged.insert(at, b"\n\t \x1b\r|"[pick.below(6)]),
+                }
+                if damaged.is_empty() {
+                    break;
+                }
+            }
+            for collect in [found::whole(&damaged), found::slowly(&damaged)] {
+                let log = &collect.log;
+                assert!(
+                    collect.faults.is_empty(),
+                    "{name}, {seed}: {:?}\n{log:#?}",
+                    collect.faults
+                );
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Table {
     pub columns: Vec<Value>,
     /// `append`, `snapshot`, `replace`, if that is clear.
     pub mode: Option<Value>,
+    /// How many blocks a snapshot table comes in.
+    pub blocks: Option<u64>,
     pub rows: Vec<Row>,
 }
 
@@ -41,7 +43,8 @@ pub fn read(path: &Path) -> Want {
                 let Some(Value::Array(columns)) = o.remove("columns") else {
                     panic!("{at}: columns is a list")
                 };
-                let table = Table { columns, mode: o.remove("mode"), rows: Vec::new() };
+                let blocks = o.get("blocks").and_then(Value::as_u64);
+                let table = Table { columns, mode: o.remove("mode"), blocks, rows: Vec::new() };
                 variants.last_mut().unwrap().push(table);
             }
             Value::Object(mut o) if o.contains_key("maybe") => {

@@ -21,7 +21,8 @@ const MAX_NAME: usize = 32;
 /// Why not, in words that follow `name`.
 pub fn name(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if name.chars().count() > MAX_NAME || !name.chars().all(fits) || name.starts_with(['-', '.']) {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if name.len() > MAX_NAME || !name.chars().all(fits) || !begins {
         return Err(format!(
             "{} is no name for a panel; take up to {MAX_NAME} letters, digits, _ . or -",
             quoted(name)

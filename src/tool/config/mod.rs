@@ -25,6 +25,7 @@ pub use place::{Refused, find, read};
 
 use page::Page;
 
+use super::format::quoted;
 use super::parse::GalaTable;
 use super::spec::Spec;
 use crate::table::clean;
@@ -74,7 +75,11 @@ impl Config {
         let beside = |path: &Path| meta(&here.join(path));
         match DeTable::parse(text) {
             Ok(document) => config.document(document.get_ref(), &mut page, &beside),
-            Err(e) => page.wrong(e.span().unwrap_or_default(), syntax(e.message())),
+            Err(e) => {
+                let at = e.span().unwrap_or_default();
+                let here = text.get(at.clone()).unwrap_or_default();
+                page.wrong(at, syntax(e.message(), here));
+            }
         }
         config.mistakes = page.take();
         config
@@ -142,6 +147,16 @@ impl Config {
     }
 }
 
+/// What is configured: in `given`, or where configurations are looked for. Nothing where there is
+/// no configuration.
+///
+/// # Errors
+/// Why the file cannot be used, in one line that begins with its name.
+pub fn specs(given: Option<&Path>) -> Result<Vec<Spec>, Refused> {
+    let Some(file) = find(given) else { return Ok(Vec::new()) };
+    Config::parse(&file, &read(&file)?, &super::meta::read).specs()
+}
+
 /// A mistake as it is shown: file, line, what.
 pub fn told(file: &Path, mistake: &Mistake) -> String {
     format!("{} line {}: {}", clean(&file.to_string_lossy()), mistake.line, mistake.what)
@@ -167,9 +182,10 @@ fn name_at(panel: &page::Value<'_>) -> Range<usize> {
     }
 }
 
-/// What the reader of TOML says, as one harmless line.
-fn syntax(message: &str) -> String {
+/// What the reader of TOML says, as one line.
+fn syntax(message: &str, here: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     let short: String = words.join(" ").chars().take(200).collect();
-    format!("this is no TOML: {}", clean(&short))
+    let key = if short == "duplicate key" { format!(" {}", quoted(here)) } else { String::new() };
+    format!("this is no TOML: {short}{key}")
 }

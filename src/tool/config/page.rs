@@ -84,7 +84,11 @@ impl Page {
     /// Notes that there is no such key.
     pub(super) fn unknown(&mut self, at: Range<usize>, name: &str, place: &str, keys: &[&str]) {
         let near = if name.len() <= 64 { meant(name, keys) } else { String::new() };
-        let known = if near.is_empty() { format!("; there are {}", keys.join(", ")) } else { near };
+        let known = match keys {
+            _ if !near.is_empty() => near,
+            [only] => format!("; there is {only} only"),
+            _ => format!("; there are {}", keys.join(", ")),
+        };
         self.wrong(at, format!("unknown key {} in {place}{known}", quoted(name)));
     }
 

@@ -137,6 +137,13 @@ fn hint(
         .get("time")
         .and_then(|v| page.text(v, "time is the header of a column, like time = \"TIME\""))
         .map(str::to_owned);
+    if let Some(Format::Columns(names)) = &form {
+        let said = key.iter().map(|k| ("key", k)).chain(time.iter().map(|t| ("time", t)));
+        for (what, name) in said.filter(|(_, name)| !names.contains(name)) {
+            let at = table.get(what).map(Value::span).unwrap_or_default();
+            page.wrong(at, format!("{} is none of the columns of parse", quoted(name)));
+        }
+    }
     Hint { format: form, key, mode, time }
 }
 

@@ -158,6 +158,10 @@ fn each_mistake_has_its_line_and_what_is_meant() {
         ("key = [1]", "a number cannot stand here; key is an array of headers"),
         ("mode = \"snap\"", "\"snap\" is no mode; it is one of append, snapshot, replace"),
         ("mode = \"snapshots\"", "\"snapshots\" is no mode (did you mean snapshot?); it is one of"),
+        (
+            "parse = \"columns:PID,COMM\"\nkey = [\"PID\", \"TID\"]",
+            "\"TID\" is none of the columns of parse",
+        ),
         ("time = \"\"", "an empty string; time is the header of a column"),
         ("interval = \"5\\u0000s\"", "a NUL character in \"5\\x00s\"; leave it out"),
         (
@@ -232,7 +236,7 @@ fn each_mistake_has_its_line_and_what_is_meant() {
             "columns = [{name = \"A\", keep = true, drop = true}]",
             "keep and drop contradict each other",
         ),
-        ("name = \"b\"", "this is no TOML: duplicate key"),
+        ("name = \"b\"", "this is no TOML: duplicate key \"name\""),
         ("key = [", "this is no TOML: "),
         ("key = ", "this is no TOML: "),
     ];
@@ -292,6 +296,7 @@ fn names_commands_and_what_is_around_panels() {
             &["line 5: the panel of line 1 is called a too"],
         ),
         ("[panel]\nname = \"a\"", &["line 1: write [[panel]] with two brackets on each side"]),
+        ("x = 3", &["line 1: unknown key \"x\" in the file; there is panel only"]),
         ("panel = 3", &["line 1: write [[panel]] with two brackets on each side"]),
         ("panel = [3]", &["line 1: a number cannot stand here; write [[panel]] above its keys"]),
         (

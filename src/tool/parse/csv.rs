@@ -125,7 +125,11 @@ impl Csv {
         }
         self.begun = true;
         if self.layout.header {
-            self.heading(names(fields), sink);
+            let mut names = names(fields);
+            if names.len() == self.layout.fields + 1 && names.last().is_some_and(String::is_empty) {
+                names.pop();
+            }
+            self.heading(names, sink);
         } else {
             self.heading((1..=fields.len()).map(|i| format!("col{i}")).collect(), sink);
         }
@@ -170,7 +174,7 @@ impl Csv {
     fn place(&mut self, record: &str, fields: &[Field<'_>], sink: &mut dyn Sink) {
         let Some(known) = self.known.get(self.current) else { return };
         let width = known.names.len();
-        if fields.len() == width && names(fields) == known.names {
+        if fields.len() >= width && names(fields)[..width] == known.names[..] {
             return;
         }
         let marked = record.starts_with('#');
@@ -451,6 +455,7 @@ mod tests {
     #[test]
     fn what_is_csv_and_what_is_not() {
         is_csv("a,b,c\n1,2,3\n", true);
+        is_csv("a,b,c, ,\n1,2,3,4\n", true);
         is_csv("name,value\nx,1\ny,2\n", true);
         is_csv("index, name, utilization.gpu [%]\n0, Tesla T4, 12 %\n1, Tesla T4, 0 %\n", true);
         is_csv("4.0K\t./a\n12K\t./b c\n", true);

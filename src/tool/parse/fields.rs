@@ -153,16 +153,22 @@ fn records<'a>(lines: &[&'a str], delimiter: u8) -> Vec<Record<'a>> {
     records
 }
 
-/// The number of fields most records have; of two, the greater.
+/// The number of fields most records have; of two, that of the record further down.
 fn usual(records: &[Record<'_>]) -> Option<usize> {
-    let mut counts: Vec<(usize, usize)> = Vec::new();
-    for n in records.iter().map(|r| r.fields.len()).filter(|n| *n > 1) {
-        match counts.iter_mut().find(|(m, _)| *m == n) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((n, 1)),
+    let mut counts: Vec<(usize, usize, usize)> = Vec::new();
+    for (i, n) in records.iter().map(|r| r.fields.len()).enumerate().filter(|(_, n)| *n > 1) {
+        match counts.iter_mut().find(|(m, _, _)| *m == n) {
+            Some((_, count, last)) => (*count, *last) = (*count + 1, i),
+            None => counts.push((n, 1, i)),
         }
     }
-    counts.into_iter().max_by_key(|(n, count)| (*count, *n)).map(|(n, _)| n)
+    counts.into_iter().max_by_key(|(_, count, last)| (*count, *last)).map(|(n, _, _)| n)
+}
+
+/// Whether a record has this many fields, not counting empty ones at its end (`a,b,`).
+fn has(record: &Record<'_>, fields: usize) -> bool {
+    let n = record.fields.len();
+    n == fields || n == fields + 1 && fields > 2 && record.fields[fields].text.is_empty()
 }
 
 fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
@@ -171,14 +177,14 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
     let (first, groups, header) = beginning(&records, fields)?;
     let body: Vec<&Record<'_>> = records[first..]
         .iter()
-        .filter(|r| r.fields.len() == fields || !r.fields[0].text.starts_with('#'))
+        .filter(|r| has(r, fields) || !r.fields[0].text.starts_with('#'))
         .collect();
-    let fitting = body.iter().filter(|r| r.fields.len() == fields).count();
+    let fitting = body.iter().filter(|r| has(r, fields)).count();
     let share = fitting as f32 / body.len() as f32;
     let rows = &body[usize::from(groups) + usize::from(header)..];
     let quoted = body.iter().any(|r| r.fields.iter().any(|f| f.quoted));
     let full: Vec<&[Field<'_>]> =
-        rows.iter().map(|r| r.fields.as_slice()).filter(|f| f.len() == fields).collect();
+        rows.iter().filter(|r| has(r, fields)).map(|r| r.fields.as_slice()).collect();
     let numeric = (0..fields).any(|i| {
         !full.is_empty()
             && full.iter().all(|r| r[i].is_number() || is_missing(&r[i].text))
@@ -206,7 +212,7 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
 /// The first record that is no preamble, whether it is a row of groups, and whether a header
 /// follows: the fullest of the records above the first with a number.
 fn beginning(records: &[Record<'_>], fields: usize) -> Option<(usize, bool, bool)> {
-    let fits = |i: &usize| records[*i].fields.len() == fields;
+    let fits = |i: &usize| has(&records[*i], fields);
     let first = (0..records.len()).find(fits)?;
     let values = (first..records.len())
         .filter(fits)

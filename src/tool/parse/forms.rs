@@ -17,8 +17,8 @@ type Likeness = fn(&[&str]) -> f32;
 type Open = fn(&[&str]) -> Box<dyn Form>;
 
 /// All of them, each with the lines it takes to tell while more may come; of equals the first is
-/// taken. What stands above a table is often like keys and values.
-const FORMS: [(Likeness, Open, usize); 8] = [
+/// taken.
+const FORMS: [(Likeness, Open, usize); 9] = [
     (json::likeness, |window| Box::new(Documents::new(window)), 1),
     (prometheus::likeness, |window| Box::new(Prometheus::new(window)), 1),
     (maps::likeness, |_| Box::new(Maps::new()), 1),
@@ -26,24 +26,46 @@ const FORMS: [(Likeness, Open, usize); 8] = [
     (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None)), 4),
     (labels::likeness, |window| Box::new(Labels::new(window)), 2),
     (gala::likeness, |_| Box::new(Gala::new(&[])), 1),
-    (kv::likeness, |window| Box::new(Kv::new(window)), 8),
+    (kv::pairs_likeness, |window| Box::new(Kv::new(window)), 1),
+    (kv::record_likeness, |window| Box::new(Kv::new(window)), FEW),
 ];
 
-/// The form these lines are most like, if they are like it at least this much: how much, and its
-/// reader. `more` says that more lines may come.
-pub(super) fn found(window: &[&str], enough: f32, more: bool) -> Option<(f32, Box<dyn Form>)> {
+/// The last form's place: a few `key: value` lines may be what stands above a table.
+const RECORD: usize = FORMS.len() - 1;
+/// Lines that show a record although more may come, at the beginning of the output.
+const FEW: usize = 8;
+/// The same after other output.
+const MANY: usize = 50;
+
+/// What is known of the lines besides their text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    /// No more will come.
+    pub(super) end: bool,
+    /// Nothing came before.
+    pub(super) first: bool,
+}
+
+/// The reader of the form these lines are most like, if they are like it `enough`.
+pub(super) fn found(
+    window: &[&str],
+    settled: Settled,
+    enough: impl Fn(f32) -> bool,
+) -> Option<Box<dyn Form>> {
+    let written = window.iter().filter(|l| !l.trim().is_empty()).count();
+    let tabs = window.first().is_some_and(|l| l.contains('\t'));
     let mut best: Option<(f32, Open)> = None;
-    for (likeness, open, least) in FORMS {
-        let tabs = window.first().is_some_and(|l| l.contains('\t'));
-        if more && !tabs && window.len() < least {
+    for (i, (likeness, open, least)) in FORMS.iter().enumerate() {
+        let least = if i == RECORD && !settled.first { MANY } else { *least };
+        if !settled.end && !tabs && written < least {
             continue;
         }
         let sure = likeness(window);
-        if sure >= enough && best.is_none_or(|(most, _)| sure > most) {
-            best = Some((sure, open));
+        if enough(sure) && best.is_none_or(|(most, _)| sure > most) {
+            best = Some((sure, *open));
         }
     }
-    best.map(|(sure, open)| (sure, open(window)))
+    best.map(|(_, open)| open(window))
 }
 
 /// The reader of the form the user named, for those that look at the first lines.

@@ -1,12 +1,9 @@
 //! JSON: an object a line, or documents over many lines of which the main array of objects is
 //! the table.
 
-use std::collections::HashMap;
-
-use super::tree::{self, Block};
-use super::union::Union;
-use super::value::{Broken, Json};
-use super::{Aside, Cell, Form, MAX_LINE, Mode, Sink};
+use super::objects::Tables;
+use super::value::mended;
+use super::{Aside, Form, MAX_LINE, Sink};
 
 /// Longest document kept, in bytes.
 const DOCUMENT: usize = 8 << 20;
@@ -81,38 +78,6 @@ fn opens(line: &str) -> bool {
     }
 }
 
-/// The text with the `NaN` and `Infinity` of other writers as `null`; `None` if there are none.
-fn mended(text: &str) -> Option<String> {
-    if !text.contains("NaN") && !text.contains("Infinity") {
-        return None;
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let (mut inside, mut changed) = (false, false);
-    while let Some(c) = rest.chars().next() {
-        let word = ["-Infinity", "Infinity", "NaN", "-NaN"].iter().find(|w| rest.starts_with(**w));
-        match (inside, c, word) {
-            (false, _, Some(word)) => {
-                out.push_str("null");
-                rest = &rest[word.len()..];
-                changed = true;
-                continue;
-            }
-            (true, '\\', _) => {
-                let len = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
-                out.push_str(&rest[..len]);
-                rest = &rest[len..];
-                continue;
-            }
-            (_, '"', _) => inside = !inside,
-            _ => {}
-        }
-        out.push(c);
-        rest = &rest[c.len_utf8()..];
-    }
-    (changed && serde_json::from_str::<serde::de::IgnoredAny>(&out).is_ok()).then_some(out)
-}
-
 /// Reads lines of objects and documents.
 #[derive(Debug)]
 pub(super) struct Documents {
@@ -135,9 +100,14 @@ pub(super) struct Documents {
 impl Documents {
     /// For output that begins with `window`; its lines are to be given to [`Form::line`] as well.
     pub(super) fn new(window: &[&str]) -> Documents {
+        let by_line = by_line(window) >= 0.66;
+        let mut tables = Tables::default();
+        if by_line {
+            tables.foresee(window);
+        }
         Documents {
-            by_line: by_line(window) >= 0.66,
-            tables: Tables::default(),
+            by_line,
+            tables,
             open: String::new(),
             depth: 0,
             inside: false,
@@ -330,185 +300,6 @@ impl Form for Documents {
     }
 }
 
-/// The tables found so far.
-#[derive(Debug, Default)]
-struct Tables {
-    unions: Vec<Union>,
-    labels: HashMap<String, usize>,
-    /// Where the main array stood in the document before.
-    path: Option<Vec<String>>,
-    /// What is read is a part of an array: no block ends with it.
-    parts: bool,
-    /// Elements of an array come over time: they add up.
-    stream: bool,
-    name: String,
-    texts: Vec<String>,
-}
-
-impl Tables {
-    /// Reads a text; false if it is no JSON or has no table.
-    fn document(&mut self, text: &str, one_line: bool, sink: &mut dyn Sink) -> bool {
-        match Json::read(text) {
-            Ok(root) => self.root(&root, one_line, sink),
-            Err(Broken::Wrong) => match mended(text) {
-                Some(text) => Json::read(&text).is_ok_and(|root| self.root(&root, one_line, sink)),
-                None => false,
-            },
-            Err(Broken::Open) => false,
-        }
-    }
-
-    fn root(&mut self, root: &Json<'_>, one_line: bool, sink: &mut dyn Sink) -> bool {
-        if let Json::Array(items) = root {
-            let objects: Vec<&Json<'_>> = items.iter().filter(|i| i.object().is_some()).collect();
-            if objects.is_empty() {
-                return items.is_empty();
-            }
-            let mode = if self.stream { Mode::Append } else { Mode::Snapshot };
-            let table = self.table("", mode, if self.stream { "json lines" } else { "json" });
-            for object in objects {
-                tree::each(object, &mut |row| self.row(table, None, row, sink));
-            }
-            if !self.parts {
-                self.close(sink);
-            }
-            return true;
-        }
-        if root.object().is_none_or(<[_]>::is_empty) {
-            return false;
-        }
-        if let Some((kind, data)) = tree::bpftrace(root) {
-            return self.bpftrace(kind, data, sink);
-        }
-        if one_line && !tree::is_wrapper(root) {
-            let table = self.table("", Mode::Append, "json lines");
-            self.row(table, None, root, sink);
-            return true;
-        }
-        let (path, blocks) = tree::main(root, self.path.as_deref());
-        let label = path.last().cloned().unwrap_or_default();
-        self.path = Some(path);
-        let table = self.table(&label, Mode::Snapshot, "json");
-        for Block { clock, rows } in blocks {
-            if let Some(clock) = clock {
-                sink.clock(&clock);
-            }
-            for row in rows {
-                tree::each(row, &mut |row| self.row(table, None, row, sink));
-            }
-            sink.end(table);
-        }
-        true
-    }
-
-    /// The block of every table of snapshots is complete.
-    fn close(&mut self, sink: &mut dyn Sink) {
-        for union in self.unions.iter().filter(|u| u.mode() == Mode::Snapshot) {
-            sink.end(union.table());
-        }
-    }
-
-    /// The table of this label.
-    fn table(&mut self, label: &str, mode: Mode, how: &'static str) -> usize {
-        if let Some(&table) = self.labels.get(label) {
-            if let Some(union) = self.unions.get_mut(table) {
-                union.set_mode(mode);
-            }
-            return table;
-        }
-        let table = self.unions.len();
-        self.labels.insert(label.to_owned(), table);
-        self.unions.push(Union::new(table, label.to_owned(), mode, how));
-        table
-    }
-
-    /// An object as a row, with a key before its columns.
-    fn row(&mut self, table: usize, key: Option<&str>, object: &Json<'_>, sink: &mut dyn Sink) {
-        let Some(union) = self.unions.get_mut(table) else { return };
-        let mut found: Vec<(usize, &Json<'_>)> = Vec::with_capacity(16);
-        let key_column = key.and_then(|_| union.column("key"));
-        let mut place = usize::from(key.is_some());
-        let name = &mut self.name;
-        object.flat(&mut |outer, inner, value| {
-            let column = match inner {
-                None => union.column_at(place, outer),
-                Some(inner) => {
-                    name.clear();
-                    name.push_str(outer);
-                    name.push('.');
-                    name.push_str(inner);
-                    union.column_at(place, name)
-                }
-            };
-            place += 1;
-            match column {
-                Some(column) => found.push((column, value)),
-                None => union.lost(outer, sink),
-            }
-        });
-        self.texts.clear();
-        for (_, value) in found.iter().filter(|(_, v)| v.cell().is_none()) {
-            self.texts.push(value.to_string());
-        }
-        let mut texts = self.texts.iter();
-        let cells = found.iter().map(|(column, value)| {
-            let cell = value
-                .cell()
-                .unwrap_or_else(|| texts.next().map_or(Cell::Missing, |text| Cell::Text(text)));
-            (*column, cell)
-        });
-        let key = key_column.zip(key.map(Cell::Text));
-        union.row(key.into_iter().chain(cells), sink);
-    }
-
-    /// `{"type": ..., "data": ...}` of `bpftrace -f json`.
-    fn bpftrace(&mut self, kind: &str, data: &Json<'_>, sink: &mut dyn Sink) -> bool {
-        if kind == "time" {
-            sink.clock(data.text().unwrap_or("").trim());
-            return true;
-        }
-        let Some(maps) = data.object().filter(|_| !tree::is_notice(kind)) else {
-            let text = data.text().map_or_else(|| data.to_string(), str::to_owned);
-            let why = if tree::is_notice(kind) { Aside::Noise } else { Aside::Text };
-            for line in text.lines() {
-                sink.aside(why, line);
-            }
-            return true;
-        };
-        for (name, map) in maps {
-            let table = self.table(name, Mode::Snapshot, "bpftrace json");
-            match map {
-                Json::Object(entries) if kind != "stats" || map.get("count").is_none() => {
-                    for (key, value) in entries {
-                        match value.objects() {
-                            Some(rows) => {
-                                rows.iter().for_each(|row| self.row(table, Some(key), row, sink))
-                            }
-                            None => self.value(table, Some(key), value, sink),
-                        }
-                    }
-                }
-                _ => match map.objects() {
-                    Some(rows) => {
-                        rows.iter().for_each(|row| self.row(table, None, row, sink));
-                    }
-                    None => self.value(table, None, map, sink),
-                },
-            }
-            sink.end(table);
-        }
-        true
-    }
-
-    fn value(&mut self, table: usize, key: Option<&str>, value: &Json<'_>, sink: &mut dyn Sink) {
-        if value.object().is_some() {
-            return self.row(table, key, value, sink);
-        }
-        let entry = Json::Object(vec![("value".into(), value.clone())]);
-        self.row(table, key, &entry, sink);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -533,9 +324,8 @@ mod tests {
         assert_eq!(
             read(text),
             [
-                "#0 append time|n|o.a|o.l",
-                "0: 12:00:01|1|true|[1,2]",
                 "#0 append time|n|o.a|o.l|x",
+                "0: 12:00:01|1|true|[1,2]|-",
                 "0: 12:00:02|-2|-|-|-",
                 "Noise {\"time\":",
                 "#0 append time|n|o.a|o.l|x|v|s",

@@ -14,27 +14,34 @@ use super::{Aside, Cell, Form, Mode, Shape, Sink, shape};
 const WIDE: usize = 200;
 /// Most keys of one record.
 const KEYS: usize = 5000;
-/// Longest key in bytes.
-const KEY: usize = 48;
+/// Longest key in bytes, of one word and of several.
+const KEY: usize = 100;
+/// See [`KEY`].
+const SPOKEN_KEY: usize = 48;
+/// Lines from which on a first line that does not fit says nothing.
+const HEADED: usize = 50;
 /// Most rows of one block told apart.
 const ROWS: usize = 10_000;
 
-/// How much these lines look like keys and values.
-pub(super) fn likeness(lines: &[&str]) -> f32 {
-    let written: Vec<&str> = lines.iter().copied().filter(|l| !l.trim().is_empty()).collect();
-    if written.is_empty() {
-        return 0.0;
+/// How much these lines look like several `key=value` each.
+pub(super) fn pairs_likeness(lines: &[&str]) -> f32 {
+    let (mut of, mut fitting) = (0u32, 0u32);
+    for line in lines.iter().filter(|l| !l.trim().is_empty()) {
+        of += 1;
+        fitting += u32::from(pairs(line).is_some());
     }
-    pairs_likeness(&written).max(record_likeness(&written))
-}
-
-fn pairs_likeness(written: &[&str]) -> f32 {
-    let fitting = written.iter().filter(|l| pairs(l).is_some()).count();
-    let share = fitting as f32 / written.len() as f32;
+    let share = fitting as f32 / of.max(1) as f32;
     if share < 0.8 { 0.0 } else { 0.92 * share }
 }
 
-fn record_likeness(written: &[&str]) -> f32 {
+/// How much these lines look like a key with a value each.
+pub(super) fn record_likeness(lines: &[&str]) -> f32 {
+    let written: Vec<&str> = lines.iter().copied().filter(|l| !l.trim().is_empty()).collect();
+    // A line above that is none is the header of a table.
+    let headed = written.first().is_none_or(|l| pair(l).is_none());
+    if headed && written.len() < HEADED {
+        return 0.0;
+    }
     let found: Vec<(&str, &str)> =
         written.iter().filter_map(|l| pair(l)).map(|(_, key, value)| (key, value)).collect();
     let share = found.len() as f32 / written.len() as f32;
@@ -46,8 +53,20 @@ fn record_likeness(written: &[&str]) -> f32 {
     let filled = found.iter().filter(|(_, v)| !v.is_empty()).count();
     let first = found.first().map_or("", |(k, _)| k);
     let records = found.iter().filter(|(k, _)| *k == first).count().max(1);
-    // Whole records, the last of which may be cut off by the end of the window.
+    // Whole records, the last of which may be cut off by the end of the window; or each of them
+    // stands between blank lines.
+    let mut above = true;
+    let (mut blocks, mut begun) = (0usize, 0usize);
+    for line in lines {
+        let blank = line.trim().is_empty();
+        if above && !blank {
+            blocks += 1;
+            begun += usize::from(pair(line).is_some_and(|(_, key, _)| key == first));
+        }
+        above = blank;
+    }
     let regular = keys.len() * 2 > found.len()
+        || (blocks > 1 && begun * 10 >= blocks * 9 && records == begun)
         || (found.len() > (records - 1) * keys.len() * 3 / 4
             && found.len() <= records * keys.len());
     let blank_separated = found.iter().all(|(_, v)| shape(v) == Shape::Int);
@@ -69,7 +88,9 @@ fn record_likeness(written: &[&str]) -> f32 {
 fn is_prose(value: &str) -> bool {
     let words = value.split_ascii_whitespace();
     let plain = |w: &&str| w.bytes().all(|b| b.is_ascii_alphabetic() || b",.'!".contains(&b));
-    value.len() > 24 && words.clone().count() > 4 && words.filter(plain).count() > 4
+    let more = value.find("  ").is_some_and(|i| value[i..].contains(':'));
+    let parts = more || value.matches('=').count() > 1 || value.contains(" | ");
+    parts || value.len() > 24 && words.clone().count() > 4 && words.filter(plain).count() > 4
 }
 
 fn numbers(value: &str) -> usize {
@@ -98,7 +119,11 @@ fn pair(line: &str) -> Option<(usize, &str, &str)> {
         }
     };
     let key = key.trim_end();
+    let shell = value.starts_with('=');
     let value = value[1..].trim();
+    // As shells read it: NAME="a b".
+    let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let value = bare.filter(|v| shell && !v.contains(['"', '\\'])).unwrap_or(value);
     is_key(key).then_some((indent, key, value))
 }
 
@@ -108,7 +133,7 @@ fn is_key(key: &str) -> bool {
         c.is_alphanumeric()
             || matches!(c, ' ' | '_' | '-' | '.' | '/' | '(' | ')' | '%' | '#' | '+' | '[' | ']')
     };
-    key.len() <= KEY
+    key.len() <= if key.contains(' ') { SPOKEN_KEY } else { KEY }
         && key.starts_with(|c: char| c.is_alphabetic() || c == '_')
         && key.chars().all(fits)
         && !key.contains("  ")
@@ -198,14 +223,18 @@ pub(super) struct Kv {
     /// Records are parted by blank lines: they are rows of one block.
     blanks: bool,
     open: bool,
+    /// Entries of the record before.
+    usual: usize,
+    /// Entries of the open record that were shown in a pause.
+    shown: usize,
 }
 
 impl Kv {
     /// For output that begins with `window`; its lines are to be given to [`Form::line`] as well.
     pub(super) fn new(window: &[&str]) -> Kv {
-        let written: Vec<&str> = window.iter().copied().filter(|l| !l.trim().is_empty()).collect();
-        let manner = if pairs_likeness(&written) > record_likeness(&written) {
-            lines_or_rows(&written)
+        let sure = pairs_likeness(window).max(record_likeness(window));
+        let manner = if pairs_likeness(window) > record_likeness(window) {
+            lines_or_rows(window)
         } else {
             Manner::Record
         };
@@ -215,7 +244,7 @@ impl Kv {
             Manner::Record => (Mode::Snapshot, "key: value"),
         };
         let mut wide = Union::new(0, String::new(), mode, how);
-        wide.set_sure(likeness(window).max(0.3));
+        wide.set_sure(sure.max(0.3));
         let mut kv = Kv {
             manner,
             wide,
@@ -225,9 +254,11 @@ impl Kv {
             seen: Vec::new(),
             blanks: false,
             open: false,
+            usual: 0,
+            shown: 0,
         };
         if manner != Manner::Record {
-            for (before, found) in written.iter().filter_map(|l| pairs(l)) {
+            for (before, found) in window.iter().filter_map(|l| pairs(l)) {
                 if before.is_some() {
                     kv.wide.column(kv.front());
                 }
@@ -303,9 +334,17 @@ impl Kv {
     fn row(&mut self, sink: &mut dyn Sink) {
         let record = std::mem::take(&mut self.record);
         self.parent = None;
+        self.usual = record.len();
+        if std::mem::take(&mut self.shown) < record.len() {
+            self.show(&record, sink);
+        }
+    }
+
+    /// Gives a record as a row.
+    fn show(&mut self, record: &[Entry], sink: &mut dyn Sink) {
         let filled = record.iter().any(|e| !e.value.is_empty());
         let Some(first) = record.first().filter(|_| filled) else {
-            for entry in &record {
+            for entry in record {
                 sink.aside(Aside::Noise, &entry.key);
             }
             return;
@@ -316,7 +355,7 @@ impl Kv {
         self.seen.push(first.value.clone());
         self.open = true;
         if record.len() > WIDE && self.wide.width() == 0 || self.long.is_some() {
-            return self.long(&record, sink);
+            return self.long(record, sink);
         }
         let mut taken: Vec<usize> = Vec::with_capacity(record.len());
         let mut cells: Vec<(usize, Cell<'_>)> = Vec::with_capacity(record.len());
@@ -387,9 +426,9 @@ impl Kv {
 
 /// Whether what stands before the pairs names rows that come again and again, or is a time or a
 /// word of a log.
-fn lines_or_rows(written: &[&str]) -> Manner {
+fn lines_or_rows(lines: &[&str]) -> Manner {
     let fronts: Vec<Option<&str>> =
-        written.iter().filter_map(|l| pairs(l)).map(|(before, _)| before).collect();
+        lines.iter().filter_map(|l| pairs(l)).map(|(before, _)| before).collect();
     let mut names: Vec<&str> = fronts.iter().flatten().copied().collect();
     let all = names.len();
     if all < fronts.len() || names.iter().any(|n| is_time(n)) {
@@ -431,7 +470,18 @@ impl Form for Kv {
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
-        self.row(sink);
+        if self.blanks && self.record.len() < self.usual {
+            return;
+        }
+        if !self.blanks && self.record.len() > self.shown {
+            // More may come: then the whole record is given again.
+            let record = std::mem::take(&mut self.record);
+            self.show(&record, sink);
+            self.shown = record.len();
+            self.record = record;
+        } else {
+            self.row(sink);
+        }
         self.end(sink);
     }
 
@@ -444,6 +494,11 @@ impl Form for Kv {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn likeness(lines: &[&str]) -> f32 {
+        pairs_likeness(lines).max(record_likeness(lines))
+    }
+
     use crate::tool::parse::trail::trail;
 
     #[track_caller]
@@ -480,6 +535,11 @@ mod tests {
 
     #[test]
     fn records_between_blank_lines() {
+        check(
+            "name : a\nfree : 1\nmore : x\n\nname : b\nfree : 2\n\nname : c\nfree : \"3\"\n",
+            &["#0 snapshot name|free|more", "0: a|1|x", "0: b|2|-", "0: c|\"3\"|-", "end 0"],
+        );
+        check("A=\"x y\"\nB=2\nC=3\n", &["#0 snapshot A|B|C", "0: x y|2|3", "end 0"]);
         check(
             "Id=a.service\nMainPID=1\nState=x y\n\nId=b.service\nMainPID=2\nState=\n",
             &["#0 snapshot Id|MainPID|State", "0: a.service|1|x y", "0: b.service|2|-", "end 0"],

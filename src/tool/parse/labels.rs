@@ -110,49 +110,64 @@ pub(super) fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     None
 }
 
-/// Reads lines of labels.
+/// Most names told apart.
+const NAMES: usize = 500;
+
+/// Reads lines of labels: a table for each name.
 #[derive(Debug)]
 pub(super) struct Labels {
-    table: Union,
+    tables: Vec<Union>,
+    sure: f32,
 }
 
 impl Labels {
     /// For output that begins with `window`; its lines are to be given to [`Form::line`] as well.
     pub(super) fn new(window: &[&str]) -> Labels {
-        let mut table = Union::new(0, String::new(), Mode::Append, "labels");
-        table.column("name");
-        for (key, _) in window.iter().filter_map(|l| labelled(l)).flat_map(|(_, labels, _)| labels)
-        {
-            table.column(column(key));
+        let mut form = Labels { tables: Vec::new(), sure: likeness(window) };
+        for (name, labels, _) in window.iter().filter_map(|l| labelled(l)) {
+            if let Some(table) = form.table(name) {
+                labels.iter().for_each(|(key, _)| {
+                    table.column(key);
+                });
+            }
         }
-        table.set_sure(likeness(window));
-        Labels { table }
+        form
     }
-}
 
-/// The column of a label: not the one that the name stands in.
-fn column(key: &str) -> &str {
-    if key == "name" { "name_2" } else { key }
+    fn table(&mut self, name: &str) -> Option<&mut Union> {
+        let new = self.tables.len();
+        let place = self.tables.iter().position(|t| t.label() == name).unwrap_or(new);
+        if place == new {
+            if new >= NAMES {
+                return None;
+            }
+            let mut table = Union::new(new, name.to_owned(), Mode::Append, "labels");
+            table.set_sure(self.sure);
+            self.tables.push(table);
+        }
+        self.tables.get_mut(place)
+    }
 }
 
 impl Form for Labels {
     fn line(&mut self, line: &str, sink: &mut dyn Sink) {
-        let found = labelled(line).filter(|(_, _, rest)| rest.trim().is_empty());
-        let Some((name, labels, _)) = found else {
+        let found = labelled(line).filter(|(_, l, rest)| !l.is_empty() && rest.trim().is_empty());
+        let place = found.and_then(|(name, labels, _)| Some((self.table(name)?, labels)));
+        let Some((table, labels)) = place else {
             if !line.trim().is_empty() {
                 sink.aside(Aside::Noise, line);
             }
             return;
         };
-        let mut cells: Vec<(usize, Cell<'_>)> = vec![(0, Cell::Text(name))];
+        let mut cells: Vec<(usize, Cell<'_>)> = Vec::with_capacity(labels.len());
         for (key, value) in &labels {
-            match self.table.column(column(key)) {
+            match table.column_at(cells.len(), key) {
                 Some(i) if value.is_empty() => cells.push((i, Cell::Missing)),
                 Some(i) => cells.push((i, Cell::Raw(value))),
-                None => self.table.lost(key, sink),
+                None => table.lost(key, sink),
             }
         }
-        self.table.row(cells.into_iter(), sink);
+        table.row(cells.into_iter(), sink);
     }
 
     fn quiet(&mut self, _: &mut dyn Sink) {}
@@ -168,15 +183,17 @@ mod tests {
     #[test]
     fn labels_become_columns() {
         let text = "packet{saddr=\"10.0.0.1\",sport=\"22\", mac_time=12}\nnoise\n\
-                    packet{saddr=\"a\\\"b\",rtt=\"0.5\",name=\"\"}\n";
+                    packet{saddr=\"a\\\"b\",rtt=\"0.5\",name=\"\"}\ndrop{why=\"x y\"}\n";
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             trail(&mut Labels::new(&lines), text),
             [
-                "#0 append name|saddr|sport|mac_time|rtt|name_2",
-                "0: packet|10.0.0.1|22|12|-|-",
+                "#0 packet append saddr|sport|mac_time|rtt|name",
+                "0: 10.0.0.1|22|12|-|-",
                 "Noise noise",
-                "0: packet|a\"b|-|-|0.5|-",
+                "0: a\"b|-|-|0.5|-",
+                "#1 drop append why",
+                "1: x y",
             ]
         );
         assert!(likeness(&lines) > 0.6);

@@ -117,6 +117,10 @@ pub(super) struct Maps {
     current: Option<usize>,
     /// Keys of the entries so far, to notice the next dump.
     seen: std::collections::HashSet<String>,
+    /// Rows came since the last end of a block.
+    open: bool,
+    /// The line before was blank: the dump is complete, as far as it goes.
+    blank: bool,
     /// Keys of the histogram whose bars follow.
     hist: Option<Vec<String>>,
     /// An entry whose key goes over lines.
@@ -182,6 +186,7 @@ impl Maps {
             None => cells.extend(table.column("value").map(|c| (c, raw(value)))),
         }
         table.row(cells.into_iter(), sink);
+        self.open = true;
     }
 
     fn bar(&mut self, bar: Bar, line: &str, sink: &mut dyn Sink) {
@@ -197,13 +202,14 @@ impl Maps {
             table.set_key((0..parts.len()).chain([from]).collect());
         }
         table.row(cells.into_iter(), sink);
+        self.open = true;
     }
 
     /// The dump is complete.
     fn end(&mut self, sink: &mut dyn Sink) {
         self.seen.clear();
-        if let Some(map) = self.current.take()
-            && self.maps[map].table.width() > self.maps[map].keys
+        if let Some(map) = self.current
+            && std::mem::take(&mut self.open)
         {
             sink.end(self.maps[map].table.table());
         }
@@ -271,6 +277,7 @@ impl Form for Maps {
             return self.stacked(line, sink);
         }
         let text = line.trim();
+        self.blank = text.is_empty();
         if text.is_empty() {
             // Between histograms of one map there are blank lines too.
             if self.hist.is_none() {
@@ -294,7 +301,7 @@ impl Form for Maps {
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
-        if self.stack.is_empty() {
+        if self.blank {
             self.end(sink);
         }
     }

@@ -18,6 +18,7 @@ mod kv;
 mod labels;
 mod lines;
 mod maps;
+mod objects;
 mod parser;
 mod prometheus;
 mod spelled;

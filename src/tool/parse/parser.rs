@@ -35,6 +35,8 @@ struct Reader {
     hint: Hint,
     held: Vec<Held>,
     bytes: usize,
+    /// Lines were given as text before a form was found.
+    passed: bool,
     form: Option<Box<dyn Form>>,
 }
 
@@ -55,7 +57,7 @@ impl Parser {
             Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
             _ => None,
         };
-        let reader = Reader { hint, held: Vec::new(), bytes: 0, form };
+        let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, form };
         Parser { lines: Lines::default(), reader }
     }
 
@@ -122,11 +124,11 @@ impl Reader {
         }
         let aligned = Aligned::new(&self.hint);
         let sure = aligned.shows(&window, end);
-        self.form = match forms::found(&window, ENOUGH, !end) {
-            Some((like, form)) if like >= SURE || like >= sure => Some(form),
-            _ if sure > 0.0 => Some(Box::new(aligned)),
-            found => found.map(|(_, form)| form),
-        };
+        // Lines that are more like aligned text stay that, unless there can be no doubt.
+        let settled = forms::Settled { end, first: !self.passed };
+        let like = |form: f32| form >= SURE || form >= ENOUGH.max(sure);
+        self.form = forms::found(&window, settled, like)
+            .or_else(|| (sure > 0.0).then(|| Box::new(aligned) as Box<dyn Form>));
     }
 
     /// Gives what is held to the form; without one all but the last lines are text.
@@ -136,7 +138,10 @@ impl Reader {
             for held in self.held.drain(..text) {
                 match held {
                     Held::Line(line) if line.trim().is_empty() => {}
-                    Held::Line(line) => sink.aside(Aside::Text, &line),
+                    Held::Line(line) => {
+                        self.passed = true;
+                        sink.aside(Aside::Text, &line);
+                    }
                     Held::Cut(line) => sink.aside(Aside::Cut, &line),
                     Held::Frame => {}
                 }

@@ -127,9 +127,10 @@ impl Prometheus {
             t.kind = Some("key");
             t.text_only = true;
         });
+        table.column("value");
         let mut form = Prometheus {
             table,
-            value: 0,
+            value: 1,
             timestamp: None,
             kind: None,
             typed: false,
@@ -146,23 +147,31 @@ impl Prometheus {
                 _ => {}
             }
         }
-        form.value = form.table.column("value").unwrap_or(0);
         form.table.set_sure(likeness(window).max(0.5));
         form
     }
 
-    /// The column of a label.
+    /// The column of a label, before that of the value.
     fn label(&mut self, key: &str) -> Option<usize> {
         let taken = matches!(key, "metric" | "value" | "timestamp");
-        let column =
-            if taken { self.table.column(&format!("{key}_label")) } else { self.table.column(key) };
-        if let Some(column) = column {
+        let owned;
+        let name = if taken {
+            owned = format!("{key}_label");
+            &owned
+        } else {
+            key
+        };
+        let width = self.table.width();
+        let column = self.table.insert(self.value, name)?;
+        if self.table.width() > width {
+            self.value += 1;
+            self.timestamp = self.timestamp.map(|t| t + 1);
             self.table.describe(column, |t| {
                 t.kind = Some("label");
                 t.text_only = true;
             });
         }
-        column
+        Some(column)
     }
 
     fn typed(&mut self, word: &str) {
@@ -178,12 +187,14 @@ impl Prometheus {
             self.end(sink);
             self.seen.insert(hasher.finish());
         }
+        for (key, _) in &sample.labels {
+            if self.label(key).is_none() {
+                self.table.lost(key, sink);
+            }
+        }
         let mut cells: Vec<(usize, Cell<'_>)> = vec![(0, Cell::Text(sample.metric))];
         for (key, value) in &sample.labels {
-            match self.label(key) {
-                Some(column) => cells.push((column, Cell::Text(value))),
-                None => self.table.lost(key, sink),
-            }
+            cells.extend(self.label(key).map(|column| (column, Cell::Text(value))));
         }
         cells.push((self.value, Cell::Raw(sample.value)));
         if let Some(timestamp) = sample.timestamp {
@@ -269,8 +280,8 @@ mod tests {
         assert_eq!(ends, 2, "{:?}", out.lines);
         let last = out.headings.last().unwrap();
         assert_eq!(last.titles[form.value].kind, Some("gauge"));
-        assert_eq!(last.key, [0, 2, 3]);
-        assert_eq!(last.titles[3].text, "value_label");
+        assert_eq!(last.key, [0, 1, 2]);
+        assert_eq!(last.titles[2].text, "value_label");
     }
 
     #[test]

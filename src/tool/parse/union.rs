@@ -89,6 +89,24 @@ impl Union {
         Some(self.titles.len() - 1)
     }
 
+    /// The column of this name, made before the column `at` if there is none and room for one.
+    /// Those from `at` on move by one.
+    pub(super) fn insert(&mut self, at: usize, name: &str) -> Option<usize> {
+        let before = self.titles.len();
+        let column = self.column(name)?;
+        if self.titles.len() == before || at >= column {
+            return Some(column);
+        }
+        if let Some(title) = self.titles.pop() {
+            self.titles.insert(at, title);
+        }
+        let moved = |i: usize| i + usize::from(i >= at);
+        self.key.iter_mut().for_each(|i| *i = moved(*i));
+        self.time = self.time.map(moved);
+        self.index = self.titles.iter().enumerate().map(|(i, t)| (t.text.clone(), i)).collect();
+        Some(at)
+    }
+
     /// The column expected at a place, without a look-up when it is there.
     pub(super) fn column_at(&mut self, place: usize, name: &str) -> Option<usize> {
         match self.titles.get(place) {

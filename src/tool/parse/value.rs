@@ -94,7 +94,8 @@ impl<'a> Json<'a> {
     pub(super) fn flat<'s>(&'s self, take: &mut dyn FnMut(&'s str, Option<&'s str>, &'s Json<'a>)) {
         for (key, value) in self.object().unwrap_or_default() {
             match value {
-                Json::Object(inner) if !inner.is_empty() => {
+                // An empty object says nothing.
+                Json::Object(inner) => {
                     inner.iter().for_each(|(k, v)| take(key, Some(k), v));
                 }
                 _ => take(key, None, value),
@@ -231,6 +232,38 @@ impl<'de> Visitor<'de> for Key {
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
         Ok(Cow::Borrowed(text))
     }
+}
+
+/// The text with the `NaN` and `Infinity` of other writers as `null`; `None` if there are none.
+pub(super) fn mended(text: &str) -> Option<String> {
+    if !text.contains("NaN") && !text.contains("Infinity") {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut inside, mut changed) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN", "-NaN"].iter().find(|w| rest.starts_with(**w));
+        match (inside, c, word) {
+            (false, _, Some(word)) => {
+                out.push_str("null");
+                rest = &rest[word.len()..];
+                changed = true;
+                continue;
+            }
+            (true, '\\', _) => {
+                let len = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..len]);
+                rest = &rest[len..];
+                continue;
+            }
+            (_, '"', _) => inside = !inside,
+            _ => {}
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    (changed && serde_json::from_str::<serde::de::IgnoredAny>(&out).is_ok()).then_some(out)
 }
 
 #[cfg(test)]

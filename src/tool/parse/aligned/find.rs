@@ -3,7 +3,7 @@
 use super::fit::{DEAR, Fit, Row, SAMPLE, fit, span};
 use super::header::Header;
 use super::model::{Column, Looks, Rule, is_empty};
-use super::words::{Cut, has_measures, is_bar};
+use super::words::{Cut, Word, has_measures, is_bar};
 use crate::tool::parse::{Shape, shape};
 
 /// A line that waits to be understood.
@@ -137,6 +137,12 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     join_dates(&mut header, &rows);
     let apart = if apart { 0.1 } else { 0.0 };
     let measured = rows.iter().filter(|r| has_measures(&r.text, &r.words)).count();
+    let only = at == 0 && rows.len() == lines.len() - next && is_simple(&header, &rows);
+    let settle = |header, rows: &[&Row], next| {
+        let found = settle(header, rows, next)?;
+        let sure = if only { found.sure.max(ENOUGH) } else { found.sure };
+        Some(Found { sure, ..found })
+    };
     let whole = settle(header.clone(), &rows, next);
     if measured * 2 <= rows.len() {
         return whole.map(|f| Found { sure: f.sure - apart, ..f });
@@ -156,6 +162,30 @@ const GLANCE: usize = 12;
 fn is_worth(header: &Header, rows: &[&Row]) -> bool {
     let drawn = header.cut.bars || !header.rules.is_empty() || !header.units.is_empty();
     drawn || rows.iter().any(|r| !r.plain) || (header.style() > 0.5 && header.gaps() > 0)
+}
+
+/// Names and as many words below each, at least one of them always a number: what a script prints
+/// that cares for no alignment. Enough only where there is nothing else.
+fn is_simple(header: &Header, rows: &[&Row]) -> bool {
+    let names = header.words.len();
+    let named = |w: &Word| {
+        let text = w.of(&header.line);
+        let inner = |c: char| c.is_alphanumeric() || "_-/%().".contains(c);
+        text.starts_with(|c: char| c.is_alphabetic() || c == '%')
+            && text.chars().all(inner)
+            && !text.ends_with(['.', '-'])
+    };
+    let always = |i: usize| {
+        rows.iter().all(|r| {
+            let s = shape(r.words[i].of(&r.text));
+            s.is_number() || s.is_time()
+        })
+    };
+    names > 1
+        && header.different() == names
+        && header.words.iter().all(named)
+        && rows.iter().all(|r| r.words.len() == names && r.words[0].lo == header.words[0].lo)
+        && (0..names).any(always)
 }
 
 /// Fits a header to rows that are cut as it says.

@@ -211,6 +211,9 @@ impl Aligned {
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
         let found = &mut self.tables[table];
+        if cells.len() != found.titles().len() {
+            return sink.aside(Aside::Noise, line);
+        }
         found.open = true;
         let mut out = Vec::with_capacity(cells.len());
         for (cell, title) in cells.iter().zip(found.titles()) {

@@ -203,7 +203,7 @@ impl Table {
     /// that changed how rows are read.
     fn review(&mut self, hint: &Hint) -> bool {
         let n = self.young.len();
-        if n <= self.based || !(n < 5 || n % 4 == 0) {
+        if n <= self.based || !(n < 5 || n.is_multiple_of(4)) {
             return false;
         }
         self.based = n;
