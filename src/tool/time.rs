@@ -155,7 +155,8 @@ impl Named {
         for word in text.split([' ', ',']).filter(|w| !w.is_empty()).take(9) {
             let small = word.to_ascii_lowercase();
             let named = |names: &[&str]| {
-                let begin = small.get(..3).filter(|_| small.bytes().all(|b| b.is_ascii_lowercase()));
+                let begin =
+                    small.get(..3).filter(|_| small.bytes().all(|b| b.is_ascii_lowercase()));
                 begin.and_then(|b| names.iter().position(|n| *n == b))
             };
             match word.parse::<i16>() {
@@ -185,7 +186,8 @@ impl Named {
     fn resolve(&self, zone: &TimeZone, arrival: i64) -> Option<i64> {
         let date = match self.year {
             Some(year) => {
-                Date::new(year, i8::try_from(self.month).ok()?, i8::try_from(self.day).ok()?).ok()?
+                Date::new(year, i8::try_from(self.month).ok()?, i8::try_from(self.day).ok()?)
+                    .ok()?
             }
             None => nearest([(self.month, self.day); 2], arrival)?,
         };

@@ -403,6 +403,17 @@ impl Form for Aligned {
         }
     }
 
+    fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        self.settle(false, sink);
+        let (true, Some(table)) = (self.held.is_empty(), self.current) else { return false };
+        let mut words = Vec::new();
+        cut(line, Cut::default(), &mut words);
+        let table = &self.tables[table];
+        table.open
+            && table.read(line, &words, true, &mut self.cells)
+            && self.cells.last().is_some_and(|c| !is_empty(c))
+    }
+
     fn quiet(&mut self, sink: &mut dyn Sink) {
         self.settle(false, sink);
         if self.held.is_empty() {
