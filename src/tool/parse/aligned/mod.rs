@@ -409,7 +409,7 @@ impl Form for Aligned {
         let mut words = Vec::new();
         cut(line, Cut::default(), &mut words);
         let table = &self.tables[table];
-        table.open
+        table.given.is_some()
             && table.read(line, &words, true, &mut self.cells)
             && self.cells.last().is_some_and(|c| !is_empty(c))
     }
