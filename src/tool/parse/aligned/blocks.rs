@@ -86,6 +86,9 @@ const NAMING: [&str; 38] = [
 /// Those that may be numbers behind other columns.
 const ID: [&str; 9] = ["tid", "lwp", "pid", "cpu", "gpu", "irq", "node", "sid", "inode"];
 
+/// Those that are names only near the front.
+const FRONT: [&str; 5] = ["comm", "command", "source", "target", "address"];
+
 /// Header texts of things that happened rather than of things that are; lower case.
 const HAPPENED: [&str; 29] = [
     "ret",
@@ -136,14 +139,15 @@ impl Blocks {
         let names = |i: &usize| {
             *i == 0
                 || ID.contains(&small[*i].as_str())
-                || matches!(model.columns[*i].looks, Looks::Text)
+                || (matches!(model.columns[*i].looks, Looks::Text)
+                    && (*i < 3 || !FRONT.contains(&small[*i].as_str())))
         };
         let named = NAMING.iter().filter_map(|n| small.iter().position(|t| t == n));
         let named: Vec<usize> = named.filter(names).collect();
         choices.extend(named.iter().take(4).map(|i| vec![*i]));
         let text =
             |i: &usize| matches!(model.columns[*i].looks, Looks::Text) && !titles[*i].text_only;
-        let first = (0..titles.len()).find(text);
+        let first = (0..titles.len().min(3)).find(text);
         choices.extend(first.filter(|i| !named.contains(i)).map(|i| vec![i]));
         if let [a, b, ..] = named.as_slice() {
             choices.push(vec![*a.min(b), *a.max(b)]);

@@ -1,8 +1,8 @@
 //! Where a table begins: a header, what belongs to it, and rows that fit it.
 
-use super::fit::{DEAR, Fit, Row, SAMPLE, fit};
+use super::fit::{DEAR, Fit, Row, SAMPLE, fit, span};
 use super::header::Header;
-use super::model::{Looks, Rule, is_empty};
+use super::model::{Column, Looks, Rule, is_empty};
 use super::words::{Cut, Word, cut, has_measures, is_bar, is_rule};
 use crate::tool::parse::{Shape, shape};
 
@@ -69,7 +69,8 @@ pub(super) fn find(lines: &[Held], at: usize) -> Option<Found> {
 /// Whether line `at` could be a header if rows came, now or later.
 pub(super) fn may_begin(lines: &[Held], at: usize) -> bool {
     let Some(row) = lines.get(at).and_then(Held::row) else { return false };
-    is_grouping(row) || Header::of(&row.text, false).is_some()
+    is_grouping(row)
+        || Header::of(&row.text, false).is_some_and(|h| h.different() * 2 >= h.words.len())
 }
 
 /// Whether a line may stand above a header: drawn lines with words, or few words far apart.
@@ -78,7 +79,7 @@ fn is_grouping(row: &Row) -> bool {
     let lettered = text.contains(char::is_alphabetic);
     let drawn = ["--", "==", "<-", "__"].iter().any(|d| text.contains(d));
     let barred = text.contains(is_bar);
-    let far = row.words.windows(2).all(|w| w[1].lo > w[0].hi + 2) && row.words[0].lo > 2;
+    let far = row.words.windows(2).all(|w| w[1].lo > w[0].hi + 2) && row.words[0].lo > 0;
     lettered && (drawn || barred || far) && row.words.iter().all(|w| !is_number(row, w))
 }
 
@@ -93,6 +94,10 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     let below = lines.get(at + 1).and_then(Held::row);
     let ruled = below.is_some_and(|b| is_rule(&b.text) && b.text.trim().contains(' '));
     let mut header = Header::of(&row.text, ruled)?;
+    // The same name in each group is told apart by the group.
+    if header.different() * if above.is_some() { 4 } else { 2 } < header.words.len() {
+        return None;
+    }
     if let Some(above) = above {
         header.take_groups(&above.text);
     }
@@ -108,13 +113,20 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
         && lines.get(next + 1).is_some_and(|l| l.row().is_some());
     let mut rows = run(&header, lines, next + usize::from(apart));
     let first = *rows.first()?;
+    let timed = |r: &&&Row| shape(r.words[0].of(&r.text)).is_time();
+    if header.clock && header.words.len() > 2 && rows.iter().filter(timed).count() * 2 < rows.len()
+    {
+        header.stamp();
+    }
     // Lines that begin behind the first name are continued from the line above.
     let head = header.words[0];
     if first.words[0].overlap(head.lo, head.hi) > 0 {
         rows.retain(|r| r.words[0].lo <= head.hi);
     }
     if let Some(label) = header.label {
-        let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
+        // What stood above is not known at the beginning: an indented one belongs to it.
+        let apart = (at == 0 && label.lo == 0)
+            || at > 0 && lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
         if first.words[0].lo >= label.hi.saturating_sub(1) && header.words.len() > 2 {
             if !apart {
                 return None;
@@ -227,7 +239,9 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
     let colon = |r: &&&Row| r.words[0].of(&r.text).ends_with(':');
     if header.words[0].of(&header.line).ends_with(':')
         && header.label.is_none()
-        && (columns.len() < 4 || rows.iter().filter(colon).count() * 2 < rows.len())
+        && (columns.len() < 4
+            || columns[0].looks == Looks::Empty
+            || (numbers < 3 && rows.iter().filter(colon).count() * 2 < rows.len()))
     {
         return 0.0;
     }
@@ -242,7 +256,13 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         let many = rows.len() > 1 || ruled;
         let wide = header.gaps() * 2 + 1 >= columns.len();
         let barred = matches!(fit.model.rule, Rule::Bars);
-        let good = fit.cost < 0.15 && header.style() > 0.9 && wide && aligned > 0.9;
+        let begins = columns.iter().filter_map(|c| c.titles).map(|(from, _)| from);
+        let good = fit.cost < 0.15 && header.style_of(begins) > 0.9 && wide && aligned > 0.9;
+        // A single row: every cell begins under its name, far apart.
+        let under = |c: &Column| span(header, c).is_some_and(|w| w.lo == c.left) || c.empty > 0.0;
+        if good && columns.len() > 3 && rows.len() == 1 && columns.iter().all(under) {
+            return 0.65;
+        }
         return if many && (good || barred || ruled) {
             0.7 + bonus(rows.len() > 3) + bonus(ruled) - fit.cost
         } else {
@@ -250,15 +270,20 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         };
     }
     // As many words as names in every row, nearly all numbers: places do not matter.
+    let many = numbers > 4 && numbers * 5 >= columns.len() * 4;
     let exact = matches!(fit.model.rule, Rule::Words { .. })
-        && numbers > 4
-        && numbers * 5 >= columns.len() * 4
+        && (many || (taken > 2 && numbers * 2 >= columns.len()))
         && fit.taken > 0.99
+        && rows.iter().all(|r| r.words.len() == columns.len());
+    let counted = columns.len() > 3
+        && taken > 2
+        && header.gaps() > 0
         && rows.iter().all(|r| r.words.len() == columns.len());
     let loose = if aligned < 0.5 && !exact { 0.2 } else { 0.0 };
     // A first row without a number where the others have some is the header itself.
     let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
-    let early = rows.len() > 1 && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
+    let full = rows[0].words.len() * 2 >= columns.len();
+    let early = rows.len() > 1 && full && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
     // Names of rows on the left and numbers that end where their one name does.
     let flush = header.words.len() == 1
         && columns.len() == 2
@@ -291,6 +316,7 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         - loose
         - doubt
         + 2.0 * bonus(exact)
+        + bonus(counted)
         + 3.0 * bonus(flush && taken > 2)
         + bonus(matches!(fit.model.rule, Rule::Bars))
         + bonus(aligned > 0.95 && (taken > 3 || header.gaps() * 2 >= columns.len()))
@@ -334,6 +360,12 @@ pub(super) fn is_clock_line(row: &Row) -> Option<&str> {
         }
     }
     (clocks == 1).then_some(text)
+}
+
+/// The clock a line begins with.
+pub(super) fn leading_clock(row: &Row) -> Option<&str> {
+    let first = row.words.first()?.of(&row.text);
+    matches!(shape(first), Shape::Clock | Shape::Instant).then_some(first)
 }
 
 /// Names of days and months, zones, halves of the day.

@@ -53,7 +53,8 @@ pub(super) fn fit(header: &Header, rows: &[&Row]) -> Option<Fit> {
         tried.iter().enumerate().min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0)).map(|(i, _)| i)?;
     let (cost, taken, model) = tried.swap_remove(best);
     let same = |m: &Model| {
-        m.columns.len() == model.columns.len()
+        m.is_words() != model.is_words()
+            && m.columns.len() == model.columns.len()
             && m.columns.iter().zip(&model.columns).all(|(a, b)| a.titles == b.titles)
     };
     let other = tried
@@ -154,10 +155,10 @@ fn phrases(header: &Header, rows: &[&Row], skip: usize) -> Vec<Model> {
 /// A cell between two bars, if that says more than bars as blanks.
 fn by_bars(header: &Header, rows: &[&Row]) -> Option<Model> {
     let mut titles = Vec::new();
-    let bars = |line: &str| line.chars().filter(|c| is_bar(*c)).count();
+    let bars = |line: &str| line.trim().trim_matches(is_bar).chars().filter(|c| is_bar(*c)).count();
     let many = bars(&header.line);
     let same = rows.iter().filter(|r| bars(&r.text) == many).count();
-    if same * 10 < rows.len() * 9 {
+    if same * 10 < rows.len() * 7 {
         return None;
     }
     let mut at = 0;
@@ -199,11 +200,14 @@ fn weigh(model: &mut Model, header: &Header, rows: &[&Row]) -> (f32, f32) {
     if taken.is_empty() {
         return (f32::MAX, 0.0);
     }
+    // One blank between all words: nothing stands in columns.
+    let tight = |w: &[Word]| w.windows(2).all(|p| p[1].lo == p[0].hi + 1);
+    let packed = tight(&header.words) && rows.iter().all(|r| tight(&r.words));
     let mut sum = 0.0;
     let columns = model.columns.len();
     for (i, column) in model.columns.iter().enumerate() {
         let cells = taken.iter().map(|(row, cells)| (*row, cells[i]));
-        sum += cost(model, header, column, i + 1 == columns, cells);
+        sum += cost(model, header, column, (i + 1 == columns, packed), cells);
     }
     let cells = (taken.len() * columns) as f32;
     let share = taken.len() as f32 / rows.len() as f32;
@@ -274,11 +278,12 @@ fn cost<'r>(
     model: &Model,
     header: &Header,
     column: &Column,
-    last: bool,
+    (last, packed): (bool, bool),
     cells: impl Iterator<Item = (&'r Row, Word)>,
 ) -> f32 {
     let own = span(header, column);
     let barred = matches!(model.rule, Rule::Bars);
+    let packed = packed && matches!(model.rule, Rule::Words { .. });
     let unit_named = own.is_some_and(|w| w.of(&header.line).to_lowercase().starts_with("unit"))
         || column.titles.is_none();
     let typed = |l: Looks| matches!(l, Looks::Number | Looks::Time);
@@ -288,7 +293,7 @@ fn cost<'r>(
     for (row, cell) in cells {
         rows += 1;
         if is_empty(&cell) {
-            sum += 0.1;
+            sum += 0.07;
             continue;
         }
         filled += 1;
@@ -303,7 +308,12 @@ fn cost<'r>(
         if !barred {
             // As many words as names: wide cells push all behind them aside.
             let pushed = exact && typed(column.looks) && row.words.len() + 1 >= model.columns.len();
-            sum += astray(header, column, own, cell) * if pushed { 0.4 } else { 1.0 };
+            let weight = match () {
+                () if packed => 0.1,
+                () if pushed => 0.4,
+                () => 1.0,
+            };
+            sum += weight * astray(header, column, own, cell);
             sum += blanks(text, last);
         }
         if is_unit(text) && !unit_named {
@@ -329,6 +339,11 @@ fn astray(header: &Header, column: &Column, own: Option<Word>, cell: Word) -> f3
         .iter()
         .enumerate()
         .any(|(i, w)| !mine(i) && header.label != Some(*w) && w.overlap(cell.lo, cell.hi) > 0);
+    // Numbers on the right of a field whose name stands on its left.
+    let next = column.titles.and_then(|(_, to)| header.words.get(to)).map_or(usize::MAX, |w| w.lo);
+    if own.is_some_and(|w| cell.lo >= w.lo && cell.hi < next) {
+        return if under { 0.0 } else { 0.05 };
+    }
     let off = own.map_or(0, |w| w.lo.saturating_sub(cell.hi).max(cell.lo.saturating_sub(w.hi)));
     match (under, other) {
         (true, false) => 0.0,
@@ -345,7 +360,7 @@ fn blanks(text: &str, last: bool) -> f32 {
     }
     let mut words = text.split_ascii_whitespace();
     if words.all(|w| shape(w).is_number()) {
-        return 0.9;
+        return if last { 3.0 } else { 0.9 };
     }
     // A unit whose number is in the cell before, or a number and a unit and a number.
     let split = |w: &[&str]| is_unit(w[0]) && shape(w[1]).is_number();
@@ -375,7 +390,11 @@ fn title_cost(header: &Header, column: &Column, filled: usize) -> f32 {
     let Some((from, to)) = column.titles else { return 0.2 };
     let far = (from + 1..to).filter(|&i| !header.joins(i)).count();
     let near = to - from - 1 - far;
-    let none = if filled == 0 { 0.3 } else { 0.0 };
+    let none = if filled == 0 { 0.2 } else { 0.0 };
+    // `by` of `Used by` alone.
+    let small = |i: usize| header.words[i].of(&header.line).starts_with(|c: char| c.is_lowercase());
+    let torn = from > 0 && small(from) && !small(from - 1) && header.joins(from);
+    let none = if torn { none + 0.7 } else { none };
     far as f32 + 0.12 * near as f32 + none
 }
 

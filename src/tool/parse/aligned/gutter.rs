@@ -181,6 +181,10 @@ fn merge_nameless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
 /// Whether nameless runs (all but the first and last of `part`) belong to the last.
 fn goes_right(header: &Header, rows: &[&Row], part: &[Run]) -> bool {
     let n = part.len();
+    // Cells that end where the next name's field begins, under a name that begins its own.
+    if !is_filled(rows, &part[0]) {
+        return false;
+    }
     let (left, right) = (gap(rows, &part[0], &part[1]), gap(rows, &part[n - 2], &part[n - 1]));
     match (left, right) {
         (Some(l), Some(r)) if l + 1 < r => return false,
@@ -197,7 +201,7 @@ fn goes_right(header: &Header, rows: &[&Row], part: &[Run]) -> bool {
         .collect();
     let flush = cells.iter().filter(|w| w.hi == end).count();
     let starts = cells.iter().filter(|w| w.lo == name.lo).count();
-    flush * 10 >= cells.len() * 9 && flush >= starts
+    !cells.is_empty() && flush * 10 >= cells.len() * 9 && flush >= starts
 }
 
 /// Whether any row has a word there.
@@ -242,6 +246,18 @@ fn merge_cellless(header: &Header, rows: &[&Row], runs: &mut Vec<Run>) {
                 let near = runs.get(i + k).and_then(|r| r.words.first());
                 near.is_some() && !is_filled(rows, &runs[i + k])
             });
+        // Where all names stand a blank apart, only a word that comes twice is part of a longer
+        // name: `Local Address:Port Peer Address:Port`.
+        let twice = |w: usize| {
+            let text = header.words[w].of(&header.line);
+            header.words.iter().filter(|o| o.of(&header.line) == text).count() > 1
+        };
+        let dense = header.gaps() * 2 < header.words.len();
+        let part = small
+            || header.is_glued(first)
+            || (after && twice(last + 1))
+            || (before && twice(first));
+        let long = long || (dense && !part);
         if filled || long || !(before || after) {
             i += 1;
         } else if before && (small || !after) {

@@ -14,6 +14,8 @@ pub(super) struct Header {
     pub label: Option<Word>,
     /// The first word is a clock: rows have theirs in that column.
     pub clock: bool,
+    /// A clock in front that is that of all rows below.
+    pub stamp: Option<Word>,
     /// How this line and its rows are cut.
     pub cut: Cut,
     /// Words above it, each over some of the columns.
@@ -112,12 +114,21 @@ impl Header {
                 return false;
             }
         }
-        let mut texts: Vec<&str> = words.iter().map(|w| w.of(line)).collect();
+        lettered * 10 >= words.len() * 6 && weak * 2 <= words.len()
+    }
+
+    /// How many of its words are different.
+    pub fn different(&self) -> usize {
+        let mut texts: Vec<&str> = self.words.iter().map(|w| w.of(&self.line)).collect();
         texts.sort_unstable();
         texts.dedup();
-        lettered * 10 >= words.len() * 6
-            && weak * 2 <= words.len()
-            && texts.len() * 2 >= words.len()
+        texts.len()
+    }
+
+    /// The clock in front stands for all rows below, which have none of their own.
+    pub fn stamp(&mut self) {
+        self.clock = false;
+        self.stamp = Some(self.words.remove(0));
     }
 
     /// The header's words without the clock, by which it is known again.
@@ -133,7 +144,7 @@ impl Header {
             return true;
         }
         let Some(skip) = words.len().checked_sub(names.len()) else { return false };
-        let fits = match (skip, self.clock) {
+        let fits = match (skip, self.clock || self.stamp.is_some()) {
             (0, _) => true,
             (1, false) => words[0].of(line) == "#",
             (1 | 2, true) => {
@@ -148,12 +159,20 @@ impl Header {
 
     /// How much the words look like names of columns by their letters alone, 0 to 1.
     pub fn style(&self) -> f32 {
-        let names = self.names();
-        let titled = names.iter().filter(|w| {
-            let text = w.of(&self.line);
-            text.starts_with(|c: char| c.is_uppercase()) || text.contains(['%', '_', '/', '('])
-        });
-        titled.count() as f32 / names.len().max(1) as f32
+        let from = self.words.len() - self.names().len();
+        self.style_of(from..self.words.len())
+    }
+
+    /// The same of some words only: those that begin names.
+    pub fn style_of(&self, words: impl Iterator<Item = usize>) -> f32 {
+        let (mut all, mut titled) = (0_u16, 0_u16);
+        for i in words {
+            let text = self.words[i].of(&self.line);
+            let upper = text.starts_with(|c: char| c.is_uppercase());
+            all += 1;
+            titled += u16::from(upper || text.contains(['%', '_', '/', '(']));
+        }
+        f32::from(titled) / f32::from(all.max(1))
     }
 
     /// Whether word `i` may be the next word of the name before it: one blank between them.
@@ -219,10 +238,15 @@ impl Header {
         self.groups = whole;
     }
 
-    /// The group over these columns, if exactly one stands there.
+    /// The group over these columns of the screen, or the nearest.
     pub fn group(&self, lo: usize, hi: usize) -> Option<&str> {
         let over = self.groups.iter().max_by_key(|(w, _)| w.overlap(lo, hi))?;
-        (over.0.overlap(lo, hi) > 0).then_some(over.1.as_str())
+        if over.0.overlap(lo, hi) > 0 {
+            return Some(over.1.as_str());
+        }
+        // A word in the middle over two columns need not stand over either.
+        let middle = |w: &Word| (w.lo + w.hi).abs_diff(lo + hi);
+        self.groups.iter().min_by_key(|(w, _)| middle(w)).map(|(_, text)| text.as_str())
     }
 
     /// Takes the line below as dashes or units; `false` if it is neither.
@@ -260,7 +284,7 @@ fn dashes(line: &str) -> Vec<Word> {
     let double = line.contains(['=', '═']);
     let is_dash = |c: char| match c {
         '=' | '═' => true,
-        '-' | '─' | '━' | '~' | '_' | '*' => !double,
+        '-' | '─' | '━' | '~' | '_' | '*' | '.' => !double,
         _ => false,
     };
     let mut runs: Vec<Word> = Vec::new();

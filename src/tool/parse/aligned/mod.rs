@@ -12,14 +12,14 @@ mod model;
 mod table;
 mod words;
 
-use find::{Held, find, is_clock_line, may_begin};
+use find::{Held, find, is_clock_line, leading_clock, may_begin};
 use fit::Row;
 use header::Header;
 use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
 
-use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing};
+use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing, shape};
 
 /// Lines held at most.
 const MAX_LINES: usize = 1000;
@@ -46,7 +46,7 @@ pub(super) struct Aligned {
 
 /// What a held line turned out to be.
 enum Item {
-    Header(usize),
+    Header(usize, usize),
     Row(usize, usize),
     Clock(usize),
     Aside(usize),
@@ -113,6 +113,11 @@ impl Aligned {
     fn try_line(&mut self, line: &str, words: &[Word], sink: &mut dyn Sink) -> bool {
         if let Some(table) = self.headed(line, words) {
             self.begin_block(table, sink);
+            self.stamp(table, line, sink);
+            return true;
+        }
+        if is_rule(line) {
+            sink.aside(Aside::Noise, line);
             return true;
         }
         if let Some(table) = self.current {
@@ -138,6 +143,14 @@ impl Aligned {
         self.tables[table].paused = false;
         self.current = Some(table);
         self.after_blank = false;
+    }
+
+    /// The clock in front of a header whose rows have none.
+    fn stamp(&self, table: usize, header: &str, sink: &mut dyn Sink) {
+        let first = header.split_whitespace().next().unwrap_or("");
+        if self.tables[table].header.stamp.is_some() && shape(first).is_time() {
+            sink.clock(first);
+        }
     }
 
     /// Ends the open blocks of all tables that are replaced block by block.
@@ -209,6 +222,8 @@ impl Aligned {
                 cell => Cell::Raw(cell.of(line)),
             });
         }
+        // A row that was read before its columns were fitted anew.
+        out.resize(found.titles().len(), Cell::Missing);
         sink.row(table, &out);
     }
 
@@ -261,7 +276,7 @@ impl Aligned {
             if let Some(table) = self.headed(&row.text, &row.words) {
                 self.tables[table].blocks.begin(blank);
                 self.current = Some(table);
-                items.push(Item::Header(table));
+                items.push(Item::Header(table, at - 1));
                 blank = false;
                 continue;
             }
@@ -269,6 +284,7 @@ impl Aligned {
                 continue;
             }
             if let Some(table) = self.current
+                && !is_rule(&row.text)
                 && self.tables[table].read(&row.text, &row.words, blank, &mut cells)
             {
                 self.tables[table].note(&row.text, &cells, &self.hint);
@@ -279,9 +295,10 @@ impl Aligned {
             if self.tables.len() < MAX_TABLES
                 && let Some(found) = find(held, at - 1)
             {
+                let line = if found.header.around.is_empty() { at - 1 } else { found.next - 1 };
+                items.push(Item::Header(self.tables.len(), line));
                 at = found.next;
                 self.current = Some(self.tables.len());
-                items.push(Item::Header(self.tables.len()));
                 self.tables.push(Table::new(found, &self.hint));
                 blank = false;
                 continue;
@@ -316,9 +333,10 @@ impl Aligned {
         let line = |at: usize| held[at].row().map_or("", |r| r.text.as_str());
         for item in items {
             match *item {
-                Item::Header(table) => {
+                Item::Header(table, at) => {
                     self.end_all(sink);
                     self.tables[table].paused = false;
+                    self.stamp(table, line(at), sink);
                 }
                 Item::Row(table, at) => {
                     let Some(row) = held[at].row() else { continue };
@@ -333,7 +351,14 @@ impl Aligned {
                     self.end_all(sink);
                     sink.clock(line(at).trim());
                 }
-                Item::Aside(at) => sink.aside(why, line(at)),
+                Item::Aside(at) => {
+                    // `08:00:23 loadavg: 0.9 ...` above a block.
+                    if let Some(clock) = held[at].row().and_then(leading_clock) {
+                        self.end_all(sink);
+                        sink.clock(clock);
+                    }
+                    sink.aside(why, line(at));
+                }
                 Item::Blank | Item::Frame => self.end_all(sink),
             }
         }

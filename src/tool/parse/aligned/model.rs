@@ -104,6 +104,11 @@ pub(super) fn is_empty(cell: &Word) -> bool {
 }
 
 impl Model {
+    /// Whether words are cells, wherever they stand.
+    pub fn is_words(&self) -> bool {
+        matches!(self.rule, Rule::Words { .. })
+    }
+
     /// Takes a line apart; `false` if it cannot be a row. `cells` gets one entry a column.
     pub fn extract(&self, line: &str, words: &[Word], cells: &mut Vec<Word>) -> bool {
         cells.clear();
@@ -259,7 +264,8 @@ impl Model {
         if parts.len() > n && parts.last().is_some_and(|p| bar(p)) {
             parts.pop();
         }
-        if parts.len() != n {
+        // A row of totals has less.
+        if parts.len() > n || (parts.len() < n && parts.len() < 3) {
             return false;
         }
         for part in parts {
@@ -271,6 +277,7 @@ impl Model {
                 Word { at, end: at + text.len(), lo: at, hi: at + text.len() }
             });
         }
+        cells.resize(n, EMPTY);
         true
     }
 

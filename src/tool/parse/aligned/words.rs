@@ -149,6 +149,9 @@ pub(super) fn has_measures(line: &str, words: &[Word]) -> bool {
 
 /// Whether a line only draws: dashes, borders, crosses.
 pub(super) fn is_rule(line: &str) -> bool {
+    if is_dotted(line) {
+        return true;
+    }
     let mut dashes = 0;
     // Markdown says with a colon to which side a column goes.
     let sided = line.contains('|') && line.contains("--");
@@ -162,6 +165,13 @@ pub(super) fn is_rule(line: &str) -> bool {
         }
     }
     dashes >= 3
+}
+
+/// `# ........  .......`, and a lone `#`.
+fn is_dotted(line: &str) -> bool {
+    let text = line.trim();
+    text == "#"
+        || (text.starts_with("# ..") && text.bytes().all(|c| matches!(c, b'#' | b'.' | b' ')))
 }
 
 #[cfg(test)]
@@ -201,6 +211,7 @@ mod tests {
         assert!(is_rule("------ ---- ---"));
         assert!(is_rule("+-----+----+"));
         assert!(is_rule("├────┼───┤") && is_rule(" === == "));
+        assert!(is_rule("# ....  ....") && is_rule("#"));
         assert!(!is_rule("--a--") && !is_rule("  ") && !is_rule("- 1"));
     }
 }
