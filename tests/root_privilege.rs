@@ -108,6 +108,30 @@ fn no_thread_of_a_recording_keeps_what_it_does_not_need() {
 }
 
 #[test]
+fn a_tool_has_roots_rights_and_what_reads_it_has_none() {
+    if !root("a_tool_has_roots_rights_and_what_reads_it_has_none") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rights");
+    let tell = format!("grep CapEff: /proc/self/status > {}; exec sleep 1000", file.display());
+    let child = Command::new(env!("CARGO_BIN_EXE_lmptop"))
+        .args(["run", "--no-record", "--", "sh", "-c", &tell])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut run = Recorder(child, String::new());
+    let told = until("the tool", || fs::read_to_string(&file).ok().filter(|t| t.ends_with('\n')));
+    let own = fs::read_to_string("/proc/thread-self/status").unwrap();
+    assert!(own.contains(&told), "{told}");
+    let masks = run.masks("CapEff");
+    assert!(masks.len() > 1 && masks.iter().all(|m| m & !ALLOWED == 0), "{masks:x?}");
+    // SAFETY: signals a child of this test that has not been waited for.
+    assert_eq!(unsafe { libc::kill(run.0.id() as i32, libc::SIGTERM) }, 0);
+    until("the end", || run.0.try_wait().unwrap());
+}
+
+#[test]
 fn root_records_into_a_private_directory_of_somebody_else() {
     if !root("root_records_into_a_private_directory_of_somebody_else") {
         return;

@@ -348,8 +348,8 @@ fn on_a_terminal_the_tools_pane_is_open_and_what_it_prints_stays_in_it() {
         dir.path(),
         "evil.py",
         b"import time\nprint('name value')\n\
-          print('\\x1b]52;c;aGVsbG8=\\x07osc 1')\nprint('\\x1b[?1049h\\x1b]0;title\\x07alt 2')\n\
-          print('plain 3')\ntime.sleep(60)\n",
+          print('\\x1b]52;c;aGVsbG8=\\x07osc 1')\nprint('\\x1b]0;title\\x07plain 3')\n\
+          time.sleep(0.5)\nprint('\\x1b[?1049h\\x1b[5;5Halt 2')\ntime.sleep(60)\n",
     );
     let store = dir.path().join("s");
     let mut pty = screen(&["run", "--session", store.to_str().unwrap(), &py], 120, 30);

@@ -99,16 +99,7 @@ fn keep(schema: &Schema) -> Vec<Shown> {
 pub fn adopt(state: &mut State, moment: &Moment) {
     let now: Vec<Arc<Schema>> = moment.now.tables.iter().map(|t| t.schema().clone()).collect();
     let logs = state.trail.schemas();
-    for schema in now.iter().chain(&logs).filter(|s| s.found()) {
-        match state.panes.iter_mut().find(|p| p.pane.found && p.pane.table == schema.table()) {
-            Some(view) => renew(view, schema),
-            None => {
-                let mut view = PaneState::new(pane_of(schema));
-                view.version = Some(Arc::clone(schema));
-                insert(state, view);
-            }
-        }
-    }
+    take(state, now.iter().chain(&logs));
     let known = |pane: &Pane| {
         let rows = moment.now.table(&pane.table).map(|t| !t.is_empty() || pane.rank < TOOLS);
         rows == Some(true) || logs.iter().any(|s| s.table() == pane.table)
@@ -123,6 +114,30 @@ pub fn adopt(state: &mut State, moment: &Moment) {
         leave_out(state, known);
     }
     want(state);
+}
+
+/// Takes in all tables of a recording before the first moment of it is shown: their panes are there
+/// although a tool may begin later.
+pub fn know(state: &mut State, schemas: &[Arc<Schema>]) {
+    take(state, schemas.iter());
+    if std::mem::take(&mut state.sparse) {
+        leave_out(state, |pane| schemas.iter().any(|s| s.table() == pane.table));
+    }
+    want(state);
+}
+
+/// A pane for each table found at run time, with its newest columns.
+fn take<'a>(state: &mut State, schemas: impl Iterator<Item = &'a Arc<Schema>>) {
+    for schema in schemas.filter(|s| s.found()) {
+        match state.panes.iter_mut().find(|p| p.pane.found && p.pane.table == schema.table()) {
+            Some(view) => renew(view, schema),
+            None => {
+                let mut view = PaneState::new(pane_of(schema));
+                view.version = Some(Arc::clone(schema));
+                insert(state, view);
+            }
+        }
+    }
 }
 
 /// Puts a pane behind those of its rank; the one shown stays shown.

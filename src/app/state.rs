@@ -221,6 +221,11 @@ impl State {
         }
     }
 
+    /// Takes in which tables a recording has, before its first moment.
+    pub fn knows(&mut self, schemas: &[Arc<Schema>]) {
+        found::know(self, schemas);
+    }
+
     /// The pane shown.
     pub fn view(&self) -> &PaneState {
         &self.panes[self.pane]

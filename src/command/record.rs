@@ -25,13 +25,13 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let place = args.session.clone().unwrap_or_else(default_place);
     // A recorder runs unattended: a configuration that is wrong is told at once.
     let panels = config::specs(args.config.as_deref()).map_err(|e| usage(e.into()))?;
-    let tools = Tools::start(panels)?;
+    let tools = Tools::prepare(panels)?;
     let mut stop = Stop::new()?;
     let options = LiveOptions { tables: args.tables.clone(), ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
-    live.add(tools);
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;
+    live.add(tools.start()?);
     let mut writer = Writer::create(&place, info(args.interval)).with_context(|| {
         format!("cannot record into {}; name a directory of yours with --session", place.display())
     })?;

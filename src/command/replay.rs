@@ -34,7 +34,12 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let (out, inbox) = unbounded_channel();
     let (ask, asked) = std::sync::mpsc::channel();
     past::start(asked, out.clone())?;
-    let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone, None);
+    let schemas = reader.schemas();
+    // What was recorded to see a tool opens on it.
+    let ran = reader.info().argv.get(1).is_some_and(|word| word == "run");
+    let tool = schemas.iter().find(|s| ran && s.found()).map(|s| s.table());
+    let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone, tool);
+    state.knows(&schemas);
     state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;

@@ -82,9 +82,7 @@ fn specs(args: &cli::Run) -> Result<Vec<Spec>> {
         let mut spec = super::panel::named(name, args.config.as_deref())?;
         spec.name = free_name(name, &specs);
         // Who asks for it by name wants it now.
-        if spec.start == Start::Off {
-            spec.start = Start::On;
-        }
+        spec.start = Start::On;
         specs.push(spec);
     }
     if specs.is_empty() {
@@ -132,9 +130,10 @@ fn free_name(base: &str, specs: &[Spec]) -> String {
 fn rows(args: &cli::Run, specs: Vec<Spec>) -> Result<i32> {
     let mut stop = Stop::new()?;
     let place = (!args.no_record).then(|| args.output.clone().unwrap_or_else(default_place));
-    let mut all = Tools::start(specs)?;
-    let tools = all.list();
+    let prepared = Tools::prepare(specs)?;
     privilege::drop_after_start(&[], place.as_deref())?;
+    let mut all = prepared.start()?;
+    let tools = all.list();
     let mut kept = place.map(|place| Kept::new(&place, args.interval)).transpose()?;
     let mut printed = Printed::new(args.format.unwrap_or(Listed::Table));
     let mut pause = BUSY;

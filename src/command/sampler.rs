@@ -90,10 +90,10 @@ fn sample(
     stopped: &Receiver<()>,
 ) -> Result<i32> {
     // Tools are started with what the user has, so before anything is given up.
-    let tools = Tools::start(std::mem::take(&mut plan.tools))?;
+    let tools = Tools::prepare(std::mem::take(&mut plan.tools))?;
     let mut live = Live::open(&LiveOptions { pid: plan.pid, ..LiveOptions::default() })?;
-    live.add(tools);
     privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
+    live.add(tools.start()?);
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
     let recorder = recorder(&plan, samples, out.clone(), past.clone())?;
     let mut before: Option<Arc<Sample>> = None;

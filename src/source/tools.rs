@@ -7,9 +7,10 @@ use anyhow::Result;
 use arrow_select::concat::concat_batches;
 
 use crate::table::{Nature, Schema, Table};
+use crate::tool::census::Census;
 use crate::tool::rows::Batch;
 use crate::tool::running::Tool;
-use crate::tool::spec::Spec;
+use crate::tool::spec::{Match, Spec, Start};
 use crate::tool::starter::Starter;
 use crate::tool::status;
 
@@ -25,24 +26,49 @@ pub struct Tools {
     tables: Tables,
     /// Snapshots that gave way, per tool.
     skipped: Vec<u64>,
+    /// Tools that are for a process, by place, and which.
+    matches: Vec<(usize, Match)>,
+    census: Census,
 }
 
-impl Tools {
-    /// Starts tools. To be called before privileges are dropped and before threads are made.
+/// Tools that can be started once privileges are dropped: with the privileges there were before,
+/// and read by threads that have none of them.
+#[must_use]
+pub struct Prepared {
+    specs: Vec<Spec>,
+    starter: Option<Starter>,
+}
+
+impl Prepared {
+    /// Starts the tools and a thread to read each. To be called after privileges are dropped:
+    /// these threads read what others wrote.
     ///
     /// # Errors
-    /// When the machine has no room for a process or a thread; that a tool cannot be started is
-    /// part of its fate.
-    pub fn start(specs: Vec<Spec>) -> Result<Tools> {
-        if specs.is_empty() {
-            return Ok(Tools::default());
-        }
-        let starter = Arc::new(Starter::new(&specs)?);
+    /// When the machine has no room for a thread; that a tool cannot be started is part of its
+    /// fate.
+    pub fn start(self) -> Result<Tools> {
+        let Some(starter) = self.starter.map(Arc::new) else { return Ok(Tools::default()) };
+        let matches = self.specs.iter().enumerate().filter_map(|(at, spec)| match &spec.start {
+            Start::Match(wanted) => Some((at, wanted.clone())),
+            Start::On | Start::Off => None,
+        });
+        let matches = matches.collect();
         let start = |(index, spec)| {
             Tool::start(spec, index, Arc::clone(&starter), jiff::tz::TimeZone::system())
         };
-        let list = specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
-        Ok(Tools { skipped: vec![0; list.len()], list, tables: Tables::default() })
+        let list = self.specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        Ok(Tools { skipped: vec![0; list.len()], list, matches, ..Tools::default() })
+    }
+}
+
+impl Tools {
+    /// Makes ready to start tools. To be called before privileges are dropped.
+    ///
+    /// # Errors
+    /// When the machine has no room for a process.
+    pub fn prepare(specs: Vec<Spec>) -> Result<Prepared> {
+        let starter = (!specs.is_empty()).then(|| Starter::new(&specs)).transpose()?;
+        Ok(Prepared { specs, starter })
     }
 
     /// Each tool.
@@ -58,6 +84,7 @@ impl Tools {
         if self.list.is_empty() {
             return Ok(());
         }
+        self.look();
         let mut said = Vec::new();
         for (tool, skipped) in self.list.iter().zip(&mut self.skipped) {
             let taken = tool.take();
@@ -73,6 +100,21 @@ impl Tools {
         out.push(status::fates(&fates)?);
         out.push(status::texts(said)?);
         Ok(())
+    }
+
+    /// Looks for the processes that tools are for.
+    fn look(&mut self) {
+        if self.matches.is_empty() {
+            return;
+        }
+        let own: Vec<u32> = std::iter::once(std::process::id())
+            .chain(self.list.iter().filter_map(|t| u32::try_from(t.fate().pid?).ok()))
+            .collect();
+        let wanted: Vec<&Match> = self.matches.iter().map(|(_, wanted)| wanted).collect();
+        let there = self.census.look(&wanted, &own);
+        for ((at, _), there) in self.matches.iter().zip(there) {
+            self.list[*at].set_present(there);
+        }
     }
 
     /// Asks all tools to end; what they still print is sampled as before.

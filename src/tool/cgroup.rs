@@ -149,33 +149,30 @@ impl Group {
     }
 }
 
-/// Where in version 2 a group with this controller can be: beside this process's own group (a group
-/// that has processes can have no children with controllers), or further up where an administrator
-/// or systemd has switched the controller on; first where everything that is limited can be. At the
-/// top it is switched on if need be.
+/// Where in version 2 a group with this controller can be, the best place first: beside this
+/// process's own group (a group that has processes can have no children with controllers), or
+/// further up, where an administrator or systemd has switched the controller on; rather where
+/// everything that is limited can be. At the top it is switched on if that is nowhere.
 fn parents(own: &Path, top: &Path, controller: Controller, limits: &Limits) -> Vec<PathBuf> {
-    let with = |dir: &Path, file: &str, controller: Controller| {
+    let mut all = vec![controller];
+    all.extend(limits.memory.map(|_| Controller::Memory));
+    all.extend(limits.cpu.map(|_| Controller::Cpu));
+    let has = |dir: &Path, file: &str, controller: Controller| {
         let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
         text.split_ascii_whitespace().any(|c| c == controller.name())
     };
-    let has = |dir: &Path, file: &str| with(dir, file, controller);
-    let lacks = |dir: &PathBuf| {
-        let on = |c| with(dir, "cgroup.subtree_control", c);
-        limits.memory.is_some() && !on(Controller::Memory)
-            || limits.cpu.is_some() && !on(Controller::Cpu)
-    };
-    let mut out = Vec::new();
-    for dir in own.ancestors().take_while(|d| d.starts_with(top)) {
-        if has(dir, "cgroup.subtree_control") {
-            out.push(dir.to_path_buf());
+    let on = |dir: &Path, c: Controller| has(dir, "cgroup.subtree_control", c);
+    let complete = |dir: &Path| all.iter().all(|c| on(dir, *c));
+    let up: Vec<&Path> = own.ancestors().take_while(|d| d.starts_with(top)).collect();
+    if !up.iter().any(|dir| complete(dir)) {
+        for c in all.iter().filter(|c| has(top, "cgroup.controllers", **c) && !on(top, **c)) {
+            // Refused where this may not be changed; then there is one place less.
+            let _ = fs::write(top.join("cgroup.subtree_control"), format!("+{}", c.name()));
         }
     }
-    out.sort_by_key(lacks);
-    if out.is_empty() && has(top, "cgroup.controllers") {
-        let switch = top.join("cgroup.subtree_control");
-        let on = fs::write(switch, format!("+{}", controller.name()));
-        out.extend(on.ok().map(|()| top.to_path_buf()));
-    }
+    let mut out: Vec<PathBuf> =
+        up.into_iter().filter(|d| on(d, controller)).map(Path::to_path_buf).collect();
+    out.sort_by_key(|dir| !complete(dir));
     out
 }
 
@@ -283,6 +280,30 @@ mod tests {
         assert_eq!(mount.place("0::/a/b\n"), None, "not there");
         assert_eq!(mount.place("0::/aa\n"), None, "another's");
         assert_eq!(mount.place("0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn the_nearest_place_where_all_limits_work_is_first() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path();
+        let own = top.join("a.slice/b.service");
+        fs::create_dir_all(&own).unwrap();
+        let put = |dir: &Path, file: &str, text: &str| fs::write(dir.join(file), text).unwrap();
+        put(&own.join(".."), "cgroup.subtree_control", "memory pids\n");
+        put(top, "cgroup.subtree_control", "cpu io memory\n");
+        let both = Limits { memory: Some(1), cpu: Some(1.0), ..Limits::default() };
+        let slice = top.join("a.slice");
+        let places = |limits: &Limits, c| parents(&own, top, c, limits);
+        assert_eq!(places(&both, Controller::Memory), [top.to_path_buf(), slice.clone()]);
+        assert_eq!(places(&both, Controller::Cpu), [top.to_path_buf()]);
+        let memory = Limits { memory: Some(1), ..Limits::default() };
+        assert_eq!(places(&memory, Controller::Memory), [slice.clone(), top.to_path_buf()]);
+        // Switched on at the top where it is nowhere; where there is no such controller, not.
+        put(top, "cgroup.subtree_control", "");
+        put(top, "cgroup.controllers", "memory\n");
+        let _ = places(&both, Controller::Memory);
+        assert_eq!(fs::read_to_string(top.join("cgroup.subtree_control")).unwrap(), "+memory");
+        assert_eq!(places(&both, Controller::Memory), [slice]);
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn take_identity(plan: &Plan) -> bool {
 }
 
 /// Every signal as a program expects it: lmptop ignores and blocks some, and both are inherited.
-fn reset_signals() {
+pub(super) fn reset_signals() {
     // struct sigaction as the kernel has it, all zero: SIG_DFL, no flags. Asked directly, since the
     // C library does not touch the two signals that it uses itself.
     let default = [0u64; 8];
@@ -235,7 +235,7 @@ fn reset_signals() {
 }
 
 /// Blocks no signal.
-pub(super) fn unmask() {
+fn unmask() {
     // SAFETY: all zero is room for a set, which sigemptyset fills; it outlives both calls.
     unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();

@@ -16,6 +16,7 @@ use super::rows::{Batch, Line, Rows};
 use super::spec::Spec;
 use super::starter::Starter;
 use super::status::Fate;
+use super::watch::{Last, Order, State, Watch};
 
 /// Rows that wait to be taken before the tool is made to wait.
 const MOST_WAITING: usize = 20_000;
@@ -27,8 +28,8 @@ const TURN: Duration = Duration::from_millis(100);
 const MOST_REST: usize = 4 << 20;
 /// Lines that are no rows, waiting to be taken; more are counted only.
 const MOST_LINES: usize = 5_000;
-/// How often the use of CPU and memory is looked at.
-const USAGE: Duration = Duration::from_secs(1);
+/// How often the use of CPU and memory is looked at, and whether a tool is to be started.
+const SECOND: Duration = Duration::from_secs(1);
 /// Longest line of standard error that is kept, in bytes.
 const MOST_STDERR: usize = 4096;
 
@@ -66,6 +67,8 @@ struct Held {
     lines: Vec<Line>,
     fate: Fate,
     stop: bool,
+    /// A process that the tool is for is there.
+    present: bool,
     over: bool,
     status: i32,
 }
@@ -129,6 +132,11 @@ impl Tool {
         self.shared.held().fate.clone()
     }
 
+    /// Says whether a process that the tool is for is there.
+    pub fn set_present(&self, present: bool) {
+        self.shared.held().present = present;
+    }
+
     /// Asks it to end, without waiting.
     pub fn wish_end(&self) {
         self.shared.held().stop = true;
@@ -164,7 +172,6 @@ struct Run {
     err: Vec<u8>,
     lines: u64,
     bytes: u64,
-    restarts: u64,
     looked: Instant,
 }
 
@@ -186,30 +193,53 @@ impl Run {
             err: Vec::new(),
             lines: 0,
             bytes: 0,
-            restarts: 0,
             looked: Instant::now(),
         }
     }
 
-    /// Runs the tool as often as its specification wants, until the end is wished for.
+    /// Runs the tool as often as its watch orders, until the end is wished for.
     fn go(mut self) {
-        loop {
-            let state = self.once();
-            let stop = self.shared.held().stop;
-            self.shared.held().fate.state = state;
-            let Some(pause) = self.spec.interval.filter(|_| !stop && state == "ended") else {
-                break;
-            };
-            if self.pause(pause) {
+        let mut watch = Watch::new(&self.spec);
+        while !self.shared.held().stop {
+            let now = Instant::now();
+            let present = self.shared.held().present;
+            if watch.look(now, present) == Some(Order::Start) {
+                self.tell(&watch);
+                self.once(&mut watch);
+            }
+            self.tell(&watch);
+            let over = matches!(watch.state(), State::Off | State::Ended | State::Failed(None));
+            if over && !watch.wants_matches() {
                 break;
             }
-            self.restarts += 1;
+            let now = Instant::now();
+            let next = watch.next(now).map_or(SECOND, |at| at.saturating_duration_since(now));
+            if self.pause(next.min(SECOND)) {
+                break;
+            }
         }
         let mut held = self.shared.held();
         held.over = true;
         held.fate.over = true;
         drop(held);
         self.shared.came.notify_all();
+    }
+
+    /// Says what the watch knows.
+    fn tell(&self, watch: &Watch) {
+        let mut held = self.shared.held();
+        held.fate.state = watch.state().word();
+        held.fate.restarts = u64::from(watch.restarts());
+        if let Some(Last::End(end)) = watch.last() {
+            held.fate.exit = Some(i64::from(end.exit_code()));
+        }
+        let said = watch.last_error().map(ToString::to_string);
+        let bad = |last: &&Last| !matches!(last, Last::End(end) if end.is_success());
+        held.fate.last_error = match (watch.last().filter(bad), said) {
+            (Some(last), Some(said)) => Some(format!("{last}: {said}")),
+            (Some(last), None) => Some(last.to_string()),
+            (None, said) => said,
+        };
     }
 
     /// Waits; true when the end is wished for.
@@ -219,77 +249,56 @@ impl Run {
         waited.unwrap_or_else(PoisonError::into_inner).0.stop
     }
 
-    /// One run of the tool; returns the state it leaves.
-    fn once(&mut self) -> &'static str {
+    /// One run of the tool.
+    fn once(&mut self, watch: &mut Watch) {
         let mut child = match self.starter.start(self.index) {
             Ok(child) => child,
             Err(refused) => {
-                let mut held = self.shared.held();
-                held.status = i32::from(refused.status);
-                held.fate.exit = Some(i64::from(refused.status));
-                held.fate.last_error = Some(refused.text);
-                return "failed";
+                let status = i32::from(refused.status);
+                {
+                    let mut held = self.shared.held();
+                    held.status = status;
+                    held.fate.exit = Some(i64::from(status));
+                }
+                watch.refused(Instant::now(), refused);
+                return;
             }
         };
         {
             let mut held = self.shared.held();
-            held.fate.state = "running";
             held.fate.pid = Some(u64::from(child.pid));
             held.fate.limit = limit(&child);
-            held.fate.restarts = self.restarts;
         }
         let mut parser = Parser::new(self.spec.hint.clone());
-        let end = self.read(&mut child, &mut parser);
+        let end = self.read(&mut child, &mut parser, watch);
         self.rows.at(wall_ns());
         parser.finish(&mut self.rows);
         self.end_of_errors();
         self.give();
+        watch.ended(Instant::now(), end);
         let mut held = self.shared.held();
         held.status = i32::from(end.exit_code());
-        held.fate.exit = Some(i64::from(end.exit_code()));
         (held.fate.pid, held.fate.rss_bytes) = (None, None);
-        if !end.is_success() && (held.fate.last_error.is_none() || end.out_of_memory > 0) {
-            held.fate.last_error = Some(end.to_string());
-        }
-        if end.is_success() || held.stop { "ended" } else { "failed" }
     }
 
     /// Reads until the tool has ended, by itself or because that is wished for.
-    fn read(&mut self, child: &mut Child, parser: &mut Parser) -> End {
+    fn read(&mut self, child: &mut Child, parser: &mut Parser, watch: &mut Watch) -> End {
         let mut quiet = false;
         loop {
-            if self.wait_for_room() {
-                let mut rest: Vec<(bool, Vec<u8>)> = Vec::new();
-                let mut held = 0;
-                let end = child.stop(|output| match output {
-                    // A tool that floods to the last is not heard to the end.
-                    _ if held > MOST_REST => {}
-                    Output::Out(b) => {
-                        held += b.len();
-                        rest.push((true, b.to_vec()));
-                    }
-                    Output::Err(b) => {
-                        held += b.len();
-                        rest.push((false, b.to_vec()));
-                    }
-                    Output::Quiet | Output::Ended(_) => {}
-                });
-                self.rows.at(wall_ns());
-                for (out, bytes) in rest {
-                    self.take(parser, out, &bytes);
-                }
-                return end;
+            if self.wait_for_room() || self.unwanted(watch) {
+                return self.stop(child, parser, watch);
             }
             // Looks often enough to see that the end is wished for.
             match child.wait_output(if quiet { TURN } else { QUIET }) {
                 Output::Out(bytes) => {
                     self.rows.at(wall_ns());
                     quiet = false;
-                    self.take(parser, true, bytes);
+                    self.take(parser, bytes);
                 }
                 Output::Err(bytes) => {
                     self.rows.at(wall_ns());
-                    self.take(parser, false, bytes);
+                    watch.error_output(bytes);
+                    self.errors(bytes);
                 }
                 Output::Quiet => {
                     if !quiet {
@@ -301,18 +310,49 @@ impl Run {
                 Output::Ended(end) => return end,
             }
             self.give();
-            self.look(child);
+            self.look(child, watch);
         }
     }
 
-    fn take(&mut self, parser: &mut Parser, out: bool, bytes: &[u8]) {
-        if out {
-            self.bytes += bytes.len() as u64;
-            self.lines += bytes.iter().filter(|b| **b == b'\n').count() as u64;
-            parser.feed(bytes, &mut self.rows);
-        } else {
-            self.errors(bytes);
+    /// Whether the process the tool is for is gone.
+    fn unwanted(&self, watch: &mut Watch) -> bool {
+        let present = self.shared.held().present;
+        watch.wants_matches() && watch.look(Instant::now(), present) == Some(Order::Stop)
+    }
+
+    /// Ends the tool; what it prints at its end is read.
+    fn stop(&mut self, child: &mut Child, parser: &mut Parser, watch: &mut Watch) -> End {
+        let mut rest: Vec<(bool, Vec<u8>)> = Vec::new();
+        let mut held = 0;
+        let end = child.stop(|output| match output {
+            // A tool that floods to the last is not heard to the end.
+            _ if held > MOST_REST => {}
+            Output::Out(b) => {
+                held += b.len();
+                rest.push((true, b.to_vec()));
+            }
+            Output::Err(b) => {
+                held += b.len();
+                rest.push((false, b.to_vec()));
+            }
+            Output::Quiet | Output::Ended(_) => {}
+        });
+        self.rows.at(wall_ns());
+        for (out, bytes) in rest {
+            if out {
+                self.take(parser, &bytes);
+            } else {
+                watch.error_output(&bytes);
+                self.errors(&bytes);
+            }
         }
+        end
+    }
+
+    fn take(&mut self, parser: &mut Parser, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        parser.feed(bytes, &mut self.rows);
     }
 
     /// Lines of standard error.
@@ -333,7 +373,6 @@ impl Run {
         let line = String::from_utf8_lossy(&self.err).into_owned();
         self.err.clear();
         self.rows.stderr(&line);
-        self.shared.held().fate.last_error = Some(line);
     }
 
     /// Waits while nobody takes what was given; true when the end is wished for.
@@ -368,11 +407,12 @@ impl Run {
         }
     }
 
-    fn look(&mut self, child: &Child) {
-        if self.looked.elapsed() < USAGE {
+    fn look(&mut self, child: &Child, watch: &Watch) {
+        if self.looked.elapsed() < SECOND {
             return;
         }
         self.looked = Instant::now();
+        self.tell(watch);
         if let Some(usage) = child.usage() {
             let mut held = self.shared.held();
             held.fate.cpu_ns = Some(usage.cpu_ns);

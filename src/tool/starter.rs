@@ -421,6 +421,8 @@ impl Server {
 /// Away from the terminal and its signals, with no descriptor but the socket: an open end of
 /// lmptop's own output would keep whoever reads that waiting.
 fn stand_alone(socket: RawFd) -> io::Result<()> {
+    // A handler would write to a descriptor that is closed here.
+    exec::reset_signals();
     // SAFETY: integers, and a NUL-terminated name; SIG_IGN is no code of ours.
     unsafe {
         libc::setsid();
@@ -430,7 +432,6 @@ fn stand_alone(socket: RawFd) -> io::Result<()> {
             libc::signal(signal, libc::SIG_IGN);
         }
     }
-    exec::unmask();
     let null = File::options().read(true).write(true).open("/dev/null")?;
     for n in 0..3 {
         // SAFETY: an open descriptor and a number.

@@ -14,7 +14,7 @@ use crate::table::{Column, Kind, Nature, Schema, Table, TableDef, Unit};
 pub struct Fate {
     /// Its name.
     pub tool: String,
-    /// `running`, `waiting`, `backoff`, `ended`, `failed` or `off`.
+    /// `starting`, `running`, `stopping`, `idle`, `waiting`, `backoff`, `ended`, `failed`, `off`.
     pub state: &'static str,
     /// Process id while it runs.
     pub pid: Option<u64>,
@@ -58,7 +58,8 @@ const TOOL: &[F] = &[
         .hide(0)
         .help("The tool's name, which its table has too (lmptop)"),
     F::text("state", "STATE", Kind::State, |r| Some(r.state)).hide(1).help(
-        "running, waiting for a process, backoff before the next start, ended, failed, off (lmptop)",
+        "starting, running, stopping; waiting for a process; idle or backoff before the next start; \
+         ended, failed, off (lmptop)",
     ),
     F::u64("pid", "PID", Kind::Text, |r| r.pid)
         .unit(Unit::Id)

@@ -130,9 +130,12 @@ impl Seen {
             Shape::Float => Seen::FLOAT | Seen::BARE,
             Shape::Percent => Seen::PERCENT,
             Shape::Size => {
+                // As text it is at least right.
+                let huge = bytes(cell).is_none_or(|b| b.abs() >= 9.2e18);
+                let huge = if huge { Seen::TEXT } else { 0 };
                 let rate = if is_rate(cell) { Seen::RATE } else { 0 };
                 let small = if cell.ends_with(['g', 't', 'p']) { Seen::SMALL } else { 0 };
-                Seen::SIZE | rate | small
+                Seen::SIZE | rate | small | huge
             }
             Shape::Milli => Seen::MILLI,
             Shape::Duration => span_bit(cell),
@@ -480,8 +483,11 @@ impl Cells {
             CellKind::Text => true,
             CellKind::Int => self.all(|s| int(s).is_some() && !padded(s)),
             CellKind::Unsigned => self.all(|s| unsigned(s).is_some() && !padded(s)),
-            CellKind::Bytes => self
-                .all(|s| !is_rate(s) && !s.ends_with(['g', 't', 'p', 'm']) && bytes(s).is_some()),
+            CellKind::Bytes => self.all(|s| {
+                !is_rate(s)
+                    && !s.ends_with(['g', 't', 'p', 'm'])
+                    && bytes(s).is_some_and(|b| b.abs() < 9.2e18)
+            }),
             kind => {
                 self.all(|s| kind.number(s).is_some() && !(kind == CellKind::Float && padded(s)))
             }

@@ -8,6 +8,16 @@
 //! nginx     812  ESTAB   10.0.0.1:443     10.0.0.9:53122    1.2M  1.2M   12K  840us
 //! ? help  q quit  Space freeze  / filter  ...
 //! ```
+//!
+//! A tool's table has between tabs and titles how the tool fares and what its columns did:
+//!
+//! ```text
+//!  1 Connections  ...  5 vmstat  6 Text  7 Tools                                    9 rows
+//!  running · columns, 97 % · 12 rows
+//! r      ▄▆█▄▆█▄▆█ 3         in      ▂▇▃▇▃█▄█▅ 1364
+//! free   ██▇▆▅▅▄▃▂ 5005056   cs      ▂▇▃▇▃█▄█▅ 2618
+//!        TIME▼  r  b  swpd    free   buff   cache  bi  bo   in   cs  us  sy  id
+//! ```
 
 mod chart;
 mod chooser;

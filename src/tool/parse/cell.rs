@@ -108,6 +108,7 @@ pub fn is_missing(cell: &str) -> bool {
     let bare = cell.trim_start_matches(['-', '+']);
     bare.is_empty()
         || matches!(cell, "?" | "<none>" | "<unknown>" | "(null)" | "(none)" | "<nil>")
+        || matches!(cell, "<not supported>" | "<not counted>")
         || bare.eq_ignore_ascii_case("nan")
         || matches!(cell, "N/A" | "n/a" | "N/a" | "NA")
 }
@@ -128,10 +129,11 @@ fn number(b: &[u8]) -> (usize, bool) {
         float = true;
         i += 1 + digits(i + 1);
     }
+    // An exponent only behind a fraction or with a sign: `12e4` is more likely hexadecimal.
     if let Some(b'e' | b'E') = b.get(i) {
         let sign = usize::from(matches!(b.get(i + 1), Some(b'-' | b'+')));
         let n = b.get(i + 1 + sign..).map_or(0, |_| digits(i + 1 + sign));
-        if n > 0 {
+        if n > 0 && (float || sign > 0) {
             float = true;
             i += 1 + sign + n;
         }
