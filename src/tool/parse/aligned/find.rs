@@ -3,7 +3,7 @@
 use super::fit::{DEAR, Fit, Row, SAMPLE, fit, span};
 use super::header::Header;
 use super::model::{Column, Looks, Rule, is_empty};
-use super::words::{Cut, has_measures, is_bar};
+use super::words::{Cut, Word, has_measures, is_bar};
 use crate::tool::parse::{Shape, shape};
 
 /// A line that waits to be understood.
@@ -166,7 +166,8 @@ fn is_simple(header: &Header, rows: &[&Row]) -> bool {
             && text.chars().all(inner)
             && !text.ends_with(['.', '-'])
     };
-    let always = |i: usize| rows.iter().all(|r| is_number(r, &r.words[i]));
+    let number = |r: &Row, w: &Word| shape(w.of(&r.text)).is_number();
+    let always = |i: usize| rows.iter().all(|r| number(r, &r.words[i]));
     names > 1
         && header.different() == names
         && header.words.iter().all(named)
