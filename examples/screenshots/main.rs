@@ -117,7 +117,7 @@ impl Desk {
     fn new(reader: &Reader, mode: Mode) -> Desk {
         let mut past = Past::default();
         past.answer(Ask::Open(reader.clone()));
-        Desk { state: State::new(SIZE, mode, TimeZone::UTC), past }
+        Desk { state: State::new(SIZE, mode, TimeZone::UTC, None), past }
     }
 
     /// Has seen the recording live, but for the last `left` samples.

@@ -29,6 +29,8 @@ pub struct Tools {
     /// Tools that are for a process, by place, and which.
     matches: Vec<(usize, Match)>,
     census: Census,
+    /// After the tools: its end is waited for, and that of all of them.
+    starter: Option<Arc<Starter>>,
 }
 
 /// Tools that can be started once privileges are dropped: with the privileges there were before,
@@ -57,7 +59,8 @@ impl Prepared {
             Tool::start(spec, index, Arc::clone(&starter), jiff::tz::TimeZone::system())
         };
         let list = self.specs.into_iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
-        Ok(Tools { skipped: vec![0; list.len()], list, matches, ..Tools::default() })
+        let skipped = vec![0; list.len()];
+        Ok(Tools { skipped, list, matches, starter: Some(starter), ..Tools::default() })
     }
 }
 
@@ -107,9 +110,9 @@ impl Tools {
         if self.matches.is_empty() {
             return;
         }
-        let own: Vec<u32> = std::iter::once(std::process::id())
-            .chain(self.list.iter().filter_map(|t| u32::try_from(t.fate().pid?).ok()))
-            .collect();
+        // What is here because of tools has their names among its arguments.
+        let tools = self.starter.iter().flat_map(|s| s.processes());
+        let own: Vec<u32> = tools.chain([std::process::id()]).collect();
         let wanted: Vec<&Match> = self.matches.iter().map(|(_, wanted)| wanted).collect();
         let there = self.census.look(&wanted, &own);
         for ((at, _), there) in self.matches.iter().zip(there) {

@@ -9,6 +9,8 @@ use super::spec::ColumnSpec;
 use super::typing::{CellKind, Cells};
 use crate::table::{Field, Kind, Nature, Schema, Type, Unit, clean};
 
+/// Keys that every row has in JSON: when it was, and which table it is of.
+const RESERVED: [&str; 2] = ["time", "table"];
 /// Widest text column at first, in cells; the user sees the rest on the detail page.
 const WIDEST: usize = 60;
 /// Longest id of a column, in characters.
@@ -40,8 +42,7 @@ impl Columns {
         specs: &[ColumnSpec],
         before: Option<&Columns>,
     ) -> Columns {
-        // The row's own time comes first and is called so.
-        let mut taken = vec!["time".to_owned(), "table".to_owned()];
+        let mut taken = RESERVED.map(str::to_owned).to_vec();
         let titles: Vec<&str> = heading.titles.iter().map(|t| t.text.as_str()).collect();
         let columns = heading
             .titles
@@ -143,9 +144,16 @@ impl One {
             unit: self.unit(),
             width: u16::try_from(width).unwrap_or(8),
             hide: if self.key { place.min(9) } else { place.saturating_add(10).min(250) },
+            title: self.shown(),
             help: self.help(table),
             ..Field::new(&self.id, ty)
         }
+    }
+
+    /// The header: the tool's own also where the id had to be another, as that is the sample's.
+    fn shown(&self) -> String {
+        let own = self.title.text.trim();
+        if RESERVED.contains(&own) { own.to_owned() } else { self.id.clone() }
     }
 
     fn meaning(&self) -> Kind {

@@ -323,6 +323,34 @@ impl Sink for Rows {
     }
 }
 
+/// Takes what a parser finds on standard error: tables like any other, every other line apart.
+pub struct Errors<'r>(pub &'r mut Rows);
+
+/// Tables of standard error are numbered from here.
+const ERRORS: usize = 1 << 20;
+
+impl Sink for Errors<'_> {
+    fn heading(&mut self, heading: &Heading) {
+        self.0.heading(&Heading { table: ERRORS + heading.table, ..heading.clone() });
+    }
+
+    fn row(&mut self, table: usize, cells: &[Cell<'_>]) {
+        self.0.row(ERRORS + table, cells);
+    }
+
+    fn end(&mut self, table: usize) {
+        self.0.end(ERRORS + table);
+    }
+
+    fn clock(&mut self, text: &str) {
+        self.0.clock(text);
+    }
+
+    fn aside(&mut self, _: Aside, line: &str) {
+        self.0.stderr(line);
+    }
+}
+
 impl Found {
     /// The rows held as a table, under the newest version of its columns.
     fn table(&mut self) -> Result<Table> {

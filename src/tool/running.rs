@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::child::{Child, End, Output};
 use super::parse::Parser;
-use super::rows::{Batch, Line, Rows};
+use super::rows::{Batch, Errors, Line, Rows};
 use super::spec::Spec;
 use super::starter::Starter;
 use super::status::Fate;
@@ -168,6 +168,9 @@ struct Run {
     starter: Arc<Starter>,
     shared: Arc<Shared>,
     rows: Rows,
+    /// Reads standard error while nothing comes on standard output: some print their table there
+    /// (perf stat -I).
+    errors: Option<Parser>,
     /// Standard error up to its last line end.
     err: Vec<u8>,
     lines: u64,
@@ -190,6 +193,7 @@ impl Run {
             starter,
             shared,
             rows,
+            errors: None,
             err: Vec::new(),
             lines: 0,
             bytes: 0,
@@ -270,9 +274,11 @@ impl Run {
             held.fate.limit = limit(&child);
         }
         let mut parser = Parser::new(self.spec.hint.clone());
+        self.errors = Some(Parser::new(self.spec.hint.clone()));
         let end = self.read(&mut child, &mut parser, watch);
         self.rows.at(wall_ns());
         parser.finish(&mut self.rows);
+        self.only_lines();
         self.end_of_errors();
         self.give();
         watch.ended(Instant::now(), end);
@@ -297,12 +303,16 @@ impl Run {
                 }
                 Output::Err(bytes) => {
                     self.rows.at(wall_ns());
+                    quiet = false;
                     watch.error_output(bytes);
                     self.errors(bytes);
                 }
                 Output::Quiet => {
                     if !quiet {
                         parser.quiet(&mut self.rows);
+                        if let Some(parser) = &mut self.errors {
+                            parser.quiet(&mut Errors(&mut self.rows));
+                        }
                         self.end_of_errors();
                     }
                     quiet = true;
@@ -350,19 +360,30 @@ impl Run {
     }
 
     fn take(&mut self, parser: &mut Parser, bytes: &[u8]) {
+        self.only_lines();
         self.bytes += bytes.len() as u64;
         self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         parser.feed(bytes, &mut self.rows);
     }
 
-    /// Lines of standard error.
+    /// Standard error: a table while standard output is silent, else lines.
     fn errors(&mut self, bytes: &[u8]) {
+        if let Some(parser) = &mut self.errors {
+            return parser.feed(bytes, &mut Errors(&mut self.rows));
+        }
         for &b in bytes {
             match b {
                 b'\n' | b'\r' => self.end_of_errors(),
                 _ if self.err.len() < MOST_STDERR => self.err.push(b),
                 _ => {}
             }
+        }
+    }
+
+    /// What was read of standard error is settled; from now on it is lines.
+    fn only_lines(&mut self) {
+        if let Some(mut parser) = self.errors.take() {
+            parser.finish(&mut Errors(&mut self.rows));
         }
     }
 

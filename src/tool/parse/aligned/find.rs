@@ -3,7 +3,7 @@
 use super::fit::{DEAR, Fit, Row, SAMPLE, fit, span};
 use super::header::Header;
 use super::model::{Column, Looks, Rule, is_empty};
-use super::words::{Cut, Word, cut, has_measures, is_bar, is_rule};
+use super::words::{Cut, Word, has_measures, is_bar};
 use crate::tool::parse::{Shape, shape};
 
 /// A line that waits to be understood.
@@ -80,19 +80,14 @@ fn is_grouping(row: &Row) -> bool {
     let drawn = ["--", "==", "<-", "__"].iter().any(|d| text.contains(d));
     let barred = text.contains(is_bar);
     let far = row.words.windows(2).all(|w| w[1].lo > w[0].hi + 2) && row.words[0].lo > 0;
-    lettered && (drawn || barred || far) && row.words.iter().all(|w| !is_number(row, w))
-}
-
-fn is_number(row: &Row, word: &Word) -> bool {
-    let s = shape(word.of(&row.text));
-    s.is_number() || s.is_time()
+    lettered && (drawn || barred || far) && row.plain
 }
 
 /// A table whose header is line `at`, below the line `above`.
 fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     let row = lines.get(at)?.row()?;
     let below = lines.get(at + 1).and_then(Held::row);
-    let ruled = below.is_some_and(|b| is_rule(&b.text) && b.text.trim().contains(' '));
+    let ruled = below.is_some_and(|b| b.rule && b.text.trim().contains(' '));
     let mut header = Header::of(&row.text, ruled)?;
     // The same name in each group is told apart by the group.
     if header.different() * if above.is_some() { 4 } else { 2 } < header.words.len() {
@@ -111,7 +106,11 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     // Some leave a blank line below the header.
     let apart = lines.get(next).is_some_and(|l| matches!(l, Held::Blank))
         && lines.get(next + 1).is_some_and(|l| l.row().is_some());
-    let mut rows = run(&header, lines, next + usize::from(apart));
+    let from = next + usize::from(apart);
+    if !is_worth(&header, &run(&header, lines, from, GLANCE)) {
+        return None;
+    }
+    let mut rows = run(&header, lines, from, SAMPLE);
     let first = *rows.first()?;
     let timed = |r: &&&Row| shape(r.words[0].of(&r.text)).is_time();
     if header.clock && header.words.len() > 2 && rows.iter().filter(timed).count() * 2 < rows.len()
@@ -138,6 +137,12 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     join_dates(&mut header, &rows);
     let apart = if apart { 0.1 } else { 0.0 };
     let measured = rows.iter().filter(|r| has_measures(&r.text, &r.words)).count();
+    let only = at == 0 && rows.len() == lines.len() - next && is_simple(&header, &rows);
+    let settle = |header, rows: &[&Row], next| {
+        let found = settle(header, rows, next)?;
+        let sure = if only { found.sure.max(ENOUGH) } else { found.sure };
+        Some(Found { sure, ..found })
+    };
     let whole = settle(header.clone(), &rows, next);
     if measured * 2 <= rows.len() {
         return whole.map(|f| Found { sure: f.sure - apart, ..f });
@@ -150,38 +155,73 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     found.map(|f| Found { sure: f.sure - apart, ..f })
 }
 
+/// Names and as many words below each, at least one of them always a number: what a script prints
+/// that cares for no alignment. Enough only where there is nothing else.
+fn is_simple(header: &Header, rows: &[&Row]) -> bool {
+    let names = header.words.len();
+    let named = |w: &Word| {
+        let text = w.of(&header.line);
+        let inner = |c: char| c.is_alphanumeric() || "_-/%().".contains(c);
+        text.starts_with(|c: char| c.is_alphabetic() || c == '%')
+            && text.chars().all(inner)
+            && !text.ends_with(['.', '-'])
+    };
+    let number = |r: &Row, w: &Word| shape(w.of(&r.text)).is_number();
+    let always = |i: usize| rows.iter().all(|r| number(r, &r.words[i]));
+    names > 1
+        && header.different() == names
+        && header.words.iter().all(named)
+        && rows.iter().all(|r| r.words.len() == names && r.words[0].lo == header.words[0].lo)
+        && (0..names).any(always)
+}
+
+/// Rows that show whether a closer look is worth it.
+const GLANCE: usize = 12;
+
+/// Whether a header over these rows may be a table at all.
+fn is_worth(header: &Header, rows: &[&Row]) -> bool {
+    let drawn = header.cut.bars || !header.rules.is_empty() || !header.units.is_empty();
+    drawn || rows.iter().any(|r| !r.plain) || (header.style() > 0.5 && header.gaps() > 0)
+}
+
 /// Fits a header to rows that are cut as it says.
 fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
     let rows = recut(&header, rows);
     let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
+    // Most lines that might be a header are none: a few rows show it.
+    if rows.len() > 2 * GLANCE && fit(&header, &rows[..GLANCE]).is_none_or(|f| f.cost > 2.0 * DEAR)
+    {
+        return None;
+    }
     let fit = fit(&header, &rows)?;
     let sure = sureness(&header, &fit, &rows);
     Some(Found { header, fit, next, sure, rows: rows.len() })
 }
 
 /// The lines below a header that may be its rows.
-fn run<'l>(header: &Header, lines: &'l [Held], from: usize) -> Vec<&'l Row> {
+fn run<'l>(header: &Header, lines: &'l [Held], from: usize, most: usize) -> Vec<&'l Row> {
     let mut rows: Vec<&Row> = Vec::new();
+    let mut numbers = false;
     for at in from..lines.len() {
         let Some(row) = lines[at].row() else { break };
-        if rows.len() >= SAMPLE || header.is_again(&row.text, &row.words) {
+        if rows.len() >= most || header.is_again(&row.text, &row.words) {
             break;
         }
         if header.around.iter().any(|a| a == row.text.trim()) {
             break;
         }
-        if is_rule(&row.text) {
+        if row.rule {
             continue;
         }
-        let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
-        if plain(row)
+        if row.plain
             && row.words.len() > 1
-            && rows.iter().any(|r| !plain(r))
-            && lines.get(at + 1).and_then(Held::row).is_some_and(|r| !plain(r))
+            && numbers
+            && lines.get(at + 1).and_then(Held::row).is_some_and(|r| !r.plain)
             && Header::of(&row.text, false).is_some_and(|h| h.style() > 0.9)
         {
             break;
         }
+        numbers |= !row.plain;
         rows.push(row);
     }
     rows
@@ -218,12 +258,8 @@ fn recut<'l>(header: &Header, rows: &[&'l Row]) -> Vec<Cow<'l>> {
     if header.cut == Cut::default() {
         return rows.iter().copied().map(Cow::Kept).collect();
     }
-    let anew = |row: &&Row| {
-        let mut words = Vec::new();
-        cut(&row.text, header.cut, &mut words);
-        Row { text: row.text.clone(), words }
-    };
-    let rows = rows.iter().map(anew).filter(|r| !r.words.is_empty());
+    let rows =
+        rows.iter().map(|row| Row::new(&row.text, header.cut)).filter(|r| !r.words.is_empty());
     rows.map(Cow::Anew).collect()
 }
 
@@ -281,9 +317,8 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         && rows.iter().all(|r| r.words.len() == columns.len());
     let loose = if aligned < 0.5 && !exact { 0.2 } else { 0.0 };
     // A first row without a number where the others have some is the header itself.
-    let plain = |r: &Row| !r.words.iter().any(|w| is_number(r, w));
     let full = rows[0].words.len() * 2 >= columns.len();
-    let early = rows.len() > 1 && full && plain(rows[0]) && !rows[1..].iter().any(|r| plain(r));
+    let early = rows.len() > 1 && full && rows[0].plain && !rows[1..].iter().any(|r| r.plain);
     // Names of rows on the left and numbers that end where their one name does.
     let flush = header.words.len() == 1
         && columns.len() == 2

@@ -4,7 +4,7 @@
 use super::gutter;
 use super::header::{Header, is_unit};
 use super::model::{Column, Looks, Model, Rule, is_empty};
-use super::words::{Word, is_bar};
+use super::words::{Cut, Word, cut, is_bar, is_rule};
 use crate::tool::parse::{Shape, shape};
 
 /// A line cut into words.
@@ -14,6 +14,24 @@ pub(super) struct Row {
     pub text: String,
     /// Its words.
     pub words: Vec<Word>,
+    /// No word is a number or a time.
+    pub plain: bool,
+    /// It only draws.
+    pub rule: bool,
+}
+
+impl Row {
+    /// Cuts a line.
+    pub fn new(text: &str, how: Cut) -> Row {
+        let mut words = Vec::new();
+        cut(text, how, &mut words);
+        let number = |w: &Word| {
+            let s = shape(w.of(text));
+            s.is_number() || s.is_time()
+        };
+        let plain = !words.iter().any(number);
+        Row { rule: is_rule(text), text: text.to_owned(), words, plain }
+    }
 }
 
 /// What was found for a header and its rows.
@@ -200,9 +218,15 @@ fn weigh(model: &mut Model, header: &Header, rows: &[&Row]) -> (f32, f32) {
     if taken.is_empty() {
         return (f32::MAX, 0.0);
     }
-    // One blank between all words: nothing stands in columns.
+    // One blank between all words, or as many words as columns in every row: places say little.
+    let exact = |r: &&Row| r.words.len() == model.columns.len();
+    let typed = model.columns.iter().filter(|c| matches!(c.looks, Looks::Number | Looks::Time));
+    let counted = rows.len() > 2
+        && model.columns.len() > 4
+        && rows.iter().all(exact)
+        && typed.count() * 2 >= model.columns.len();
     let tight = |w: &[Word]| w.windows(2).all(|p| p[1].lo == p[0].hi + 1);
-    let packed = tight(&header.words) && rows.iter().all(|r| tight(&r.words));
+    let packed = counted || (tight(&header.words) && rows.iter().all(|r| tight(&r.words)));
     let mut sum = 0.0;
     let columns = model.columns.len();
     for (i, column) in model.columns.iter().enumerate() {
@@ -334,11 +358,9 @@ fn cost<'r>(
 fn astray(header: &Header, column: &Column, own: Option<Word>, cell: Word) -> f32 {
     let under = own.is_some_and(|w| w.overlap(cell.lo, cell.hi) > 0);
     let mine = |i: usize| column.titles.is_some_and(|(a, b)| (a..b).contains(&i));
-    let other = header
-        .words
-        .iter()
-        .enumerate()
-        .any(|(i, w)| !mine(i) && header.label != Some(*w) && w.overlap(cell.lo, cell.hi) > 0);
+    let first = header.words.partition_point(|w| w.hi <= cell.lo);
+    let mut over = header.words.iter().enumerate().skip(first).take_while(|(_, w)| w.lo < cell.hi);
+    let other = over.any(|(i, w)| !mine(i) && header.label != Some(*w));
     // Numbers on the right of a field whose name stands on its left.
     let next = column.titles.and_then(|(_, to)| header.words.get(to)).map_or(usize::MAX, |w| w.lo);
     if own.is_some_and(|w| cell.lo >= w.lo && cell.hi < next) {

@@ -29,7 +29,7 @@ pub(super) struct Header {
 }
 
 /// Beyond this many words a line names no columns.
-const MAX_WORDS: usize = 512;
+const MAX_WORDS: usize = 256;
 
 impl Header {
     /// The line as a header, if it can be one. `ruled` says that dashes stand below it, which

@@ -69,10 +69,9 @@ impl Aligned {
                 dry.held.push(Held::Blank);
                 continue;
             }
-            let mut words = Vec::new();
-            cut(line, Cut::default(), &mut words);
-            if !words.is_empty() {
-                dry.held.push(Held::Line(Row { text: (*line).to_owned(), words }));
+            let row = Row::new(line, Cut::default());
+            if !row.words.is_empty() {
+                dry.held.push(Held::Line(row));
             }
         }
         let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
@@ -180,27 +179,26 @@ impl Aligned {
         }
         found.paused = false;
         let unsettled = !found.blocks.is_settled();
-        let columns = found.titles().len();
-        found.note(line, cells, &self.hint);
-        if unsettled || found.given.is_none() {
+        let changed = found.note(line, cells, &self.hint);
+        if unsettled || found.stale {
             self.head(table, siblings, sink);
         }
-        if self.tables[table].is_young() || self.tables[table].titles().len() != columns {
-            // The row itself may have changed how rows are read.
-            let mut anew = Vec::new();
-            if self.tables[table].read(line, words, false, &mut anew) {
-                return self.give(table, line, &anew, sink);
-            }
-            if self.tables[table].titles().len() != cells.len() {
-                return sink.aside(Aside::Noise, line);
-            }
+        if !changed {
+            return self.give(table, line, cells, sink);
         }
-        self.give(table, line, cells, sink);
+        // The row itself has changed how rows are read.
+        let mut anew = Vec::new();
+        if self.tables[table].read(line, words, false, &mut anew) {
+            self.give(table, line, &anew, sink);
+        } else {
+            sink.aside(Aside::Noise, line);
+        }
     }
 
     /// Gives the heading out where it is not what was given last.
     fn head(&mut self, table: usize, siblings: bool, sink: &mut dyn Sink) {
         let found = &mut self.tables[table];
+        found.stale = false;
         let new = found.heading(table, siblings, &self.hint);
         let same = found.given.as_ref().is_some_and(|old| {
             old.titles == new.titles && old.mode == new.mode && old.key == new.key
@@ -219,6 +217,9 @@ impl Aligned {
             self.head(table, self.tables.len() > 1, sink);
         }
         let found = &mut self.tables[table];
+        if cells.len() != found.titles().len() {
+            return sink.aside(Aside::Noise, line);
+        }
         found.open = true;
         let mut out = Vec::with_capacity(cells.len());
         for (cell, title) in cells.iter().zip(found.titles()) {
@@ -252,7 +253,7 @@ impl Aligned {
     fn waiting(&self, held: &[Held]) -> usize {
         let mut at = held.len();
         while at > 0 && held.len() - at < WAITING {
-            let drawn = held[at - 1].row().is_some_and(|r| is_rule(&r.text));
+            let drawn = held[at - 1].row().is_some_and(|r| r.rule);
             if !drawn && !may_begin(held, at - 1) {
                 break;
             }
@@ -290,7 +291,7 @@ impl Aligned {
                 continue;
             }
             if let Some(table) = self.current
-                && !is_rule(&row.text)
+                && !row.rule
                 && self.tables[table].read(&row.text, &row.words, blank, &mut cells)
             {
                 self.tables[table].note(&row.text, &cells, &self.hint);
@@ -390,12 +391,11 @@ impl Form for Aligned {
         if blank {
             self.hold(Held::Blank);
         } else {
-            let mut words = Vec::new();
-            cut(line, Cut::default(), &mut words);
-            if words.is_empty() {
+            let row = Row::new(line, Cut::default());
+            if row.words.is_empty() {
                 return;
             }
-            self.hold(Held::Line(Row { text: line.to_owned(), words }));
+            self.hold(Held::Line(row));
         }
         if self.held.len() >= MAX_LINES || self.bytes >= MAX_BYTES || self.is_plain() {
             self.settle(false, sink);

@@ -159,9 +159,11 @@ impl Model {
         let mut next = range.start;
         let last = range.end - 1;
         for word in words {
-            let best = (next.saturating_sub(1).max(range.start)..range.end)
-                .max_by_key(|&i| self.nearness(word, i).wrapping_neg())
-                .unwrap_or(last);
+            // Columns are in order: behind one that begins right of the word none is nearer.
+            let from_here = next.saturating_sub(1).max(range.start);
+            let beyond = (from_here..range.end).find(|&i| self.columns[i].lo > word.hi);
+            let to = beyond.map_or(range.end, |i| i + 1);
+            let best = (from_here..to).min_by_key(|&i| self.nearness(word, i)).unwrap_or(last);
             let cell = &mut cells[from + best - range.start];
             if is_empty(cell) && best >= next {
                 *cell = *word;

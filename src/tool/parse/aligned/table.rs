@@ -32,6 +32,8 @@ pub(super) struct Table {
     tries: usize,
     /// The heading last given out.
     pub given: Option<Heading>,
+    /// The columns have changed since.
+    pub stale: bool,
     /// Rows were given since the last end of a block.
     pub open: bool,
     /// Its last block was ended by a pause, not by the tool.
@@ -52,6 +54,7 @@ impl Table {
             based: found.rows,
             tries: 0,
             given: None,
+            stale: true,
             open: false,
             paused: false,
         };
@@ -166,9 +169,7 @@ impl Table {
             return false;
         }
         self.tries += 1;
-        let mut words = Vec::new();
-        cut(&row.text, self.header.cut, &mut words);
-        let row = Row { text: row.text.clone(), words };
+        let row = Row::new(&row.text, self.header.cut);
         let mut rows: Vec<&Row> = self.young.iter().collect();
         rows.push(&row);
         let Some(new) = fit(&self.header, &rows) else { return false };
@@ -198,11 +199,12 @@ impl Table {
         true
     }
 
-    /// Fits the columns anew with the rows that came since: few rows leave much open.
-    fn review(&mut self, hint: &Hint) {
+    /// Fits the columns anew with the rows that came since: few rows leave much open. `true` if
+    /// that changed how rows are read.
+    fn review(&mut self, hint: &Hint) -> bool {
         let n = self.young.len();
-        if n <= self.based || !(n < 5 || n % 4 == 0) {
-            return;
+        if n <= self.based || !(n < 5 || n.is_multiple_of(4)) {
+            return false;
         }
         self.based = n;
         let rows: Vec<&Row> = self.young.iter().collect();
@@ -211,7 +213,9 @@ impl Table {
             && new.taken >= self.fit.taken
         {
             self.replace(new, hint);
+            return true;
         }
+        false
     }
 
     fn replace(&mut self, fit: Fit, hint: &Hint) {
@@ -220,6 +224,7 @@ impl Table {
         if new == self.titles {
             return;
         }
+        self.stale = true;
         let before = std::mem::take(&mut self.blocks);
         self.name(hint);
         self.blocks.blocks = before.blocks;
@@ -234,17 +239,17 @@ impl Table {
         self.blocks.blocks = before.blocks.max(1);
     }
 
-    /// Remembers a row while the table is young, and what it says of blocks.
-    pub fn note(&mut self, line: &str, cells: &[Word], hint: &Hint) {
+    /// Remembers a row while the table is young, and what it says of blocks; `true` if that
+    /// changed how rows are read.
+    pub fn note(&mut self, line: &str, cells: &[Word], hint: &Hint) -> bool {
         if !self.blocks.is_settled() {
             self.blocks.row(line, cells);
         }
         if self.young.len() < YOUNG {
-            let mut words = Vec::new();
-            cut(line, self.header.cut, &mut words);
-            self.young.push(Row { text: line.to_owned(), words });
-            self.review(hint);
+            self.young.push(Row::new(line, self.header.cut));
+            return self.review(hint);
         }
+        false
     }
 
     /// How sure it is that this is a table, 0 to 1.
