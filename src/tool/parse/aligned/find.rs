@@ -155,6 +155,15 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
     found.map(|f| Found { sure: f.sure - apart, ..f })
 }
 
+/// Rows that show whether a closer look is worth it.
+const GLANCE: usize = 12;
+
+/// Whether a header over these rows may be a table at all.
+fn is_worth(header: &Header, rows: &[&Row]) -> bool {
+    let drawn = header.cut.bars || !header.rules.is_empty() || !header.units.is_empty();
+    drawn || rows.iter().any(|r| !r.plain) || (header.style() > 0.5 && header.gaps() > 0)
+}
+
 /// Names and as many words below each, at least one of them always a number: what a script prints
 /// that cares for no alignment. Enough only where there is nothing else.
 fn is_simple(header: &Header, rows: &[&Row]) -> bool {
@@ -166,22 +175,17 @@ fn is_simple(header: &Header, rows: &[&Row]) -> bool {
             && text.chars().all(inner)
             && !text.ends_with(['.', '-'])
     };
-    let number = |r: &Row, w: &Word| shape(w.of(&r.text)).is_number();
-    let always = |i: usize| rows.iter().all(|r| number(r, &r.words[i]));
+    let always = |i: usize| {
+        rows.iter().all(|r| {
+            let s = shape(r.words[i].of(&r.text));
+            s.is_number() || s.is_time()
+        })
+    };
     names > 1
         && header.different() == names
         && header.words.iter().all(named)
         && rows.iter().all(|r| r.words.len() == names && r.words[0].lo == header.words[0].lo)
         && (0..names).any(always)
-}
-
-/// Rows that show whether a closer look is worth it.
-const GLANCE: usize = 12;
-
-/// Whether a header over these rows may be a table at all.
-fn is_worth(header: &Header, rows: &[&Row]) -> bool {
-    let drawn = header.cut.bars || !header.rules.is_empty() || !header.units.is_empty();
-    drawn || rows.iter().any(|r| !r.plain) || (header.style() > 0.5 && header.gaps() > 0)
 }
 
 /// Fits a header to rows that are cut as it says.
