@@ -210,6 +210,12 @@ impl Aligned {
     }
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
+        let found = &self.tables[table];
+        let width = found.titles().len();
+        // The columns were fitted anew since the heading.
+        if found.given.as_ref().is_none_or(|h| h.titles.len() != width) {
+            self.head(table, self.tables.len() > 1, sink);
+        }
         let found = &mut self.tables[table];
         if cells.len() != found.titles().len() {
             return sink.aside(Aside::Noise, line);
@@ -223,6 +229,8 @@ impl Aligned {
                 cell => Cell::Raw(cell.of(line)),
             });
         }
+        // A row that was read before its columns were fitted anew.
+        out.resize(width, Cell::Missing);
         sink.row(table, &out);
     }
 
