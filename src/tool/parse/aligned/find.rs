@@ -123,9 +123,11 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
         rows.retain(|r| r.words[0].lo <= head.hi);
     }
     if let Some(label) = header.label {
-        // What stood above is not known at the beginning: an indented one belongs to it.
-        let apart = (at == 0 && label.lo == 0)
-            || at > 0 && lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
+        // An indented one belongs to what stands above (`ip -s link`).
+        if label.lo > 0 {
+            return None;
+        }
+        let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
         if first.words[0].lo >= label.hi.saturating_sub(1) && header.words.len() > 2 {
             if !apart {
                 return None;

@@ -10,6 +10,8 @@ mod gutter;
 mod header;
 mod model;
 mod table;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use find::{Held, find, is_clock_line, leading_clock, may_begin};

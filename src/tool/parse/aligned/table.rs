@@ -190,7 +190,7 @@ impl Table {
         let same = new.model.columns.len() == self.fit.model.columns.len();
         if same {
             let v = self.fit.model.judge(&row.text, &cells);
-            if v.denied * 2 > v.typed || v.lacking > v.filled {
+            if v.denied + v.lacking > v.agreed + 1 || v.denied * 3 > v.typed + 1 || v.untimed {
                 return false;
             }
         }
