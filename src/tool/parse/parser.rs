@@ -76,6 +76,7 @@ impl Parser {
             && reader.takes(&line, sink)
         {
             lines.end(&mut |mark| reader.mark(mark, sink));
+            reader.settle(sink);
         }
         reader.quiet(sink);
     }
@@ -169,8 +170,12 @@ impl Reader {
     }
 
     fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
-        let form = self.form.as_mut();
-        form.is_some_and(|form| form.takes(line, &mut Told { hint: &self.hint, sink }))
+        if let Some(form) = &mut self.form {
+            return form.takes(line, &mut Told { hint: &self.hint, sink });
+        }
+        let held = self.held.iter().filter_map(Held::line);
+        let window: Vec<&str> = held.chain([line]).collect();
+        self.hint.format.is_none() && Aligned::new(&self.hint).ends_in_row(&window)
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
@@ -282,6 +287,21 @@ mod tests {
         let got = bursts(&[&first, &next, &next, "\n"]);
         let got: Vec<&String> = got.iter().filter(|l| !l.starts_with("Noise")).collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_first_row_without_its_line_end_is_shown_at_once() {
+        let mut parser = Parser::new(Hint::default());
+        let mut trail = Trail::default();
+        let head = "usr sys idl| read  writ\n 55  11  34|3105k 8173k";
+        for (burst, rows) in [(head, 1), ("\n 74  25   0|   0     0 ", 2), ("\n", 2)] {
+            parser.feed(burst.as_bytes(), &mut trail);
+            parser.quiet(&mut trail);
+            assert_eq!(trail.lines.iter().filter(|l| l.starts_with("0:")).count(), rows);
+        }
+        // A question is no row.
+        let got = bursts(&["NAME  SIZE\nGo on? [Y/n]  ", "y\n"]);
+        assert!(got.iter().all(|l| l.starts_with("Text")), "{got:?}");
     }
 
     #[test]
