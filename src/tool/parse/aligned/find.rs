@@ -220,11 +220,11 @@ fn likely<'r>(header: &Header, rows: Vec<&'r Row>) -> Vec<&'r Row> {
     let all = rows.len();
     let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| is(r)).count();
     let (tight, plain, same, begun) =
-        (count(&packed), count(&|r| r.plain), count(&counted), count(&timed));
+        (count(&Row::is_packed), count(&|r| r.plain), count(&counted), count(&timed));
     // At least seven of ten others.
     let others = |n: usize| all > 1 && n * 10 >= (all - 1) * 7;
     let odd = |r: &&Row| {
-        let prose = packed(r) && lettered(r);
+        let prose = r.is_prose();
         (prose && others(all - tight))
             || (prose && r.plain && others(all - plain))
             || (prose && !counted(r) && r.plain && others(same))
@@ -240,6 +240,9 @@ fn run<'l>(header: &Header, lines: &'l [Held], from: usize, most: usize) -> Vec<
     let mut numbers = false;
     for at in from..lines.len() {
         let Some(row) = lines[at].row() else { break };
+        if is_clock_line(row).is_some() && header.words.len() > 1 {
+            break;
+        }
         if rows.len() >= most || header.is_again(&row.text, &row.words) {
             break;
         }
@@ -431,7 +434,7 @@ pub(super) fn is_clock_line(row: &Row) -> Option<&str> {
     }
     let mut clocks = 0;
     for word in &row.words {
-        let part = word.of(&row.text).trim_end_matches(',');
+        let part = word.of(&row.text).trim_matches(['[', ']', ',']);
         match shape(part) {
             Shape::Clock | Shape::Instant => clocks += 1,
             Shape::Date => {}
