@@ -170,6 +170,10 @@ impl Table {
         }
         self.tries += 1;
         let row = Row::new(&row.text, self.header.cut);
+        // A sentence below columns is no row, however they may be bent.
+        if row.is_prose() && !self.young.iter().any(Row::is_packed) {
+            return false;
+        }
         let mut rows: Vec<&Row> = self.young.iter().collect();
         rows.push(&row);
         let Some(new) = fit(&self.header, &rows) else { return false };
@@ -190,7 +194,7 @@ impl Table {
         let same = new.model.columns.len() == self.fit.model.columns.len();
         if same {
             let v = self.fit.model.judge(&row.text, &cells);
-            if v.denied * 2 > v.typed || v.lacking > v.filled {
+            if v.denied + v.lacking > v.agreed + 1 || v.denied * 3 > v.typed + 1 || v.untimed {
                 return false;
             }
         }
