@@ -12,6 +12,7 @@ use caps::Capability;
 use super::tools::Tools;
 use crate::probe::{self, At, Options, Probe, Room, SELDOM, Signal};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
+use crate::tool;
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -205,12 +206,19 @@ impl Wanted {
     }
 }
 
+/// The schemas of all tables of ours; those of tools are known once they run.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    let mut all = probe::schemas();
+    all.extend(tool::status::schemas());
+    all
+}
+
 /// The schema of a table of ours by its name.
 ///
 /// # Errors
 /// When there is none; names those there are, the nearest first.
 pub fn schema_of(table: &str) -> Result<Arc<Schema>> {
-    match probe::schemas().into_iter().find(|s| s.table() == table) {
+    match schemas().into_iter().find(|s| s.table() == table) {
         Some(schema) => Ok(schema),
         None => bail!(unknown(table, probe::all())),
     }

@@ -171,8 +171,36 @@ fn has(record: &Record<'_>, fields: usize) -> bool {
     n == fields || n == fields + 1 && fields > 2 && record.fields[fields].text.is_empty()
 }
 
+/// Tables one below the other, each under a `#` header (`sadf -d`): the first of them, and the
+/// share of records that have as many fields as the header above them.
+fn sections(records: &[Record<'_>]) -> Option<(usize, f32)> {
+    let header = |r: &Record<'_>| {
+        r.fields.len() > 2 && r.fields[0].text.starts_with('#') && is_header(&r.fields)
+    };
+    let first = records.iter().position(header)?;
+    let (mut width, mut fitting) = (0, 0);
+    for record in &records[first..] {
+        if header(record) {
+            width = record.fields.len();
+        }
+        fitting += usize::from(record.fields.len() == width);
+    }
+    Some((first, fitting as f32 / (records.len() - first) as f32))
+}
+
 fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
     let records = records(lines, delimiter);
+    if let Some((first, share)) = sections(&records).filter(|(_, share)| *share >= 0.9) {
+        let rows = records.len() - first - 1;
+        return Some(Layout {
+            delimiter,
+            fields: records[first].fields.len(),
+            start: records[first].line,
+            groups: false,
+            header: true,
+            sure: if rows > 0 && first <= PREAMBLE { 0.95 * share } else { 0.3 },
+        });
+    }
     let fields = usual(&records)?;
     let (first, groups, header) = beginning(&records, fields)?;
     let body: Vec<&Record<'_>> = records[first..]

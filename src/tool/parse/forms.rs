@@ -18,24 +18,33 @@ type Open = fn(&[&str]) -> Box<dyn Form>;
 
 /// All of them, each with the lines it takes to tell while more may come; of equals the first is
 /// taken.
-const FORMS: [(Likeness, Open, usize); 9] = [
-    (json::likeness, |window| Box::new(Documents::new(window)), 1),
-    (prometheus::likeness, |window| Box::new(Prometheus::new(window)), 1),
-    (maps::likeness, |_| Box::new(Maps::new()), 1),
-    (hist::likeness, |_| Box::new(Hist::new()), 1),
-    (|window| csv::likeness(window, None), |window| Box::new(Csv::new(window, None)), 4),
-    (labels::likeness, |window| Box::new(Labels::new(window)), 2),
-    (gala::likeness, |_| Box::new(Gala::new(&[])), 1),
-    (kv::pairs_likeness, |window| Box::new(Kv::new(window)), 1),
-    (kv::record_likeness, |window| Box::new(Kv::new(window)), FEW),
+const FORMS: [(Likeness, Open, Least); 9] = [
+    (json::likeness, |window| Box::new(Documents::new(window)), Least::Lines(1)),
+    (prometheus::likeness, |window| Box::new(Prometheus::new(window)), Least::Lines(1)),
+    (maps::likeness, |_| Box::new(Maps::new()), Least::Lines(1)),
+    (hist::likeness, |_| Box::new(Hist::new()), Least::Lines(1)),
+    (
+        |window| csv::likeness(window, None),
+        |window| Box::new(Csv::new(window, None)),
+        Least::Commas,
+    ),
+    (labels::likeness, |window| Box::new(Labels::new(window)), Least::Lines(2)),
+    (gala::likeness, |_| Box::new(Gala::new(&[])), Least::Lines(1)),
+    (kv::pairs_likeness, |window| Box::new(Kv::new(window)), Least::Lines(2)),
+    (kv::record_likeness, |window| Box::new(Kv::new(window)), Least::Record),
 ];
 
-/// The last form's place: a few `key: value` lines may be what stands above a table.
-const RECORD: usize = FORMS.len() - 1;
-/// Lines that show a record although more may come, at the beginning of the output.
-const FEW: usize = 8;
-/// The same after other output.
-const MANY: usize = 50;
+/// Lines it takes to tell a form while more may come.
+#[derive(Clone, Copy, Debug)]
+enum Least {
+    /// So many.
+    Lines(usize),
+    /// Four, or one with a tab.
+    Commas,
+    /// Four at the beginning of the output: what stands above a table is often like keys and
+    /// values.
+    Record,
+}
 
 /// What is known of the lines besides their text.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +64,19 @@ pub(super) fn found(
     let written = window.iter().filter(|l| !l.trim().is_empty()).count();
     let tabs = window.first().is_some_and(|l| l.contains('\t'));
     let mut best: Option<(f32, Open)> = None;
-    for (i, (likeness, open, least)) in FORMS.iter().enumerate() {
-        let least = if i == RECORD && !settled.first { MANY } else { *least };
-        if !settled.end && !tabs && written < least {
+    for (likeness, open, least) in FORMS {
+        let least = match least {
+            Least::Lines(n) => n,
+            Least::Commas if tabs => 1,
+            Least::Record if !settled.first => 50,
+            Least::Commas | Least::Record => 4,
+        };
+        if !settled.end && written < least {
             continue;
         }
         let sure = likeness(window);
         if enough(sure) && best.is_none_or(|(most, _)| sure > most) {
-            best = Some((sure, *open));
+            best = Some((sure, open));
         }
     }
     best.map(|(_, open)| open(window))

@@ -443,8 +443,14 @@ pub(super) fn is_clock_line(row: &Row) -> Option<&str> {
 
 /// The clock a line begins with.
 pub(super) fn leading_clock(row: &Row) -> Option<&str> {
-    let first = row.words.first()?.of(&row.text);
+    let first = bare(row.words.first()?.of(&row.text));
     matches!(shape(first), Shape::Clock | Shape::Instant).then_some(first)
+}
+
+/// Without the brackets around it: `[14:48:14]`.
+fn bare(word: &str) -> &str {
+    let inner = |open, close| word.strip_prefix(open).and_then(|w: &str| w.strip_suffix(close));
+    inner('[', ']').or_else(|| inner('(', ')')).unwrap_or(word)
 }
 
 /// Names of days and months, zones, halves of the day.

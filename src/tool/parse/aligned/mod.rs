@@ -65,6 +65,27 @@ impl Aligned {
     /// How sure it is that there is a table in these lines, 0 for none; `end` says that no more
     /// come.
     pub fn shows(&self, window: &[&str], end: bool) -> f32 {
+        let (dry, _, items) = self.dry(window, end);
+        let of = |i: &Item| match i {
+            Item::Row(table, _) => Some(dry.tables[*table].sure()),
+            _ => None,
+        };
+        items.iter().filter_map(of).fold(0.0, f32::max)
+    }
+
+    /// Whether the last of these lines is a whole row of a table in them.
+    pub fn ends_in_row(&self, window: &[&str]) -> bool {
+        let (mut dry, held, items) = self.dry(window, true);
+        let Some(&Item::Row(table, at)) = items.last() else { return false };
+        let last = held.get(at).filter(|_| at + 1 == held.len()).and_then(Held::row);
+        last.is_some_and(|row| {
+            dry.tables[table].read(&row.text, &row.words, false, &mut dry.cells)
+                && dry.cells.last().is_some_and(|c| !is_empty(c))
+        })
+    }
+
+    /// What the lines turn out to be in a reader of their own.
+    fn dry(&self, window: &[&str], end: bool) -> (Aligned, Vec<Held>, Vec<Item>) {
         let mut dry = Aligned::new(&self.hint);
         for line in window {
             if line.trim().is_empty() {
@@ -77,13 +98,10 @@ impl Aligned {
             }
         }
         let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
-        let held = std::mem::take(&mut dry.held);
-        let items = dry.sort_out(&held[..keep]);
-        let of = |i: &Item| match i {
-            Item::Row(table, _) => Some(dry.tables[*table].sure()),
-            _ => None,
-        };
-        items.iter().filter_map(of).fold(0.0, f32::max)
+        let mut held = std::mem::take(&mut dry.held);
+        held.truncate(keep);
+        let items = dry.sort_out(&held);
+        (dry, held, items)
     }
 
     fn hold(&mut self, held: Held) {
@@ -212,6 +230,12 @@ impl Aligned {
     }
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
+        let found = &self.tables[table];
+        let width = found.titles().len();
+        // The columns were fitted anew since the heading.
+        if found.given.as_ref().is_none_or(|h| h.titles.len() != width) {
+            self.head(table, self.tables.len() > 1, sink);
+        }
         let found = &mut self.tables[table];
         if cells.len() != found.titles().len() {
             return sink.aside(Aside::Noise, line);
@@ -225,6 +249,8 @@ impl Aligned {
                 cell => Cell::Raw(cell.of(line)),
             });
         }
+        // A row that was read before its columns were fitted anew.
+        out.resize(width, Cell::Missing);
         sink.row(table, &out);
     }
 
@@ -415,6 +441,17 @@ impl Form for Aligned {
         } else {
             self.hold(Held::Frame);
         }
+    }
+
+    fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        self.settle(false, sink);
+        let (true, Some(table)) = (self.held.is_empty(), self.current) else { return false };
+        let mut words = Vec::new();
+        cut(line, Cut::default(), &mut words);
+        let table = &self.tables[table];
+        table.given.is_some()
+            && table.read(line, &words, true, &mut self.cells)
+            && self.cells.last().is_some_and(|c| !is_empty(c))
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
