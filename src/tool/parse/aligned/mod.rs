@@ -339,6 +339,7 @@ impl Aligned {
             }
             if self.tables.len() < MAX_TABLES
                 && let Some(found) = find(held, at - 1)
+                && (blank || !self.interrupts(&found, held))
             {
                 let line = if found.header.around.is_empty() { at - 1 } else { found.next - 1 };
                 items.push(Item::Header(self.tables.len(), line));
@@ -368,6 +369,17 @@ impl Aligned {
         }
         self.after_blank = blank;
         items
+    }
+
+    /// Whether what looks like a new table is a line of text between rows of the present one.
+    fn interrupts(&self, found: &find::Found, held: &[Held]) -> bool {
+        let Some(row) = held.get(found.next).and_then(Held::row) else { return false };
+        let mut cells = Vec::new();
+        found.header.gaps() == 0
+            && found.header.style() < 0.9
+            && self
+                .current
+                .is_some_and(|t| self.tables[t].read(&row.text, &row.words, false, &mut cells))
     }
 
     /// Gives out what the held lines turned out to be, by the columns as they are now.

@@ -340,6 +340,10 @@ impl Verdict {
         if self.lacking > self.filled || self.untimed || self.denied > self.agreed + 1 {
             return false;
         }
+        // Few words, and not even those fit.
+        if self.lacking > 1 && self.denied > 0 {
+            return false;
+        }
         if self.typed == 0 {
             let enough = if sure { 8 } else { 6 };
             return self.filled >= 2 && self.aligned * 10 >= self.filled * enough;

@@ -170,6 +170,10 @@ impl Table {
         }
         self.tries += 1;
         let row = Row::new(&row.text, self.header.cut);
+        // A sentence below columns is no row, however they may be bent.
+        if row.is_prose() && !self.young.iter().any(Row::is_packed) {
+            return false;
+        }
         let mut rows: Vec<&Row> = self.young.iter().collect();
         rows.push(&row);
         let Some(new) = fit(&self.header, &rows) else { return false };
