@@ -46,6 +46,8 @@ pub struct Lines {
     cut: bool,
     /// Something of the live line was taken already.
     begun: bool,
+    /// The live line was given away before its end came.
+    early: bool,
     frames: Frames,
     /// The tool moves the cursor: everything goes to `screen`.
     drawing: bool,
@@ -89,6 +91,21 @@ impl Lines {
             self.picture(emit);
         }
         self.frames.quiet(emit);
+    }
+
+    /// The live line, where it is text that stands as it came.
+    pub fn open(&self) -> Option<&str> {
+        let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.early;
+        let kept = plain && !self.returned && self.back == 0 && !self.frames.is_inside();
+        let text = || std::str::from_utf8(&self.line).ok();
+        text().filter(|line| kept && !line.trim().is_empty())
+    }
+
+    /// The live line was given away as it stands. What still comes of it but its end is passed on
+    /// as cut off.
+    pub fn end_early(&mut self) {
+        self.fresh();
+        (self.begun, self.early) = (true, true);
     }
 
     /// The output has ended; a last line without its end is a line.
@@ -196,8 +213,12 @@ impl Lines {
     }
 
     fn newline(&mut self, emit: &mut dyn FnMut(Mark<'_>)) {
-        if !self.cut {
-            self.frames.line(&String::from_utf8_lossy(&self.line), emit);
+        let line = String::from_utf8_lossy(&self.line);
+        match (self.cut, self.early) {
+            (true, _) => {}
+            (_, true) if line.is_empty() => {}
+            (_, true) => self.frames.cut(&line, emit),
+            _ => self.frames.line(&line, emit),
         }
         self.fresh();
     }
@@ -213,6 +234,7 @@ impl Lines {
         self.back = 0;
         self.cut = false;
         self.begun = false;
+        self.early = false;
     }
 
     /// A byte of a sequence.

@@ -18,6 +18,9 @@ const MAX_BYTES: usize = 256 << 10;
 const KEPT: usize = 8;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
+/// A tool that gives its output away in pieces of this size does so when its buffer is full,
+/// wherever in a line that is.
+const PIECE: usize = 512;
 /// From here on nothing else is thought of.
 const SURE: f32 = 0.95;
 
@@ -28,6 +31,8 @@ const SURE: f32 = 0.95;
 pub struct Parser {
     lines: Lines,
     reader: Reader,
+    /// Bytes since nothing came for a while.
+    fed: usize,
 }
 
 /// What lines are given to.
@@ -58,25 +63,29 @@ impl Parser {
             _ => None,
         };
         let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, form };
-        Parser { lines: Lines::default(), reader }
+        Parser { lines: Lines::default(), reader, fed: 0 }
     }
 
     /// Takes the next bytes, cut anywhere.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
-        let Parser { lines, reader } = self;
+        let Parser { lines, reader, fed } = self;
+        *fed = fed.saturating_add(bytes.len());
         lines.feed(bytes, &mut |mark| reader.mark(mark, sink));
     }
 
     /// Nothing came for a while (a caller's choice; 0.15 s is good): what can be settled is.
     pub fn quiet(&mut self, sink: &mut dyn Sink) {
-        let Parser { lines, reader } = self;
+        let Parser { lines, reader, fed } = self;
         lines.quiet(&mut |mark| reader.mark(mark, sink));
-        reader.quiet(sink);
+        let whole = !std::mem::take(fed).is_multiple_of(PIECE);
+        if reader.quiet(lines.open().map(|line| (line, whole)), sink) {
+            lines.end_early();
+        }
     }
 
     /// The output has ended.
     pub fn finish(&mut self, sink: &mut dyn Sink) {
-        let Parser { lines, reader } = self;
+        let Parser { lines, reader, .. } = self;
         lines.finish(&mut |mark| reader.mark(mark, sink));
         reader.finish(sink);
     }
@@ -155,13 +164,22 @@ impl Reader {
         }
     }
 
-    fn quiet(&mut self, sink: &mut dyn Sink) {
+    /// `open`: the line that has begun, and whether the tool has given it away on purpose. True
+    /// when it was taken.
+    fn quiet(&mut self, open: Option<(&str, bool)>, sink: &mut dyn Sink) -> bool {
         if self.form.is_none() {
             self.choose(false);
             self.release(KEPT, sink);
         }
-        if let Some(form) = &mut self.form {
-            form.quiet(&mut Told { hint: &self.hint, sink });
+        let Some(form) = &mut self.form else { return false };
+        let told = &mut Told { hint: &self.hint, sink };
+        match open {
+            None => {
+                form.quiet(told);
+                false
+            }
+            Some((line, true)) => form.quiet_before(line, told),
+            Some((_, false)) => form.quiet_before("", told),
         }
     }
 
@@ -235,5 +253,74 @@ impl Sink for Told<'_> {
 
     fn aside(&mut self, why: Aside, line: &str) {
         self.sink.aside(why, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the sink was given, as text.
+    #[derive(Default)]
+    struct Told(Vec<String>);
+
+    impl Sink for Told {
+        fn heading(&mut self, _: &Heading) {}
+        fn row(&mut self, _: usize, cells: &[Cell<'_>]) {
+            let Some(Cell::Raw(text) | Cell::Text(text)) = cells.last() else { return };
+            self.0.push((*text).to_owned());
+        }
+        fn end(&mut self, _: usize) {
+            self.0.push("end".to_owned());
+        }
+        fn clock(&mut self, _: &str) {}
+        fn aside(&mut self, why: Aside, line: &str) {
+            self.0.push(format!("{why:?} {line}"));
+        }
+    }
+
+    const HEAD: &str = "  PID USER   %CPU COMMAND\r\n";
+    const ROWS: &str =
+        "    1 root    0.3 init\r\n   20 root   12.5 kswapd0\r\n  300 me      0.0 bash";
+
+    fn top(pieces: &[&str]) -> Vec<String> {
+        let hint = Hint { mode: Some(Mode::Snapshot), ..Hint::default() };
+        let (mut parser, mut told) = (Parser::new(hint), Told::default());
+        for piece in pieces {
+            parser.feed(piece.as_bytes(), &mut told);
+            parser.quiet(&mut told);
+        }
+        parser.finish(&mut told);
+        told.0
+    }
+
+    #[test]
+    fn a_block_whose_last_line_has_no_end_yet_is_one_block() {
+        let first = format!("{HEAD}{ROWS}");
+        let next = format!("\r\n\r\n{HEAD}{ROWS}");
+        let block = ["init", "kswapd0", "bash"].map(str::to_owned);
+        let block: Vec<String> = block.into_iter().chain(["end".to_owned()]).collect();
+        let three = [&block[..], &block, &block].concat();
+        assert_eq!(top(&[&first, &next, &next]), three);
+        // Without a blank line between them, too.
+        let next = format!("\n{HEAD}{ROWS}");
+        assert_eq!(top(&[&first, &next, &next]), three);
+    }
+
+    #[test]
+    fn a_row_that_goes_on_later_is_not_taken_before() {
+        let short = format!("{HEAD}{}", ROWS.strip_suffix(" bash").unwrap());
+        let block = ["init", "kswapd0", "bash"].map(str::to_owned);
+        let block: Vec<String> = block.into_iter().chain(["end".to_owned()]).collect();
+        assert_eq!(top(&[&short, " bash\r\n"]), block);
+        // Cut where a buffer was full, in the middle of a word.
+        let more = 512 - HEAD.len() - ROWS.len() + 2;
+        let filled = format!("{}\r\n{HEAD}{}", "x".repeat(more - 2), &ROWS[..ROWS.len() - 2]);
+        assert_eq!(filled.len(), 512);
+        let told = top(&[&filled, "sh\r\n"]);
+        assert_eq!(told[told.len() - 4..], block);
+        // Taken as whole it was not: what follows is no row, and is said.
+        let told = top(&[&format!("{HEAD}{ROWS}"), "ful\r\n  301 me      0.0 sh\r\n"]);
+        assert_eq!(told[4..], ["Cut ful".to_owned(), "sh".to_owned(), "end".to_owned()]);
     }
 }

@@ -421,6 +421,16 @@ impl Form for Aligned {
         }
     }
 
+    fn quiet_before(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        self.settle(false, sink);
+        // A block ends with its last row, and that is the one which has begun.
+        let taken = self.held.is_empty() && self.whole_row(line, sink);
+        if taken {
+            self.quiet(sink);
+        }
+        taken
+    }
+
     fn finish(&mut self, sink: &mut dyn Sink) {
         self.settle(true, sink);
         self.end_all(sink);
@@ -428,6 +438,19 @@ impl Form for Aligned {
 }
 
 impl Aligned {
+    /// Gives out a line whose end has not come, if nothing is missing from it.
+    fn whole_row(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        let Some(table) = self.current else { return false };
+        let (mut words, mut cells) = (Vec::new(), Vec::new());
+        cut(line, Cut::default(), &mut words);
+        let row = self.tables[table].read(line, &words, true, &mut cells);
+        let whole = row && !cells.iter().any(is_empty);
+        if whole {
+            self.row(table, line, &words, &cells, sink);
+        }
+        whole
+    }
+
     /// Whether the line just held settles those before it: it is of a known table, and none of
     /// them can be a header.
     fn is_plain(&mut self) -> bool {
