@@ -207,11 +207,6 @@ fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
 
 /// Without the lines that are unlike all others: warnings and the like would fill the gutters.
 fn likely<'r>(header: &Header, rows: Vec<&'r Row>) -> Vec<&'r Row> {
-    let packed = |r: &Row| r.words.len() > 1 && r.words.windows(2).all(|w| w[1].lo == w[0].hi + 1);
-    let lettered = |r: &Row| {
-        let first = r.words[0].of(&r.text);
-        first.starts_with(char::is_alphabetic) && !shape(first).is_number()
-    };
     let counted = |r: &Row| r.words.len() == header.words.len();
     let timed = |r: &Row| {
         let s = shape(r.words[0].of(&r.text));
