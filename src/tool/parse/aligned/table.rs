@@ -266,8 +266,9 @@ impl Table {
         &self.titles
     }
 
-    /// The heading as things stand. `siblings` says that blocks hold other tables as well.
-    pub fn heading(&self, table: usize, siblings: bool, hint: &Hint) -> Heading {
+    /// The heading as things stand, without number and label. `siblings` says that blocks hold
+    /// other tables as well.
+    pub fn heading(&self, siblings: bool, hint: &Hint) -> Heading {
         let mode = hint.mode.unwrap_or_else(|| self.blocks.mode(&self.titles, self.time, siblings));
         let mut key = self.blocks.key(hint);
         if mode == Mode::Replace && key.is_empty() {
@@ -278,8 +279,8 @@ impl Table {
         }
         let sure = (self.sure + 0.1 * (self.young.len() >= YOUNG) as u8 as f32).min(1.0);
         Heading {
-            table,
-            label: if table == 0 { String::new() } else { self.label() },
+            table: 0,
+            label: String::new(),
             titles: self.titles.clone(),
             mode,
             key,

@@ -319,7 +319,7 @@ PID    COMM         LADDR               RX_KB
             "#0 snapshot PID|COMM|LADDR|RX_KB",
             "0: 16648|nc|100.66.3.172:22|1",
             "0: 16647|sshd|100.66.3.172:22|0",
-            "#1 PID snapshot PID|COMM|LADDR6|RX_KB",
+            "#1 LADDR6 snapshot PID|COMM|LADDR6|RX_KB",
             "1: 17845|nc|fe80::1:22|1",
             "0: 16647|sshd|100.66.3.172:22|7",
         ]
@@ -432,4 +432,29 @@ fn what_the_user_said_holds() {
 
     let hint = Hint { format: Some(Format::Text), ..Hint::default() };
     assert_eq!(told("A B\n1 2\n", hint), ["#0 append text", "0: A B", "0: 1 2"]);
+}
+
+#[test]
+fn tables_that_begin_alike_are_called_by_what_is_new() {
+    let text = "\
+13:00:01      UID       PID    %usr   Command
+13:00:02        0         1    0.50   init
+13:00:02        0        22    1.00   sshd
+
+13:00:01      UID       PID  minflt/s   Command
+13:00:02        0         1      0.50   init
+13:00:02        0        22      1.00   sshd
+
+13:00:01      UID       PID   kB_rd/s   Command
+13:00:02        0         1      0.50   init
+13:00:02        0        22      1.00   sshd
+
+";
+    let got: Vec<String> = whole(text).into_iter().filter(|l| l.starts_with('#')).collect();
+    let want = [
+        "#0 append Time|UID|PID|%usr|Command",
+        "#1 minflt/s append Time|UID|PID|minflt/s|Command",
+        "#2 kB_rd/s append Time|UID|PID|kB_rd/s|Command",
+    ];
+    assert_eq!(got, want);
 }
