@@ -114,7 +114,7 @@ impl Lines {
     pub fn unended(&mut self) -> Option<String> {
         let burst = std::mem::take(&mut self.burst);
         let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.returned;
-        let whole = plain && !self.torn && burst % BUFFER != 0 && !self.line.is_empty();
+        let whole = plain && !self.torn && !burst.is_multiple_of(BUFFER) && !self.line.is_empty();
         (whole && self.back == 0).then(|| String::from_utf8_lossy(&self.line).into_owned())
     }
 
