@@ -8,6 +8,7 @@
 //!
 //! ```text
 //!  probe/*  --rows-->  Sample  --+--> session (sled)
+//!  tool/*                        |
 //!                                +--> app::update(State, Msg) -> Vec<Effect> --> view(&State)
 //!  session reader (replay) ------+
 //!                                +--> export (csv, json, parquet, text)
@@ -20,7 +21,7 @@
 //! | 5 | [`command`]: one file a subcommand, the only place where effects happen; [`cli`] |
 //! | 4 | [`view`]: draws a `&State` (pure); [`term`]: the terminal, always restored |
 //! | 3 | [`source`]: live or replay behind one trait; [`app`]: state, keys, update (pure); [`export`]: one file a format (pure) |
-//! | 2 | [`probe`]: one room a probe, all of one shape; [`session`]: what is kept on disk |
+//! | 2 | [`probe`]: one room a probe, all of one shape; [`tool`]: any other program's table; [`session`]: what is kept on disk |
 //! | 1 | [`table`]: the noun (pure); [`bpf`]: load and attach with the kernel's reasons; [`privilege`] |
 //!
 //! # One change, one place
@@ -31,6 +32,8 @@
 //! * a probe: one folder in `src/probe`, one `bpf/*.bpf.c`, one line in [`probe::all`];
 //! * a key: one line of [`app::BINDINGS`]; footer, help and man page follow;
 //! * a pane: one entry in `app/pane.rs`; a tool's table needs none;
+//! * a form of tools' output: one file in [`tool::parse`]; a ready panel: one entry of
+//!   [`tool::ready::READY`]; a tool: no code;
 //! * an export format: one file in [`export`].
 //!
 //! # What is refused

@@ -166,6 +166,22 @@ fn interrupted_it_lets_the_tool_print_its_summary() {
     assert!(child.wait().unwrap().success());
 }
 
+#[test]
+fn ended_by_us_a_tool_has_not_failed() {
+    let args = ["run", "--no-record", "--format", "json", "--", "sh", "-c"];
+    let mut child = lmptop(&[&args[..], &["echo 'a b'; echo '1 2'; exec sleep 60"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    // SAFETY: signals a child of this test that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((out.status.code(), text(&out.stderr).as_str()), (Some(130), ""));
+}
+
 /// Processes whose command line holds `mark`.
 fn marked(mark: &str) -> Vec<u32> {
     let mut out = Vec::new();

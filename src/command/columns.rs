@@ -6,8 +6,7 @@ use serde::Serialize;
 use super::{say, usage};
 use crate::cli::{self, Listed};
 use crate::export::{csv_line, grid};
-use crate::probe;
-use crate::source::schema_of;
+use crate::source::{schema_of, schemas};
 use crate::table::{Field, From, Kind, Schema, Type, Unit};
 
 /// One column, as JSON gives it.
@@ -34,7 +33,7 @@ const TITLES: [&str; 7] = ["table", "id", "title", "kind", "unit", "alias", "hel
 pub fn run(args: &cli::Columns) -> Result<()> {
     let schemas = match &args.table {
         Some(name) => vec![schema_of(name).map_err(usage)?],
-        None => probe::schemas(),
+        None => schemas(),
     };
     let lines = schemas.iter().flat_map(|s| s.fields().iter().map(|f| line(s, f)));
     let mut out = String::new();

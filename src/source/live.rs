@@ -12,6 +12,7 @@ use caps::Capability;
 use super::tools::Tools;
 use crate::probe::{self, At, Options, Probe, Room, SELDOM, Signal};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
+use crate::tool;
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -102,9 +103,12 @@ impl Live {
     }
 
     /// Ends the tools; what they print last is in the next sample. Returns the first exit status
-    /// that is not 0.
+    /// that is not 0 of those that had ended before: that one runs until the user has seen enough
+    /// is no failure.
     pub fn end_tools(&mut self) -> i32 {
-        self.tools.end()
+        let status = self.tools.status();
+        self.tools.end();
+        status
     }
 
     /// Empties the kernel's queues between two samples; returns how soon that is to be done again.
@@ -205,12 +209,19 @@ impl Wanted {
     }
 }
 
+/// The schemas of all tables of ours; those of tools are known once they run.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    let mut all = probe::schemas();
+    all.extend(tool::status::schemas());
+    all
+}
+
 /// The schema of a table of ours by its name.
 ///
 /// # Errors
 /// When there is none; names those there are, the nearest first.
 pub fn schema_of(table: &str) -> Result<Arc<Schema>> {
-    match probe::schemas().into_iter().find(|s| s.table() == table) {
+    match schemas().into_iter().find(|s| s.table() == table) {
         Some(schema) => Ok(schema),
         None => bail!(unknown(table, probe::all())),
     }

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::table::Sample;
 
-pub use live::{Live, LiveOptions, clocks, schema_of};
+pub use live::{Live, LiveOptions, clocks, schema_of, schemas};
 pub use replay::Replay;
 pub use ticker::Ticker;
 pub use tools::{Tables, Tools};

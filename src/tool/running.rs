@@ -10,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 
-use super::child::{Child, End, Output};
 use super::parse::Parser;
+use super::process::child::{Child, End, Output};
+use super::process::starter::Starter;
+use super::process::watch::{Last, Order, State, Watch};
 use super::rows::{Batch, Errors, Line, Rows};
 use super::spec::Spec;
-use super::starter::Starter;
 use super::status::Fate;
-use super::watch::{Last, Order, State, Watch};
 
 /// Rows that wait to be taken before the tool is made to wait.
 const MOST_WAITING: usize = 20_000;
@@ -132,6 +132,11 @@ impl Tool {
         self.shared.held().fate.clone()
     }
 
+    /// The exit status of its last run, 0 while it runs.
+    pub fn status(&self) -> i32 {
+        self.shared.held().status
+    }
+
     /// Says whether a process that the tool is for is there.
     pub fn set_present(&self, present: bool) {
         self.shared.held().present = present;
@@ -238,8 +243,7 @@ impl Run {
             held.fate.exit = Some(i64::from(end.exit_code()));
         }
         let said = watch.last_error().map(ToString::to_string);
-        let bad = |last: &&Last| !matches!(last, Last::End(end) if end.is_success());
-        held.fate.last_error = match (watch.last().filter(bad), said) {
+        held.fate.last_error = match (watch.failure(), said) {
             (Some(last), Some(said)) => Some(format!("{last}: {said}")),
             (Some(last), None) => Some(last.to_string()),
             (None, said) => said,
@@ -270,6 +274,7 @@ impl Run {
         };
         {
             let mut held = self.shared.held();
+            held.status = 0;
             held.fate.pid = Some(u64::from(child.pid));
             held.fate.limit = limit(&child);
         }
@@ -291,7 +296,12 @@ impl Run {
     fn read(&mut self, child: &mut Child, parser: &mut Parser, watch: &mut Watch) -> End {
         let mut quiet = false;
         loop {
-            if self.wait_for_room() || self.unwanted(watch) {
+            let over = self.wait_for_room();
+            if over || self.unwanted(watch) {
+                if over {
+                    watch.end();
+                }
+                self.tell(watch);
                 return self.stop(child, parser, watch);
             }
             // Looks often enough to see that the end is wished for.

@@ -26,6 +26,11 @@ pub trait Form: Send {
         self.quiet(sink);
     }
 
+    /// Whether a line whose end has not come is a whole row as it stands; asked at a pause.
+    fn takes(&mut self, _line: &str, _sink: &mut dyn Sink) -> bool {
+        false
+    }
+
     /// Nothing came for a while: what is held back goes out, as far as it is certain.
     fn quiet(&mut self, sink: &mut dyn Sink);
 

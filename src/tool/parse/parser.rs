@@ -71,6 +71,13 @@ impl Parser {
     pub fn quiet(&mut self, sink: &mut dyn Sink) {
         let Parser { lines, reader } = self;
         lines.quiet(&mut |mark| reader.mark(mark, sink));
+        reader.settle(sink);
+        if let Some(line) = lines.unended()
+            && reader.takes(&line, sink)
+        {
+            lines.end(&mut |mark| reader.mark(mark, sink));
+            reader.settle(sink);
+        }
         reader.quiet(sink);
     }
 
@@ -155,11 +162,23 @@ impl Reader {
         }
     }
 
-    fn quiet(&mut self, sink: &mut dyn Sink) {
+    fn settle(&mut self, sink: &mut dyn Sink) {
         if self.form.is_none() {
             self.choose(false);
             self.release(KEPT, sink);
         }
+    }
+
+    fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        if let Some(form) = &mut self.form {
+            return form.takes(line, &mut Told { hint: &self.hint, sink });
+        }
+        let held = self.held.iter().filter_map(Held::line);
+        let window: Vec<&str> = held.chain([line]).collect();
+        self.hint.format.is_none() && Aligned::new(&self.hint).ends_in_row(&window)
+    }
+
+    fn quiet(&mut self, sink: &mut dyn Sink) {
         if let Some(form) = &mut self.form {
             form.quiet(&mut Told { hint: &self.hint, sink });
         }
@@ -235,5 +254,68 @@ impl Sink for Told<'_> {
 
     fn aside(&mut self, why: Aside, line: &str) {
         self.sink.aside(why, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trail::Trail;
+    use super::*;
+
+    /// What bursts with a pause behind each give.
+    fn bursts(bursts: &[&str]) -> Vec<String> {
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        for burst in bursts {
+            parser.feed(burst.as_bytes(), &mut trail);
+            parser.quiet(&mut trail);
+        }
+        parser.finish(&mut trail);
+        trail.lines
+    }
+
+    #[test]
+    fn a_last_row_without_its_line_end_belongs_to_the_block_before_the_pause() {
+        let block = "\n  PID USER  %CPU COMMAND\n    1 root   0.5 init\n    2 root   0.0 kthreadd\n   22 root   1.5 top -b";
+        let rows =
+            ["0: 1|root|0.5|init", "0: 2|root|0.0|kthreadd", "0: 22|root|1.5|top -b", "end 0"];
+        let mut want = vec!["#0 snapshot PID|USER|%CPU|COMMAND"];
+        for _ in 0..3 {
+            want.extend(rows);
+        }
+        let first = format!("Tasks: 2 total{block}");
+        let next = format!("\nTasks: 2 total{block}");
+        let got = bursts(&[&first, &next, &next, "\n"]);
+        let got: Vec<&String> = got.iter().filter(|l| !l.starts_with("Noise")).collect();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_first_row_without_its_line_end_is_shown_at_once() {
+        let mut parser = Parser::new(Hint::default());
+        let mut trail = Trail::default();
+        let head = "usr sys idl| read  writ\n 55  11  34|3105k 8173k";
+        for (burst, rows) in [(head, 1), ("\n 74  25   0|   0     0 ", 2), ("\n", 2)] {
+            parser.feed(burst.as_bytes(), &mut trail);
+            parser.quiet(&mut trail);
+            assert_eq!(trail.lines.iter().filter(|l| l.starts_with("0:")).count(), rows);
+        }
+        // A question is no row.
+        let got = bursts(&["NAME  SIZE\nGo on? [Y/n]  ", "y\n"]);
+        assert!(got.iter().all(|l| l.starts_with("Text")), "{got:?}");
+    }
+
+    #[test]
+    fn a_line_cut_by_a_full_buffer_waits_for_its_rest() {
+        let head = "  PID    RSS\n    1    100\n";
+        let mut full = format!("{head}{:5}{:7}\n", 2, 200).repeat(60);
+        full.truncate(1024);
+        let cut = full.rsplit('\n').next().unwrap_or_default().to_owned();
+        assert!(!cut.is_empty());
+        let whole = format!("{full}7\n");
+        assert_eq!(
+            bursts(&[&full, "7\n"]).iter().filter(|l| l.starts_with("0:")).count(),
+            bursts(&[&whole]).iter().filter(|l| l.starts_with("0:")).count(),
+        );
+        assert!(bursts(&[head, "    3    ", "300\n"]).contains(&"0: 3|300".to_owned()));
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::child::End;
 use super::find::Refused;
-use super::spec::{Restart, Spec, Start};
 use crate::table::Clean;
+use crate::tool::spec::{Restart, Spec, Start};
 
 /// The longest wait before a tool is started again.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -99,6 +99,8 @@ pub struct Watch {
     errors: Lines,
     /// The user wants it whether or not what it waits for is there.
     forced: bool,
+    /// The last end was ordered, so a signal says nothing of the tool.
+    ordered: bool,
 }
 
 impl Watch {
@@ -121,6 +123,7 @@ impl Watch {
             failure: None,
             errors: Lines::default(),
             forced: false,
+            ordered: false,
         }
     }
 
@@ -132,6 +135,12 @@ impl Watch {
     /// How its last run came to an end.
     pub fn last(&self) -> Option<&Last> {
         self.last.as_ref()
+    }
+
+    /// How its last run went wrong by itself: not when it was told to end.
+    pub fn failure(&self) -> Option<&Last> {
+        let bad = |last: &&Last| !matches!(last, Last::End(end) if end.is_success());
+        self.last().filter(bad).filter(|_| !self.ordered)
     }
 
     /// How often it was started again since the count began.
@@ -194,6 +203,13 @@ impl Watch {
         }
     }
 
+    /// It is told to end because everything does.
+    pub fn end(&mut self) {
+        if let State::Running(_) | State::Stopping = self.state {
+            (self.state, self.after) = (State::Stopping, State::Ended);
+        }
+    }
+
     /// The user does not want it any more.
     pub fn unwanted(&mut self) -> Option<Order> {
         self.forced = false;
@@ -215,7 +231,7 @@ impl Watch {
     pub fn refused(&mut self, now: Instant, why: Refused) {
         let for_good = why.status != 1;
         self.last = Some(Last::Refused(why));
-        self.failure = None;
+        (self.failure, self.ordered) = (None, false);
         if self.stopped() {
             return;
         }
@@ -229,7 +245,8 @@ impl Watch {
     pub fn ended(&mut self, now: Instant, end: End) {
         self.last = Some(Last::End(end));
         self.failure = self.errors.last.take().filter(|_| !end.is_success());
-        if self.stopped() {
+        self.ordered = self.stopped();
+        if self.ordered {
             return;
         }
         match self.interval {
@@ -340,9 +357,9 @@ impl Lines {
 mod tests {
     use std::ffi::OsString;
 
-    use super::super::child::How;
-    use super::super::spec::Match;
     use super::*;
+    use crate::tool::process::child::How;
+    use crate::tool::spec::Match;
 
     const fn s(n: u64) -> Duration {
         Duration::from_secs(n)
@@ -524,6 +541,23 @@ mod tests {
         assert_eq!(watch.unwanted(), Some(Order::Stop));
         watch.ended(t, end(130));
         assert_eq!((watch.state(), watch.look(t + s(99), true)), (State::Off, None));
+    }
+
+    #[test]
+    fn an_end_that_was_ordered_is_no_failure() {
+        let t = Instant::now();
+        let killed = End { how: How::Signalled(libc::SIGINT), ..end(0) };
+        let mut watch = Watch::new(&Spec::typed("x".into(), Vec::new()));
+        watch.look(t, false);
+        watch.end();
+        watch.ended(t, killed);
+        assert_eq!((watch.state(), watch.failure()), (State::Ended, None));
+        let mut watch = Watch::new(&Spec::typed("x".into(), Vec::new()));
+        watch.look(t, false);
+        watch.ended(t, killed);
+        watch.end();
+        assert_eq!(watch.state(), State::Failed(None), "it was over before");
+        assert_eq!(watch.failure(), Some(&Last::End(killed)));
     }
 
     #[test]
