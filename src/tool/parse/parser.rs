@@ -299,6 +299,9 @@ mod tests {
             parser.quiet(&mut trail);
             assert_eq!(trail.lines.iter().filter(|l| l.starts_with("0:")).count(), rows);
         }
+        // A line that is drawn again and again is not there yet.
+        let got = bursts(&["FILE  RATE\n\ra      10", "\ra      99", "\ra     100\n"]);
+        assert_eq!(got, ["#0 append FILE|RATE", "0: a|100"]);
         // A question is no row.
         let got = bursts(&["NAME  SIZE\nGo on? [Y/n]  ", "y\n"]);
         assert!(got.iter().all(|l| l.starts_with("Text")), "{got:?}");
