@@ -11,11 +11,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lmptop::tool::child::{Child, End, How, Output};
-use lmptop::tool::find::Refused;
-use lmptop::tool::limit::Way;
+use lmptop::tool::process::child::{Child, End, How, Output};
+use lmptop::tool::process::find::Refused;
+use lmptop::tool::process::limit::Way;
+use lmptop::tool::process::starter::Starter;
 use lmptop::tool::spec::{Limits, Panel, Spec};
-use lmptop::tool::starter::Starter;
 
 /// Far more than anything here takes; only a hang reaches it.
 const LONG: Duration = Duration::from_secs(60);

@@ -13,9 +13,9 @@ use crate::table::clean;
 use crate::tool::config::{self, Config, Entry, Mistake};
 use crate::tool::meta;
 use crate::tool::parse::GalaTable;
+use crate::tool::process::starter::could_start;
 use crate::tool::ready::{self, READY, Ready};
 use crate::tool::spec::{Spec, Start};
-use crate::tool::starter::could_start;
 
 /// Does what is asked about panels.
 ///

@@ -7,11 +7,11 @@ use anyhow::Result;
 use arrow_select::concat::concat_batches;
 
 use crate::table::{Nature, Schema, Table};
-use crate::tool::census::Census;
+use crate::tool::process::census::Census;
+use crate::tool::process::starter::Starter;
 use crate::tool::rows::Batch;
 use crate::tool::running::Tool;
 use crate::tool::spec::{Match, Spec, Start};
-use crate::tool::starter::Starter;
 use crate::tool::status;
 
 /// Snapshots of one table that wait for their sample; the oldest give way, which is counted.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 
-use super::child::{Child, End, Output};
 use super::parse::Parser;
+use super::process::child::{Child, End, Output};
+use super::process::starter::Starter;
+use super::process::watch::{Last, Order, State, Watch};
 use super::rows::{Batch, Errors, Line, Rows};
 use super::spec::Spec;
-use super::starter::Starter;
 use super::status::Fate;
-use super::watch::{Last, Order, State, Watch};
 
 /// Rows that wait to be taken before the tool is made to wait.
 const MOST_WAITING: usize = 20_000;

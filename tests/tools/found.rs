@@ -2,7 +2,7 @@
 
 use arrow_array::{Array, Float64Array, Int64Array, StringArray, UInt64Array};
 use lmptop::tool::parse::{Aside, Cell, Heading, Hint, Mode, Parser, Sink};
-use lmptop::tool::typing::Cells;
+use lmptop::tool::rows::typing::Cells;
 
 /// A cell that owns its text.
 #[derive(Clone, Debug, PartialEq)]

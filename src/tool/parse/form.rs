@@ -26,15 +26,13 @@ pub trait Form: Send {
         self.quiet(sink);
     }
 
-    /// Nothing came for a while: what is held back goes out, as far as it is certain.
-    fn quiet(&mut self, sink: &mut dyn Sink);
-
-    /// The same where a line has begun and its end has not come. True when the form took it: it is
-    /// a whole row, of a tool that prints the ends of lines in front of the next (`top -b`).
-    fn quiet_before(&mut self, _line: &str, sink: &mut dyn Sink) -> bool {
-        self.quiet(sink);
+    /// Whether a line whose end has not come is a whole row as it stands; asked at a pause.
+    fn takes(&mut self, _line: &str, _sink: &mut dyn Sink) -> bool {
         false
     }
+
+    /// Nothing came for a while: what is held back goes out, as far as it is certain.
+    fn quiet(&mut self, sink: &mut dyn Sink);
 
     /// The output has ended.
     fn finish(&mut self, sink: &mut dyn Sink);

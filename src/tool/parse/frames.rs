@@ -22,11 +22,6 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Whether lines are those of a picture.
-    pub(super) fn is_inside(&self) -> bool {
-        self.inside
-    }
-
     /// A line of the stream or of the picture.
     pub(super) fn line(&mut self, line: &str, emit: &mut dyn FnMut(Mark<'_>)) {
         if self.inside {

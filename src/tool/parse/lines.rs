@@ -4,12 +4,15 @@
 
 use memchr::memchr;
 
+use super::bytes::{drop_last, is_control, numbers, unfinished};
 use super::drawn::{Drawn, ROWS};
 use super::frames::Frames;
 use super::{MAX_LINE, Mark};
 
 /// Longest numbers of an `ESC [` sequence that are kept; a longer sequence is left out.
 const NUMBERS: usize = 64;
+/// Buffers of tools are multiples of this.
+const BUFFER: usize = 512;
 /// Most bytes that go to a drawn screen at a time.
 const PIECE: usize = 4096;
 
@@ -46,8 +49,12 @@ pub struct Lines {
     cut: bool,
     /// Something of the live line was taken already.
     begun: bool,
-    /// The live line was given away before its end came.
-    early: bool,
+    /// Bytes since the last pause.
+    burst: usize,
+    /// The line before was ended at a pause: the line end that follows is its own.
+    ended: bool,
+    /// A line went on after it had been ended at a pause: no more are.
+    torn: bool,
     frames: Frames,
     /// The tool moves the cursor: everything goes to `screen`.
     drawing: bool,
@@ -60,7 +67,16 @@ impl Lines {
     /// Takes the next bytes.
     pub fn feed(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Mark<'_>)) {
         let mut rest = bytes;
+        self.burst += bytes.len();
         while let Some(&first) = rest.first() {
+            if self.ended {
+                self.ended = first == b'\r';
+                self.torn |= !matches!(first, b'\r' | b'\n');
+                if !self.torn {
+                    rest = &rest[1..];
+                    continue;
+                }
+            }
             if self.state != State::Ground {
                 self.escaped(first, emit);
                 rest = &rest[1..];
@@ -93,19 +109,19 @@ impl Lines {
         self.frames.quiet(emit);
     }
 
-    /// The live line, where it is text that stands as it came.
-    pub fn open(&self) -> Option<&str> {
-        let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.early;
-        let kept = plain && !self.returned && self.back == 0 && !self.frames.is_inside();
-        let text = || std::str::from_utf8(&self.line).ok();
-        text().filter(|line| kept && !line.trim().is_empty())
+    /// At a pause, the live line if it stands there as if it were whole: top writes a line's end
+    /// only with the next line. What a full buffer cut off is not whole.
+    pub fn unended(&mut self) -> Option<String> {
+        let burst = std::mem::take(&mut self.burst);
+        let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.returned;
+        let whole = plain && !self.torn && burst % BUFFER != 0 && !self.line.is_empty();
+        (whole && self.back == 0).then(|| String::from_utf8_lossy(&self.line).into_owned())
     }
 
-    /// The live line was given away as it stands. What still comes of it but its end is passed on
-    /// as cut off.
-    pub fn end_early(&mut self) {
-        self.fresh();
-        (self.begun, self.early) = (true, true);
+    /// Ends the live line at a pause.
+    pub fn end(&mut self, emit: &mut dyn FnMut(Mark<'_>)) {
+        self.newline(emit);
+        self.ended = true;
     }
 
     /// The output has ended; a last line without its end is a line.
@@ -213,12 +229,8 @@ impl Lines {
     }
 
     fn newline(&mut self, emit: &mut dyn FnMut(Mark<'_>)) {
-        let line = String::from_utf8_lossy(&self.line);
-        match (self.cut, self.early) {
-            (true, _) => {}
-            (_, true) if line.is_empty() => {}
-            (_, true) => self.frames.cut(&line, emit),
-            _ => self.frames.line(&line, emit),
+        if !self.cut {
+            self.frames.line(&String::from_utf8_lossy(&self.line), emit);
         }
         self.fresh();
     }
@@ -234,7 +246,6 @@ impl Lines {
         self.back = 0;
         self.cut = false;
         self.begun = false;
-        self.early = false;
     }
 
     /// A byte of a sequence.
@@ -474,47 +485,6 @@ impl Lines {
         }
         self.frames.complete(emit);
     }
-}
-
-/// Whether a byte is no letter. Tabs are: they tell columns apart.
-fn is_control(b: u8) -> bool {
-    (b < 0x20 && b != b'\t') || b == 0x7f
-}
-
-/// Length of a character at the end that lacks bytes.
-fn unfinished(line: &[u8]) -> usize {
-    let lead = line.iter().rposition(|b| b & 0xc0 != 0x80).unwrap_or(0);
-    let whole = match line.get(lead) {
-        Some(0xc0..0xe0) => 2,
-        Some(0xe0..0xf0) => 3,
-        Some(0xf0..) => 4,
-        _ => 0,
-    };
-    let there = line.len() - lead;
-    if there < whole { there } else { 0 }
-}
-
-/// Takes the last character away.
-fn drop_last(line: &mut Vec<u8>) {
-    while let Some(b) = line.pop() {
-        if b & 0xc0 != 0x80 {
-            break;
-        }
-    }
-}
-
-fn numbers(text: &[u8]) -> Vec<u16> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    text.split(|b| matches!(b, b';' | b':'))
-        .map(|digits| {
-            digits
-                .iter()
-                .filter(|b| b.is_ascii_digit())
-                .fold(0u16, |n, b| n.saturating_mul(10).saturating_add(u16::from(b - b'0')))
-        })
-        .collect()
 }
 
 #[cfg(test)]

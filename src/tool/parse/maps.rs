@@ -94,7 +94,7 @@ fn statistics(value: &str) -> Option<Vec<(&str, &str)>> {
         .split(", ")
         .map(|part| {
             let (name, number) = part.split_once(' ')?;
-            let word = name.bytes().all(|b| b.is_ascii_lowercase());
+            let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
             (word && shape(number).is_number()).then_some((name, number))
         })
         .collect();
@@ -107,6 +107,8 @@ struct Map {
     table: Union,
     /// How many keys its entries have.
     keys: usize,
+    /// Rows of its last complete dump.
+    rows: usize,
 }
 
 /// Reads dumps of maps.
@@ -117,8 +119,10 @@ pub(super) struct Maps {
     current: Option<usize>,
     /// Keys of the entries so far, to notice the next dump.
     seen: std::collections::HashSet<String>,
-    /// Rows came since the last end of a block.
-    open: bool,
+    /// Rows since the last end of a block.
+    rows: usize,
+    /// Lines since the last pause.
+    burst: usize,
     /// The line before was blank: the dump is complete, as far as it goes.
     blank: bool,
     /// Keys of the histogram whose bars follow.
@@ -149,7 +153,7 @@ impl Maps {
             None if self.maps.len() < MAPS => {
                 let table =
                     Union::new(self.maps.len(), name.to_owned(), Mode::Snapshot, "bpftrace maps");
-                self.maps.push(Map { table, keys });
+                self.maps.push(Map { table, keys, rows: 0 });
                 let map = self.maps.len() - 1;
                 for i in 0..keys {
                     self.maps[map].table.column(&key_name(i, keys));
@@ -186,7 +190,7 @@ impl Maps {
             None => cells.extend(table.column("value").map(|c| (c, raw(value)))),
         }
         table.row(cells.into_iter(), sink);
-        self.open = true;
+        self.rows += 1;
     }
 
     fn bar(&mut self, bar: Bar, line: &str, sink: &mut dyn Sink) {
@@ -202,15 +206,17 @@ impl Maps {
             table.set_key((0..parts.len()).chain([from]).collect());
         }
         table.row(cells.into_iter(), sink);
-        self.open = true;
+        self.rows += 1;
     }
 
     /// The dump is complete.
     fn end(&mut self, sink: &mut dyn Sink) {
         self.seen.clear();
+        let rows = std::mem::take(&mut self.rows);
         if let Some(map) = self.current
-            && std::mem::take(&mut self.open)
+            && rows > 0
         {
+            self.maps[map].rows = rows;
             sink.end(self.maps[map].table.table());
         }
     }
@@ -273,6 +279,7 @@ fn raw(text: &str) -> Cell<'_> {
 
 impl Form for Maps {
     fn line(&mut self, line: &str, sink: &mut dyn Sink) {
+        self.burst += 1;
         if !self.stack.is_empty() {
             return self.stacked(line, sink);
         }
@@ -301,7 +308,14 @@ impl Form for Maps {
     }
 
     fn quiet(&mut self, sink: &mut dyn Sink) {
-        if self.blank {
+        // A dump comes at once: behind several lines, an entry without a key, or as many rows as
+        // the last dump had, it is complete. A single line may be one of a slow tool.
+        let burst = std::mem::take(&mut self.burst);
+        let complete = self.current.is_some_and(|map| {
+            let map = &self.maps[map];
+            (map.keys == 0 && self.hist.is_none()) || (map.rows > 0 && self.rows >= map.rows)
+        });
+        if self.stack.is_empty() && (self.blank || burst > 1 || complete) {
             self.end(sink);
         }
     }
@@ -315,7 +329,7 @@ impl Form for Maps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::parse::trail::trail;
+    use crate::tool::parse::trail::{Trail, trail};
 
     #[track_caller]
     fn check(text: &str, want: &[&str]) {
@@ -358,6 +372,40 @@ mod tests {
                 "end 2",
             ],
         );
+    }
+
+    #[test]
+    fn a_pause_ends_a_dump_that_came_at_once() {
+        let (mut maps, mut trail) = (Maps::new(), Trail::default());
+        for burst in
+            ["@[a]: 1\n@[b]: 2\n", "@[c]: 3\n", "@[d]: 3\n", "@n: 4\n", "@h:\n", "[0] 1 |@|\n"]
+        {
+            burst.lines().for_each(|l| maps.line(l, &mut trail));
+            maps.quiet(&mut trail);
+        }
+        maps.finish(&mut trail);
+        let want = [
+            "#0 @ snapshot key|value",
+            "0: a|1",
+            "0: b|2",
+            "end 0",
+            "0: c|3",
+            "0: d|3",
+            "end 0",
+            "#1 @n snapshot value",
+            "1: 4",
+            "end 1",
+            "#2 @h snapshot from|to|count",
+            "2: 0|0|1",
+            "end 2",
+        ];
+        assert_eq!(trail.lines, want);
+    }
+
+    #[test]
+    fn a_statistic_without_a_name_is_a_text() {
+        let out = trail(&mut Maps::new(), "@[a]: count 2,  3828\n");
+        assert_eq!(out, ["#0 @ snapshot key|value", "0: a|count 2,  3828", "end 0"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! bytes give the same rows however they are cut into reads.
 
 mod aligned;
+mod bytes;
 mod cell;
 mod csv;
 mod drawn;

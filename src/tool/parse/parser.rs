@@ -22,9 +22,8 @@ const ENOUGH: f32 = 0.6;
 /// Fewer may be names in another encoding than UTF-8, unless one of the last 32 lines was no text.
 const BROKEN: usize = 3;
 const ONE_IN: usize = 3;
-/// A tool that gives its output away in pieces of this size does so when its buffer is full,
-/// wherever in a line that is.
-const PIECE: usize = 512;
+/// A line among such ones with fewer bytes says nothing.
+const LITTLE: usize = 4;
 /// From here on nothing else is thought of.
 const SURE: f32 = 0.95;
 
@@ -35,8 +34,6 @@ const SURE: f32 = 0.95;
 pub struct Parser {
     lines: Lines,
     reader: Reader,
-    /// Bytes since nothing came for a while.
-    fed: usize,
 }
 
 /// What lines are given to.
@@ -69,29 +66,32 @@ impl Parser {
             _ => None,
         };
         let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, broken: 0, form };
-        Parser { lines: Lines::default(), reader, fed: 0 }
+        Parser { lines: Lines::default(), reader }
     }
 
     /// Takes the next bytes, cut anywhere.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
-        let Parser { lines, reader, fed } = self;
-        *fed = fed.saturating_add(bytes.len());
+        let Parser { lines, reader } = self;
         lines.feed(bytes, &mut |mark| reader.mark(mark, sink));
     }
 
     /// Nothing came for a while (a caller's choice; 0.15 s is good): what can be settled is.
     pub fn quiet(&mut self, sink: &mut dyn Sink) {
-        let Parser { lines, reader, fed } = self;
+        let Parser { lines, reader } = self;
         lines.quiet(&mut |mark| reader.mark(mark, sink));
-        let whole = !std::mem::take(fed).is_multiple_of(PIECE);
-        if reader.quiet(lines.open().map(|line| (line, whole)), sink) {
-            lines.end_early();
+        reader.settle(sink);
+        if let Some(line) = lines.unended()
+            && reader.takes(&line, sink)
+        {
+            lines.end(&mut |mark| reader.mark(mark, sink));
+            reader.settle(sink);
         }
+        reader.quiet(sink);
     }
 
     /// The output has ended.
     pub fn finish(&mut self, sink: &mut dyn Sink) {
-        let Parser { lines, reader, .. } = self;
+        let Parser { lines, reader } = self;
         lines.finish(&mut |mark| reader.mark(mark, sink));
         reader.finish(sink);
     }
@@ -136,7 +136,7 @@ impl Reader {
         let binary = broken >= BROKEN && broken * ONE_IN >= line.chars().count();
         let lately = self.broken != 0;
         self.broken = self.broken << 1 | u32::from(binary);
-        binary || (lately && broken > 0)
+        binary || (lately && (broken > 0 || line.len() < LITTLE))
     }
 
     /// Chooses the form by the lines held, if they show one.
@@ -184,22 +184,25 @@ impl Reader {
         }
     }
 
-    /// `open`: the line that has begun, and whether the tool has given it away on purpose. True
-    /// when it was taken.
-    fn quiet(&mut self, open: Option<(&str, bool)>, sink: &mut dyn Sink) -> bool {
+    fn settle(&mut self, sink: &mut dyn Sink) {
         if self.form.is_none() {
             self.choose(false);
             self.release(KEPT, sink);
         }
-        let Some(form) = &mut self.form else { return false };
-        let told = &mut Told { hint: &self.hint, sink };
-        match open {
-            None => {
-                form.quiet(told);
-                false
-            }
-            Some((line, true)) => form.quiet_before(line, told),
-            Some((_, false)) => form.quiet_before("", told),
+    }
+
+    fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        if let Some(form) = &mut self.form {
+            return form.takes(line, &mut Told { hint: &self.hint, sink });
+        }
+        let held = self.held.iter().filter_map(Held::line);
+        let window: Vec<&str> = held.chain([line]).collect();
+        self.hint.format.is_none() && Aligned::new(&self.hint).ends_in_row(&window)
+    }
+
+    fn quiet(&mut self, sink: &mut dyn Sink) {
+        if let Some(form) = &mut self.form {
+            form.quiet(&mut Told { hint: &self.hint, sink });
         }
     }
 
@@ -278,40 +281,18 @@ impl Sink for Told<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trail::Trail;
     use super::*;
 
-    /// What the sink was given, as text.
-    #[derive(Default)]
-    struct Told(Vec<String>);
-
-    impl Sink for Told {
-        fn heading(&mut self, _: &Heading) {}
-        fn row(&mut self, _: usize, cells: &[Cell<'_>]) {
-            let Some(Cell::Raw(text) | Cell::Text(text)) = cells.last() else { return };
-            self.0.push((*text).to_owned());
+    /// What bursts with a pause behind each give.
+    fn bursts(bursts: &[&str]) -> Vec<String> {
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        for burst in bursts {
+            parser.feed(burst.as_bytes(), &mut trail);
+            parser.quiet(&mut trail);
         }
-        fn end(&mut self, _: usize) {
-            self.0.push("end".to_owned());
-        }
-        fn clock(&mut self, _: &str) {}
-        fn aside(&mut self, why: Aside, line: &str) {
-            self.0.push(format!("{why:?} {line}"));
-        }
-    }
-
-    const HEAD: &str = "  PID USER   %CPU COMMAND\r\n";
-    const ROWS: &str =
-        "    1 root    0.3 init\r\n   20 root   12.5 kswapd0\r\n  300 me      0.0 bash";
-
-    fn top(pieces: &[&str]) -> Vec<String> {
-        let hint = Hint { mode: Some(Mode::Snapshot), ..Hint::default() };
-        let (mut parser, mut told) = (Parser::new(hint), Told::default());
-        for piece in pieces {
-            parser.feed(piece.as_bytes(), &mut told);
-            parser.quiet(&mut told);
-        }
-        parser.finish(&mut told);
-        told.0
+        parser.finish(&mut trail);
+        trail.lines
     }
 
     #[test]
@@ -324,50 +305,63 @@ mod tests {
             state ^= state << 17;
             noise.extend_from_slice(&state.to_le_bytes());
         }
-        let (mut parser, mut told) = (Parser::new(Hint::default()), Told::default());
-        noise.chunks(4096).for_each(|piece| parser.feed(piece, &mut told));
-        parser.finish(&mut told);
-        let said = |t: &&String| t.starts_with("Noise ") || t.starts_with("Text ");
-        let rows: Vec<&String> = told.0.iter().filter(|t| !said(t)).collect();
-        assert!(rows.is_empty() && told.0.len() > 900, "{rows:?} of {}", told.0.len());
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        noise.chunks(4096).for_each(|piece| parser.feed(piece, &mut trail));
+        parser.finish(&mut trail);
+        let said = |t: &&String| t.starts_with("Noise") || t.starts_with("Text");
+        let rows: Vec<&String> = trail.lines.iter().filter(|t| !said(t)).collect();
+        assert!(rows.is_empty() && trail.lines.len() > 900, "{rows:?}");
         // A few letters in another encoding are none of that.
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        let latin = b"Gr\xf6\xdfe  \xdcbrig  T\xfcr\n   11     22   ja\n    5      6   nein\n";
+        parser.feed(latin, &mut trail);
+        parser.finish(&mut trail);
+        assert_eq!(trail.lines[1..3], ["0: 11|22|ja", "0: 5|6|nein"]);
+    }
+
+    #[test]
+    fn a_last_row_without_its_line_end_belongs_to_the_block_before_the_pause() {
+        let block = "\n  PID USER  %CPU COMMAND\n    1 root   0.5 init\n    2 root   0.0 kthreadd\n   22 root   1.5 top -b";
+        let rows =
+            ["0: 1|root|0.5|init", "0: 2|root|0.0|kthreadd", "0: 22|root|1.5|top -b", "end 0"];
+        let mut want = vec!["#0 snapshot PID|USER|%CPU|COMMAND"];
+        for _ in 0..3 {
+            want.extend(rows);
+        }
+        let first = format!("Tasks: 2 total{block}");
+        let next = format!("\nTasks: 2 total{block}");
+        let got = bursts(&[&first, &next, &next, "\n"]);
+        let got: Vec<&String> = got.iter().filter(|l| !l.starts_with("Noise")).collect();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_first_row_without_its_line_end_is_shown_at_once() {
         let mut parser = Parser::new(Hint::default());
-        let mut told = Told::default();
-        parser.feed(
-            b"Gr\xf6\xdfe  \xdcbrig  T\xfcr\n   11     22   ja\n    5      6   nein\n",
-            &mut told,
+        let mut trail = Trail::default();
+        let head = "usr sys idl| read  writ\n 55  11  34|3105k 8173k";
+        for (burst, rows) in [(head, 1), ("\n 74  25   0|   0     0 ", 2), ("\n", 2)] {
+            parser.feed(burst.as_bytes(), &mut trail);
+            parser.quiet(&mut trail);
+            assert_eq!(trail.lines.iter().filter(|l| l.starts_with("0:")).count(), rows);
+        }
+        // A question is no row.
+        let got = bursts(&["NAME  SIZE\nGo on? [Y/n]  ", "y\n"]);
+        assert!(got.iter().all(|l| l.starts_with("Text")), "{got:?}");
+    }
+
+    #[test]
+    fn a_line_cut_by_a_full_buffer_waits_for_its_rest() {
+        let head = "  PID    RSS\n    1    100\n";
+        let mut full = format!("{head}{:5}{:7}\n", 2, 200).repeat(60);
+        full.truncate(1024);
+        let cut = full.rsplit('\n').next().unwrap_or_default().to_owned();
+        assert!(!cut.is_empty());
+        let whole = format!("{full}7\n");
+        assert_eq!(
+            bursts(&[&full, "7\n"]).iter().filter(|l| l.starts_with("0:")).count(),
+            bursts(&[&whole]).iter().filter(|l| l.starts_with("0:")).count(),
         );
-        parser.finish(&mut told);
-        assert_eq!(told.0[..2], ["ja", "nein"]);
-    }
-
-    #[test]
-    fn a_block_whose_last_line_has_no_end_yet_is_one_block() {
-        let first = format!("{HEAD}{ROWS}");
-        let next = format!("\r\n\r\n{HEAD}{ROWS}");
-        let block = ["init", "kswapd0", "bash"].map(str::to_owned);
-        let block: Vec<String> = block.into_iter().chain(["end".to_owned()]).collect();
-        let three = [&block[..], &block, &block].concat();
-        assert_eq!(top(&[&first, &next, &next]), three);
-        // Without a blank line between them, too.
-        let next = format!("\n{HEAD}{ROWS}");
-        assert_eq!(top(&[&first, &next, &next]), three);
-    }
-
-    #[test]
-    fn a_row_that_goes_on_later_is_not_taken_before() {
-        let short = format!("{HEAD}{}", ROWS.strip_suffix(" bash").unwrap());
-        let block = ["init", "kswapd0", "bash"].map(str::to_owned);
-        let block: Vec<String> = block.into_iter().chain(["end".to_owned()]).collect();
-        assert_eq!(top(&[&short, " bash\r\n"]), block);
-        // Cut where a buffer was full, in the middle of a word.
-        let more = 512 - HEAD.len() - ROWS.len() + 2;
-        let filled = format!("{}\r\n{HEAD}{}", "x".repeat(more - 2), &ROWS[..ROWS.len() - 2]);
-        assert_eq!(filled.len(), 512);
-        let told = top(&[&filled, "sh\r\n"]);
-        assert_eq!(told[told.len() - 4..], block);
-        // Taken as whole it was not: what follows is no row, and is said.
-        let told = top(&[&format!("{HEAD}{ROWS}"), "ful\r\n  301 me      0.0 sh\r\n"]);
-        assert_eq!(told[4..], ["Cut ful".to_owned(), "sh".to_owned(), "end".to_owned()]);
+        assert!(bursts(&[head, "    3    ", "300\n"]).contains(&"0: 3|300".to_owned()));
     }
 }

@@ -123,10 +123,13 @@ fn begin(lines: &[Held], at: usize, above: Option<&Row>) -> Option<Found> {
         rows.retain(|r| r.words[0].lo <= head.hi);
     }
     if let Some(label) = header.label {
-        // What stood above is not known at the beginning: an indented one belongs to it.
-        let apart = (at == 0 && label.lo == 0)
-            || at > 0 && lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
-        if first.words[0].lo >= label.hi.saturating_sub(1) && header.words.len() > 2 {
+        // An indented one belongs to what stands above (`ip -s link`).
+        if label.lo > 0 {
+            return None;
+        }
+        let apart = at == 0 || lines[at - 1].row().is_none_or(|r| is_clock_line(r).is_some());
+        let beside = |r: &&Row| r.words[0].lo + 1 >= label.hi;
+        if rows.iter().any(beside) && header.words.len() > 2 {
             if !apart {
                 return None;
             }
@@ -191,7 +194,7 @@ fn is_simple(header: &Header, rows: &[&Row]) -> bool {
 /// Fits a header to rows that are cut as it says.
 fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
     let rows = recut(&header, rows);
-    let rows: Vec<&Row> = rows.iter().map(AsRef::as_ref).collect();
+    let rows = likely(&header, rows.iter().map(AsRef::as_ref).collect());
     // Most lines that might be a header are none: a few rows show it.
     if rows.len() > 2 * GLANCE && fit(&header, &rows[..GLANCE]).is_none_or(|f| f.cost > 2.0 * DEAR)
     {
@@ -202,12 +205,39 @@ fn settle(header: Header, rows: &[&Row], next: usize) -> Option<Found> {
     Some(Found { header, fit, next, sure, rows: rows.len() })
 }
 
+/// Without the lines that are unlike all others: warnings and the like would fill the gutters.
+fn likely<'r>(header: &Header, rows: Vec<&'r Row>) -> Vec<&'r Row> {
+    let counted = |r: &Row| r.words.len() == header.words.len();
+    let timed = |r: &Row| {
+        let s = shape(r.words[0].of(&r.text));
+        s.is_number() || s.is_time()
+    };
+    let all = rows.len();
+    let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| is(r)).count();
+    let (tight, plain, same, begun) =
+        (count(&Row::is_packed), count(&|r| r.plain), count(&counted), count(&timed));
+    // At least seven of ten others.
+    let others = |n: usize| all > 1 && n * 10 >= (all - 1) * 7;
+    let odd = |r: &&Row| {
+        let prose = r.is_prose();
+        (prose && others(all - tight))
+            || (prose && r.plain && others(all - plain))
+            || (prose && !counted(r) && r.plain && others(same))
+            || (prose && !timed(r) && others(begun))
+    };
+    let kept: Vec<&Row> = rows.iter().copied().filter(|r| !odd(r)).collect();
+    if kept.is_empty() || kept.len() * 2 < all { rows } else { kept }
+}
+
 /// The lines below a header that may be its rows.
 fn run<'l>(header: &Header, lines: &'l [Held], from: usize, most: usize) -> Vec<&'l Row> {
     let mut rows: Vec<&Row> = Vec::new();
     let mut numbers = false;
     for at in from..lines.len() {
         let Some(row) = lines[at].row() else { break };
+        if is_clock_line(row).is_some() && header.words.len() > 1 {
+            break;
+        }
         if rows.len() >= most || header.is_again(&row.text, &row.words) {
             break;
         }
@@ -248,13 +278,14 @@ impl AsRef<Row> for Cow<'_> {
 
 /// Where a date and a clock stand under one name they are joined.
 fn join_dates(header: &mut Header, rows: &[&Row]) {
-    let dated = |r: &&Row| {
+    let dated = |r: &&&Row| {
         r.words.windows(2).any(|w| {
             shape(w[0].of(&r.text)) == Shape::Date && shape(w[1].of(&r.text)) == Shape::Clock
         })
     };
     let more = rows.iter().filter(|r| r.words.len() > header.words.len()).count();
-    header.cut.dates |= more * 2 > rows.len() && rows.iter().all(dated);
+    let dated = rows.iter().filter(dated).count();
+    header.cut.dates |= more * 2 >= rows.len() && dated * 2 >= rows.len();
 }
 
 /// Cuts the rows as the header asks for.
@@ -330,6 +361,15 @@ fn sureness(header: &Header, fit: &Fit, rows: &[&Row]) -> f32 {
         && columns[1].right == header.words[0].hi
         && aligned > 0.95;
     let mut doubt = if early { 0.25 } else { 0.0 };
+    // Words of a sentence above columns.
+    let wide = |r: &&&Row| r.words.windows(2).any(|w| w[1].lo > w[0].hi + 1);
+    if header.gaps() == 0
+        && header.style() < 0.9
+        && columns.len() > 2
+        && rows.iter().filter(wide).count() * 10 >= rows.len() * 7
+    {
+        doubt += 0.3;
+    }
     // Names one blank apart of which the first does not stand over its cells: a heading of a list.
     let head = header.words[0];
     if header.gaps() == 0 && columns.len() < 4 && columns[0].titles.is_some() {
@@ -389,7 +429,7 @@ pub(super) fn is_clock_line(row: &Row) -> Option<&str> {
     }
     let mut clocks = 0;
     for word in &row.words {
-        let part = word.of(&row.text).trim_end_matches(',');
+        let part = word.of(&row.text).trim_matches(['[', ']', ',']);
         match shape(part) {
             Shape::Clock | Shape::Instant => clocks += 1,
             Shape::Date => {}
@@ -403,8 +443,14 @@ pub(super) fn is_clock_line(row: &Row) -> Option<&str> {
 
 /// The clock a line begins with.
 pub(super) fn leading_clock(row: &Row) -> Option<&str> {
-    let first = row.words.first()?.of(&row.text);
+    let first = bare(row.words.first()?.of(&row.text));
     matches!(shape(first), Shape::Clock | Shape::Instant).then_some(first)
+}
+
+/// Without the brackets around it: `[14:48:14]`.
+fn bare(word: &str) -> &str {
+    let inner = |open, close| word.strip_prefix(open).and_then(|w: &str| w.strip_suffix(close));
+    inner('[', ']').or_else(|| inner('(', ')')).unwrap_or(word)
 }
 
 /// Names of days and months, zones, halves of the day.

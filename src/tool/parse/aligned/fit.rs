@@ -32,6 +32,17 @@ impl Row {
         let plain = !words.iter().any(number);
         Row { rule: is_rule(text), text: text.to_owned(), words, plain }
     }
+
+    /// Whether one blank stands between all words, as in a sentence.
+    pub fn is_packed(&self) -> bool {
+        self.words.len() > 1 && self.words.windows(2).all(|w| w[1].lo == w[0].hi + 1)
+    }
+
+    /// Whether it begins with a letter and reads like a sentence.
+    pub fn is_prose(&self) -> bool {
+        let letter = |w: &Word| w.of(&self.text).starts_with(char::is_alphabetic);
+        self.is_packed() && self.words.first().is_some_and(letter)
+    }
 }
 
 /// What was found for a header and its rows.

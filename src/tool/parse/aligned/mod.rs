@@ -10,6 +10,8 @@ mod gutter;
 mod header;
 mod model;
 mod table;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use find::{Held, find, is_clock_line, leading_clock, may_begin};
@@ -19,7 +21,7 @@ use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
 
-use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing, shape};
+use super::{Aside, Cell, Form, Hint, Mode, Sink, Title, is_missing, shape};
 
 /// Lines held at most.
 const MAX_LINES: usize = 1000;
@@ -63,6 +65,27 @@ impl Aligned {
     /// How sure it is that there is a table in these lines, 0 for none; `end` says that no more
     /// come.
     pub fn shows(&self, window: &[&str], end: bool) -> f32 {
+        let (dry, _, items) = self.dry(window, end);
+        let of = |i: &Item| match i {
+            Item::Row(table, _) => Some(dry.tables[*table].sure()),
+            _ => None,
+        };
+        items.iter().filter_map(of).fold(0.0, f32::max)
+    }
+
+    /// Whether the last of these lines is a whole row of a table in them.
+    pub fn ends_in_row(&self, window: &[&str]) -> bool {
+        let (mut dry, held, items) = self.dry(window, true);
+        let Some(&Item::Row(table, at)) = items.last() else { return false };
+        let last = held.get(at).filter(|_| at + 1 == held.len()).and_then(Held::row);
+        last.is_some_and(|row| {
+            dry.tables[table].read(&row.text, &row.words, false, &mut dry.cells)
+                && dry.cells.last().is_some_and(|c| !is_empty(c))
+        })
+    }
+
+    /// What the lines turn out to be in a reader of their own.
+    fn dry(&self, window: &[&str], end: bool) -> (Aligned, Vec<Held>, Vec<Item>) {
         let mut dry = Aligned::new(&self.hint);
         for line in window {
             if line.trim().is_empty() {
@@ -75,13 +98,10 @@ impl Aligned {
             }
         }
         let keep = if end { dry.held.len() } else { dry.waiting(&dry.held) };
-        let held = std::mem::take(&mut dry.held);
-        let items = dry.sort_out(&held[..keep]);
-        let of = |i: &Item| match i {
-            Item::Row(table, _) => Some(dry.tables[*table].sure()),
-            _ => None,
-        };
-        items.iter().filter_map(of).fold(0.0, f32::max)
+        let mut held = std::mem::take(&mut dry.held);
+        held.truncate(keep);
+        let items = dry.sort_out(&held);
+        (dry, held, items)
     }
 
     fn hold(&mut self, held: Held) {
@@ -197,9 +217,11 @@ impl Aligned {
 
     /// Gives the heading out where it is not what was given last.
     fn head(&mut self, table: usize, siblings: bool, sink: &mut dyn Sink) {
+        let label = self.label(table);
         let found = &mut self.tables[table];
         found.stale = false;
-        let new = found.heading(table, siblings, &self.hint);
+        let mut new = found.heading(siblings, &self.hint);
+        (new.table, new.label) = (table, label);
         let same = found.given.as_ref().is_some_and(|old| {
             old.titles == new.titles && old.mode == new.mode && old.key == new.key
         });
@@ -207,6 +229,22 @@ impl Aligned {
             sink.heading(&new);
             found.given = Some(new);
         }
+    }
+
+    /// What a table is called among the tool's: by its first column, and where an earlier one has
+    /// that too by the first that none of them has.
+    fn label(&self, table: usize) -> String {
+        let (before, rest) = self.tables.split_at(table);
+        let (false, Some(found)) = (before.is_empty(), rest.first()) else { return String::new() };
+        if let Some(given) = &found.given {
+            return given.label.clone();
+        }
+        let own = found.label();
+        if before.iter().all(|t| t.label() != own) {
+            return own;
+        }
+        let new = |t: &&Title| before.iter().all(|b| b.titles().iter().all(|o| o.text != t.text));
+        found.titles().iter().find(new).map_or(own, |t| t.text.clone())
     }
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
@@ -301,6 +339,7 @@ impl Aligned {
             }
             if self.tables.len() < MAX_TABLES
                 && let Some(found) = find(held, at - 1)
+                && (blank || !self.interrupts(&found, held))
             {
                 let line = if found.header.around.is_empty() { at - 1 } else { found.next - 1 };
                 items.push(Item::Header(self.tables.len(), line));
@@ -330,6 +369,17 @@ impl Aligned {
         }
         self.after_blank = blank;
         items
+    }
+
+    /// Whether what looks like a new table is a line of text between rows of the present one.
+    fn interrupts(&self, found: &find::Found, held: &[Held]) -> bool {
+        let Some(row) = held.get(found.next).and_then(Held::row) else { return false };
+        let mut cells = Vec::new();
+        found.header.gaps() == 0
+            && found.header.style() < 0.9
+            && self
+                .current
+                .is_some_and(|t| self.tables[t].read(&row.text, &row.words, false, &mut cells))
     }
 
     /// Gives out what the held lines turned out to be, by the columns as they are now.
@@ -411,6 +461,17 @@ impl Form for Aligned {
         }
     }
 
+    fn takes(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
+        self.settle(false, sink);
+        let (true, Some(table)) = (self.held.is_empty(), self.current) else { return false };
+        let mut words = Vec::new();
+        cut(line, Cut::default(), &mut words);
+        let table = &self.tables[table];
+        table.given.is_some()
+            && table.read(line, &words, true, &mut self.cells)
+            && self.cells.last().is_some_and(|c| !is_empty(c))
+    }
+
     fn quiet(&mut self, sink: &mut dyn Sink) {
         self.settle(false, sink);
         if self.held.is_empty() {
@@ -421,16 +482,6 @@ impl Form for Aligned {
         }
     }
 
-    fn quiet_before(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
-        self.settle(false, sink);
-        // A block ends with its last row, and that is the one which has begun.
-        let taken = self.held.is_empty() && self.whole_row(line, sink);
-        if taken {
-            self.quiet(sink);
-        }
-        taken
-    }
-
     fn finish(&mut self, sink: &mut dyn Sink) {
         self.settle(true, sink);
         self.end_all(sink);
@@ -438,19 +489,6 @@ impl Form for Aligned {
 }
 
 impl Aligned {
-    /// Gives out a line whose end has not come, if nothing is missing from it.
-    fn whole_row(&mut self, line: &str, sink: &mut dyn Sink) -> bool {
-        let Some(table) = self.current else { return false };
-        let (mut words, mut cells) = (Vec::new(), Vec::new());
-        cut(line, Cut::default(), &mut words);
-        let row = self.tables[table].read(line, &words, true, &mut cells);
-        let whole = row && !cells.iter().any(is_empty);
-        if whole {
-            self.row(table, line, &words, &cells, sink);
-        }
-        whole
-    }
-
     /// Whether the line just held settles those before it: it is of a known table, and none of
     /// them can be a header.
     fn is_plain(&mut self) -> bool {

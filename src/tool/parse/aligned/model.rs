@@ -299,6 +299,7 @@ impl Model {
             v.aligned += usize::from(cell.lo == column.left || cell.hi == column.right);
             if column.looks.denies(cell.of(line)) {
                 v.denied += 1;
+                v.untimed |= column.looks == Looks::Time && v.filled == 1;
             } else if matches!(column.looks, Looks::Number | Looks::Time) {
                 v.agreed += 1;
             }
@@ -324,6 +325,8 @@ pub(super) struct Verdict {
     pub agreed: usize,
     /// Cells that are empty where none was.
     pub lacking: usize,
+    /// The first cell is no time where all were.
+    pub untimed: bool,
     /// The first cell is empty, which it never was.
     pub headless: bool,
 }
@@ -334,7 +337,11 @@ impl Verdict {
         if self.headless && self.aligned * 10 < self.filled * 9 {
             return false;
         }
-        if self.lacking > self.filled {
+        if self.lacking > self.filled || self.untimed || self.denied > self.agreed + 1 {
+            return false;
+        }
+        // Few words, and not even those fit.
+        if self.lacking > 1 && self.denied > 0 {
             return false;
         }
         if self.typed == 0 {
@@ -343,6 +350,10 @@ impl Verdict {
         }
         if self.denied == 0 && self.agreed > 0 {
             return true;
+        }
+        // Nothing under any number, where that is usual.
+        if self.agreed == 0 && self.denied == 0 {
+            return self.lacking == 0 && self.aligned == self.filled && !self.headless && !sure;
         }
         let placed = self.aligned * 10 >= self.filled * 8 && self.filled >= 3;
         self.agreed > 0

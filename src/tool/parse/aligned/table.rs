@@ -170,6 +170,10 @@ impl Table {
         }
         self.tries += 1;
         let row = Row::new(&row.text, self.header.cut);
+        // A sentence below columns is no row, however they may be bent.
+        if row.is_prose() && !self.young.iter().any(Row::is_packed) {
+            return false;
+        }
         let mut rows: Vec<&Row> = self.young.iter().collect();
         rows.push(&row);
         let Some(new) = fit(&self.header, &rows) else { return false };
@@ -190,7 +194,7 @@ impl Table {
         let same = new.model.columns.len() == self.fit.model.columns.len();
         if same {
             let v = self.fit.model.judge(&row.text, &cells);
-            if v.denied * 2 > v.typed || v.lacking > v.filled {
+            if v.denied + v.lacking > v.agreed + 1 || v.denied * 3 > v.typed + 1 || v.untimed {
                 return false;
             }
         }
@@ -262,8 +266,9 @@ impl Table {
         &self.titles
     }
 
-    /// The heading as things stand. `siblings` says that blocks hold other tables as well.
-    pub fn heading(&self, table: usize, siblings: bool, hint: &Hint) -> Heading {
+    /// The heading as things stand, without number and label. `siblings` says that blocks hold
+    /// other tables as well.
+    pub fn heading(&self, siblings: bool, hint: &Hint) -> Heading {
         let mode = hint.mode.unwrap_or_else(|| self.blocks.mode(&self.titles, self.time, siblings));
         let mut key = self.blocks.key(hint);
         if mode == Mode::Replace && key.is_empty() {
@@ -274,8 +279,8 @@ impl Table {
         }
         let sure = (self.sure + 0.1 * (self.young.len() >= YOUNG) as u8 as f32).min(1.0);
         Heading {
-            table,
-            label: if table == 0 { String::new() } else { self.label() },
+            table: 0,
+            label: String::new(),
             titles: self.titles.clone(),
             mode,
             key,

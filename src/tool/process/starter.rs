@@ -28,8 +28,8 @@ use super::exec::{self, Identity, Plan, Stage};
 use super::find::{self, Found, Refused};
 use super::keeper::{self, Word};
 use super::limit::{Held, Limited, Way};
-use super::spec::Spec;
 use super::{pty, tree, trust, wire};
+use crate::tool::spec::Spec;
 
 /// How long execve(2) may take: an interpreter on a sleeping disk or a slow network.
 const START: Duration = Duration::from_secs(20);

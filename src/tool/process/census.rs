@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::spec::Match;
+use crate::tool::spec::Match;
 
 /// Looks at which a new process is read each time: it may still be about to become what it will
 /// be (fork, then execve).

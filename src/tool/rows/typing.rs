@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray, UInt64Array};
 
-use super::parse::{Cell, Shape, is_missing, shape};
 use crate::table::{Type, Unit};
+use crate::tool::parse::{Cell, Shape, is_missing, shape};
 
 /// What a column's numbers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::spec::Limits;
+use crate::tool::spec::Limits;
 
 /// What a control group can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

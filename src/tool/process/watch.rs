@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::child::End;
 use super::find::Refused;
-use super::spec::{Restart, Spec, Start};
 use crate::table::Clean;
+use crate::tool::spec::{Restart, Spec, Start};
 
 /// The longest wait before a tool is started again.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -357,9 +357,9 @@ impl Lines {
 mod tests {
     use std::ffi::OsString;
 
-    use super::super::child::How;
-    use super::super::spec::Match;
     use super::*;
+    use crate::tool::process::child::How;
+    use crate::tool::spec::Match;
 
     const fn s(n: u64) -> Duration {
         Duration::from_secs(n)

@@ -1,4 +1,11 @@
 //! Cells that a parser found, as tables: names, types and units found, versions when they change.
+//!
+//! [`columns`]: a tool's columns as fields of a schema; [`typing`]: the narrowest type that holds all
+//! cells; [`clock`]: the tool's own time.
+
+pub mod clock;
+pub mod columns;
+pub mod typing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +13,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 
-use super::found::{Columns, table_name};
+use clock::Clock;
+use columns::{Columns, table_name};
+
 use super::parse::{Aside, Cell, Heading, Mode, Sink};
 use super::spec::Spec;
-use super::time::Clock;
 use crate::table::{Nature, Schema, Table, row_keys};
 
 /// Rows held before they are made a table, whoever asks.

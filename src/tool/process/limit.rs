@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::cgroup::{Controller, Group};
-use super::spec::Limits;
 use super::tree;
+use crate::tool::spec::Limits;
 
 /// By what a limit is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::spec::Panel;
+use crate::tool::spec::Panel;
 
 /// Where a configured panel's programs are looked for, whatever lmptop's own `PATH` says.
 pub const PANEL_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

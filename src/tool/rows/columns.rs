@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
-use super::parse::{Cell, Heading, Title};
-use super::spec::ColumnSpec;
 use super::typing::{CellKind, Cells};
 use crate::table::{Field, Kind, Nature, Schema, Type, Unit, clean};
+use crate::tool::parse::{Cell, Heading, Title};
+use crate::tool::spec::ColumnSpec;
 
 /// Keys that every row has in JSON: when it was, and which table it is of.
 const RESERVED: [&str; 2] = ["time", "table"];
