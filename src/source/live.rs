@@ -103,9 +103,12 @@ impl Live {
     }
 
     /// Ends the tools; what they print last is in the next sample. Returns the first exit status
-    /// that is not 0.
+    /// that is not 0 of those that had ended before: that one runs until the user has seen enough
+    /// is no failure.
     pub fn end_tools(&mut self) -> i32 {
-        self.tools.end()
+        let status = self.tools.status();
+        self.tools.end();
+        status
     }
 
     /// Empties the kernel's queues between two samples; returns how soon that is to be done again.

@@ -16,6 +16,9 @@ use crate::tool::status;
 
 /// Snapshots of one table that wait for their sample; the oldest give way, which is counted.
 const MOST_SNAPSHOTS: usize = 64;
+/// Samples in a row that brought more than one snapshot of a table: from then on the tool is known
+/// to be faster than samples are, and its newest snapshot is shown rather than one long past.
+const HASTY: u32 = 3;
 /// Rows in them.
 const MOST_ROWS: usize = 200_000;
 
@@ -96,7 +99,16 @@ impl Tools {
             }
             said.extend(taken.lines.into_iter().map(|line| (tool.name().to_owned(), line)));
         }
-        self.tables.sample(out)?;
+        for (table, gone) in self.tables.sample(out)? {
+            let own = |tool: &Tool| {
+                let rest = table.strip_prefix(tool.name());
+                rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
+            };
+            let whose = (0..self.list.len()).filter(|&at| own(&self.list[at]));
+            if let Some(at) = whose.max_by_key(|&at| self.list[at].name().len()) {
+                self.skipped[at] += gone;
+            }
+        }
         let fates: Vec<_> = (self.list.iter().zip(&self.skipped))
             .map(|(tool, &skipped)| status::Fate { skipped, ..tool.fate() })
             .collect();
@@ -125,6 +137,11 @@ impl Tools {
         self.list.iter().for_each(Tool::wish_end);
     }
 
+    /// The first exit status that is not 0 of those that have ended.
+    pub fn status(&self) -> i32 {
+        self.list.iter().map(Tool::status).find(|s| *s != 0).unwrap_or(0)
+    }
+
     /// Ends all tools; what they print last is in the next sample. Returns the first exit status
     /// that is not 0.
     pub fn end(&mut self) -> i32 {
@@ -145,6 +162,9 @@ struct Kept {
     coming: VecDeque<Table>,
     /// The snapshot that holds.
     held: Option<Table>,
+    /// Snapshots since the last sample, and samples in a row that had more than one.
+    came: u32,
+    hasty: u32,
     /// Rows that were appended since the last sample.
     rows: Vec<Table>,
 }
@@ -160,6 +180,8 @@ impl Tables {
                     newest: Arc::clone(&schema),
                     coming: VecDeque::new(),
                     held: None,
+                    came: 0,
+                    hasty: 0,
                     rows: Vec::new(),
                 });
                 self.0.len() - 1
@@ -172,6 +194,7 @@ impl Tables {
             return 0;
         }
         kept.coming.push_back(batch.table);
+        kept.came += 1;
         let mut gone = 0;
         let mut rows: usize = kept.coming.iter().map(Table::len).sum();
         while kept.coming.len() > 1 && (kept.coming.len() > MOST_SNAPSHOTS || rows > MOST_ROWS) {
@@ -191,19 +214,36 @@ impl Tables {
         self.0.iter().flat_map(|t| &t.rows).map(Table::len).sum()
     }
 
-    /// Adds each table as it is now.
+    /// Adds each table as it is now; returns of which table how many snapshots gave way.
     ///
     /// # Errors
     /// Only when rows do not make a batch, which their schemas rule out.
-    pub fn sample(&mut self, out: &mut Vec<Table>) -> Result<()> {
+    pub fn sample(&mut self, out: &mut Vec<Table>) -> Result<Vec<(String, u64)>> {
+        let mut all = Vec::new();
         for kept in &mut self.0 {
+            let gone = kept.catch_up();
+            if gone > 0 {
+                all.push((kept.newest.table().to_owned(), gone));
+            }
             out.push(kept.sample()?);
         }
-        Ok(())
+        Ok(all)
     }
 }
 
 impl Kept {
+    /// Leaves out what a tool that is faster than samples printed before its newest snapshot.
+    fn catch_up(&mut self) -> u64 {
+        let hasty = std::mem::take(&mut self.came) > 1;
+        self.hasty = if hasty { self.hasty.saturating_add(1) } else { 0 };
+        if self.hasty < HASTY {
+            return 0;
+        }
+        let gone = self.coming.len().saturating_sub(1);
+        self.coming.drain(..gone);
+        gone as u64
+    }
+
     fn sample(&mut self) -> Result<Table> {
         if self.newest.nature() == Nature::State {
             if let Some(next) = self.coming.pop_front() {
@@ -224,5 +264,50 @@ impl Kept {
                 Ok(Table::trusted(schema, batch))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Field, Type};
+    use crate::tool::rows::Batch;
+
+    fn snapshot(n: i64) -> Batch {
+        let schema = Schema::new_found("t", Nature::State, vec![Field::new("n", Type::I64)]);
+        let cells = Arc::new(arrow_array::Int64Array::from(vec![n]));
+        let batch = arrow_array::RecordBatch::try_new(schema.arrow(), vec![cells]).unwrap();
+        Batch { wall_ns: n, table: Table::trusted(Arc::new(schema), batch) }
+    }
+
+    fn shown(tables: &mut Tables) -> (i64, u64) {
+        let mut out = Vec::new();
+        let gone = tables.sample(&mut out).unwrap().iter().map(|(_, n)| n).sum();
+        (out[0].get(0, "n").as_f64().unwrap() as i64, gone)
+    }
+
+    #[test]
+    fn snapshots_that_came_at_once_are_shown_one_after_the_other() {
+        let mut tables = Tables::default();
+        (0..20).for_each(|n| assert_eq!(tables.put(snapshot(n)), 0));
+        assert!((0..20).all(|n| shown(&mut tables) == (n, 0)));
+        assert_eq!(shown(&mut tables), (19, 0));
+    }
+
+    #[test]
+    fn of_a_tool_faster_than_samples_the_newest_is_shown() {
+        let mut tables = Tables::default();
+        let mut gone = 0;
+        let mut last = 0;
+        for n in 0..100 {
+            for part in 0..3 {
+                gone += tables.put(snapshot(n * 3 + part));
+            }
+            let (now, more) = shown(&mut tables);
+            gone += more;
+            last = now;
+            assert!(n < 3 || now == n * 3 + 2, "{now} at {n}");
+        }
+        assert_eq!((last, gone), (299, 300 - 100));
     }
 }

@@ -132,6 +132,11 @@ impl Tool {
         self.shared.held().fate.clone()
     }
 
+    /// The exit status of its last run, 0 while it runs.
+    pub fn status(&self) -> i32 {
+        self.shared.held().status
+    }
+
     /// Says whether a process that the tool is for is there.
     pub fn set_present(&self, present: bool) {
         self.shared.held().present = present;
@@ -269,6 +274,7 @@ impl Run {
         };
         {
             let mut held = self.shared.held();
+            held.status = 0;
             held.fate.pid = Some(u64::from(child.pid));
             held.fate.limit = limit(&child);
         }

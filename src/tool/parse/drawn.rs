@@ -21,8 +21,9 @@ pub(super) struct Drawn {
     terminal: Parser,
     /// Whether anything was written since the picture was last taken.
     fresh: bool,
-    /// Whether anything was written since the screen was empty.
-    used: bool,
+    /// Rows and columns that may hold text; looking at all of a large screen takes a millisecond.
+    rows: u16,
+    columns: u16,
 }
 
 impl std::fmt::Debug for Drawn {
@@ -34,24 +35,28 @@ impl std::fmt::Debug for Drawn {
 impl Drawn {
     /// An empty screen.
     pub(super) fn new() -> Drawn {
-        Drawn { terminal: Parser::new(ROWS, COLUMNS, 0), fresh: false, used: false }
+        Drawn { terminal: Parser::new(ROWS, COLUMNS, 0), fresh: false, rows: 0, columns: 0 }
     }
 
     /// An empty screen again.
     pub(super) fn clear(&mut self) {
-        if self.used {
-            self.terminal.process(b"\x1b[r\x1b[2J");
-            self.used = false;
+        let mut bytes = b"\x1b[r".to_vec();
+        for row in 1..=self.rows {
+            bytes.extend_from_slice(format!("\x1b[{row};1H\x1b[2K").as_bytes());
         }
-        self.terminal.process(b"\x1b[r\x1b[H");
+        bytes.extend_from_slice(b"\x1b[H");
+        self.terminal.process(&bytes);
+        (self.rows, self.columns) = (0, 0);
         self.fresh = false;
     }
 
     /// Letters without control bytes.
     pub(super) fn text(&mut self, text: &[u8]) {
+        let (above, _) = self.terminal.screen().cursor_position();
         self.terminal.process(text);
-        self.fresh = true;
-        self.used = true;
+        let (row, column) = self.terminal.screen().cursor_position();
+        let wrapped = row != above || text.len() >= usize::from(COLUMNS.get());
+        self.reach(above.max(row), if wrapped { COLUMNS.get() } else { column });
     }
 
     /// A control byte that moves the cursor.
@@ -63,7 +68,6 @@ impl Drawn {
             _ => return,
         }
         self.fresh = true;
-        self.used = true;
     }
 
     /// An `ESC [` sequence by its numbers and its last byte; what does not place letters is left out.
@@ -97,8 +101,12 @@ impl Drawn {
         }
         bytes.push(last);
         self.terminal.process(&bytes);
-        self.fresh = true;
-        self.used = true;
+        match last {
+            // Text is pushed down or to the right.
+            b'L' | b'T' => self.reach(ROWS.get(), 0),
+            b'@' => self.reach(0, COLUMNS.get()),
+            _ => self.fresh = true,
+        }
     }
 
     /// `ESC 7`, `ESC 8`, `ESC M`.
@@ -107,6 +115,16 @@ impl Drawn {
             self.terminal.process(&[0x1b, byte]);
             self.fresh = true;
         }
+        if byte == b'M' {
+            self.reach(ROWS.get(), 0);
+        }
+    }
+
+    /// There may be text in this row and left of this column.
+    fn reach(&mut self, row: u16, column: u16) {
+        self.rows = self.rows.max(row.saturating_add(1)).min(ROWS.get());
+        self.columns = self.columns.max(column).min(COLUMNS.get());
+        self.fresh = true;
     }
 
     /// The lines down to the last with text, unless nothing was written since they were last taken.
@@ -117,7 +135,8 @@ impl Drawn {
         let mut lines: Vec<String> = self
             .terminal
             .screen()
-            .rows(0, COLUMNS.get())
+            .rows(0, self.columns)
+            .take(usize::from(self.rows))
             .map(|mut line| {
                 line.truncate(line.trim_end().len());
                 line
@@ -126,5 +145,36 @@ impl Drawn {
         let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         lines.truncate(used);
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_looked_at_holds_all_text() {
+        let mut seed = 5u64;
+        let mut drawn = Drawn::new();
+        for _ in 0..3000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let n = |shift: u32, of: u64| ((seed >> shift) % of) as u16;
+            match n(60, 16) {
+                0..=6 => drawn.text(&b"ab \xe6\x97\xa5cd".repeat(usize::from(n(40, 120)))),
+                7 => drawn.control(b"\n\r\t\x08"[usize::from(n(30, 4))]),
+                8 => drawn.escape(b"78M"[usize::from(n(30, 3))]),
+                9 if n(50, 20) == 0 => drawn.clear(),
+                _ => {
+                    let last = b"ABCDEFGHJKLMPSTX@`dfrae"[usize::from(n(30, 23))];
+                    drawn.sequence(&[n(8, 260), n(20, 1010)], last);
+                }
+            }
+            let all: Vec<String> = drawn.terminal.screen().rows(0, COLUMNS.get()).collect();
+            let all: Vec<&str> = all.iter().map(|l| l.trim_end()).collect();
+            let picture = drawn.picture();
+            for (i, line) in all.iter().enumerate() {
+                assert_eq!(picture.get(i).map_or("", String::as_str), *line, "row {i}");
+            }
+        }
     }
 }

@@ -335,6 +335,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_without_a_name() {
+        assert_eq!(
+            read("{\"\":1,\" \":2,\"col1\":3,\"o\":{\"\":4}}\n"),
+            ["#0 append col1|col2|col1_2|o.", "0: 1|2|3|4"]
+        );
+    }
+
+    #[test]
     fn a_document_and_the_next() {
         let one = "{\n \"blockdevices\": [\n  {\"name\":\"sda\",\"size\":\"5G\",\n\
                    \"children\": [ {\"name\":\"sda1\",\"size\":\"4G\"} ]},\n\

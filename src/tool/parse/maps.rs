@@ -94,7 +94,7 @@ fn statistics(value: &str) -> Option<Vec<(&str, &str)>> {
         .split(", ")
         .map(|part| {
             let (name, number) = part.split_once(' ')?;
-            let word = name.bytes().all(|b| b.is_ascii_lowercase());
+            let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
             (word && shape(number).is_number()).then_some((name, number))
         })
         .collect();
@@ -400,6 +400,12 @@ mod tests {
             "end 2",
         ];
         assert_eq!(trail.lines, want);
+    }
+
+    #[test]
+    fn a_statistic_without_a_name_is_a_text() {
+        let out = trail(&mut Maps::new(), "@[a]: count 2,  3828\n");
+        assert_eq!(out, ["#0 @ snapshot key|value", "0: a|count 2,  3828", "end 0"]);
     }
 
     #[test]

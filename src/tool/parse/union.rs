@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::title::{identity, tells_time};
+use super::title::{identity, tells_time, vacant};
 use super::{Aside, Cell, Heading, Mode, Shape, Sink, Title, shape};
 
 /// Most columns of one table.
@@ -83,7 +83,13 @@ impl Union {
         if self.titles.len() >= COLUMNS {
             return None;
         }
-        self.titles.push(Title { text: name.to_owned(), ..Title::default() });
+        let text = if name.trim().is_empty() {
+            format!("col{}", self.titles.len() + 1)
+        } else {
+            name.to_owned()
+        };
+        let text = vacant(&self.titles, text);
+        self.titles.push(Title { text, ..Title::default() });
         self.index.insert(name.to_owned(), self.titles.len() - 1);
         self.stale = true;
         Some(self.titles.len() - 1)
