@@ -43,6 +43,8 @@ pub struct Lines {
     line: Vec<u8>,
     /// A carriage return stands behind the live line: what comes next overwrites it.
     returned: bool,
+    /// A carriage return stood in the live line: it is a progress line.
+    redrawn: bool,
     /// How many characters the cursor was moved back.
     back: usize,
     /// The live line was too long: the rest of it is dropped.
@@ -113,8 +115,8 @@ impl Lines {
     /// only with the next line. What a full buffer cut off is not whole.
     pub fn unended(&mut self) -> Option<String> {
         let burst = std::mem::take(&mut self.burst);
-        let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.returned;
-        let whole = plain && !self.torn && burst % BUFFER != 0 && !self.line.is_empty();
+        let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.redrawn;
+        let whole = plain && !self.torn && !burst.is_multiple_of(BUFFER) && !self.line.is_empty();
         (whole && self.back == 0).then(|| String::from_utf8_lossy(&self.line).into_owned())
     }
 
@@ -222,7 +224,7 @@ impl Lines {
                 }
             }
             b'\n' => self.newline(emit),
-            b'\r' => self.returned = true,
+            b'\r' => (self.returned, self.redrawn) = (true, true),
             8 => self.back = (self.back + 1).min(self.line.len()),
             _ => {}
         }
@@ -242,7 +244,7 @@ impl Lines {
 
     fn fresh(&mut self) {
         self.line.clear();
-        self.returned = false;
+        (self.returned, self.redrawn) = (false, false);
         self.back = 0;
         self.cut = false;
         self.begun = false;

@@ -18,6 +18,12 @@ const MAX_BYTES: usize = 256 << 10;
 const KEPT: usize = 8;
 /// How much a form must be like the lines.
 const ENOUGH: f32 = 0.6;
+/// A line with so many bytes that are no text, and one character in so many, is no text at all.
+/// Fewer may be names in another encoding than UTF-8, unless one of the last 32 lines was no text.
+const BROKEN: usize = 3;
+const ONE_IN: usize = 3;
+/// A line among such ones with fewer bytes says nothing.
+const LITTLE: usize = 4;
 /// From here on nothing else is thought of.
 const SURE: f32 = 0.95;
 
@@ -37,6 +43,8 @@ struct Reader {
     bytes: usize,
     /// Lines were given as text before a form was found.
     passed: bool,
+    /// Which of the last lines were no text, a bit each.
+    broken: u32,
     form: Option<Box<dyn Form>>,
 }
 
@@ -57,7 +65,7 @@ impl Parser {
             Some(Format::Gala(tables)) => Some(Box::new(Gala::new(tables))),
             _ => None,
         };
-        let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, form };
+        let reader = Reader { hint, held: Vec::new(), bytes: 0, passed: false, broken: 0, form };
         Parser { lines: Lines::default(), reader }
     }
 
@@ -91,6 +99,11 @@ impl Parser {
 
 impl Reader {
     fn mark(&mut self, mark: Mark<'_>, sink: &mut dyn Sink) {
+        if let Mark::Line(line) = mark
+            && self.is_binary(line)
+        {
+            return sink.aside(Aside::Noise, line);
+        }
         if let Some(form) = &mut self.form {
             let mut told = Told { hint: &self.hint, sink };
             return match mark {
@@ -115,6 +128,15 @@ impl Reader {
             self.choose(false);
             self.release(KEPT, sink);
         }
+    }
+
+    /// Whether a line is no text: chance makes words and columns of anything.
+    fn is_binary(&mut self, line: &str) -> bool {
+        let broken = memchr::memmem::find_iter(line.as_bytes(), "\u{fffd}".as_bytes()).count();
+        let binary = broken >= BROKEN && broken * ONE_IN >= line.chars().count();
+        let lately = self.broken != 0;
+        self.broken = self.broken << 1 | u32::from(binary);
+        binary || (lately && (broken > 0 || line.len() < LITTLE))
     }
 
     /// Chooses the form by the lines held, if they show one.
@@ -274,6 +296,30 @@ mod tests {
     }
 
     #[test]
+    fn random_bytes_are_no_table() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut noise = Vec::new();
+        while noise.len() < 300_000 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            noise.extend_from_slice(&state.to_le_bytes());
+        }
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        noise.chunks(4096).for_each(|piece| parser.feed(piece, &mut trail));
+        parser.finish(&mut trail);
+        let said = |t: &&String| t.starts_with("Noise") || t.starts_with("Text");
+        let rows: Vec<&String> = trail.lines.iter().filter(|t| !said(t)).collect();
+        assert!(rows.is_empty() && trail.lines.len() > 900, "{rows:?}");
+        // A few letters in another encoding are none of that.
+        let (mut parser, mut trail) = (Parser::new(Hint::default()), Trail::default());
+        let latin = b"Gr\xf6\xdfe  \xdcbrig  T\xfcr\n   11     22   ja\n    5      6   nein\n";
+        parser.feed(latin, &mut trail);
+        parser.finish(&mut trail);
+        assert_eq!(trail.lines[1..3], ["0: 11|22|ja", "0: 5|6|nein"]);
+    }
+
+    #[test]
     fn a_last_row_without_its_line_end_belongs_to_the_block_before_the_pause() {
         let block = "\n  PID USER  %CPU COMMAND\n    1 root   0.5 init\n    2 root   0.0 kthreadd\n   22 root   1.5 top -b";
         let rows =
@@ -299,6 +345,9 @@ mod tests {
             parser.quiet(&mut trail);
             assert_eq!(trail.lines.iter().filter(|l| l.starts_with("0:")).count(), rows);
         }
+        // A line that is drawn again and again is not there yet.
+        let got = bursts(&["FILE  RATE\n\ra      10", "\ra      99", "\ra     100\n"]);
+        assert_eq!(got, ["#0 append FILE|RATE", "0: a|100"]);
         // A question is no row.
         let got = bursts(&["NAME  SIZE\nGo on? [Y/n]  ", "y\n"]);
         assert!(got.iter().all(|l| l.starts_with("Text")), "{got:?}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
+use super::MOST_COLUMNS;
 use super::typing::{CellKind, Cells};
 use crate::table::{Field, Kind, Nature, Schema, Type, Unit, clean};
 use crate::tool::parse::{Cell, Heading, Title};
@@ -47,6 +48,7 @@ impl Columns {
         let columns = heading
             .titles
             .iter()
+            .take(MOST_COLUMNS)
             .zip(ColumnSpec::each(specs, &titles))
             .enumerate()
             .map(|(i, (title, spec))| {

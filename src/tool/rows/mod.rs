@@ -27,6 +27,10 @@ const MOST_ROWS: usize = 200_000;
 const MOST_BYTES: usize = 32 << 20;
 /// Tables one tool may have.
 const MOST_TABLES: usize = 64;
+/// Columns of one table that are kept; a recording describes every version of each.
+pub const MOST_COLUMNS: usize = 500;
+/// How often a tool may change its columns; rows under further headings are dropped and counted.
+const MOST_HEADINGS: usize = 200;
 /// Lines that are no rows, held until they are taken; more are counted only.
 const MOST_ASIDES: usize = 2_000;
 /// Of such a line this much is kept, in bytes.
@@ -107,6 +111,7 @@ pub struct Rows {
     counts: Counts,
     how: (&'static str, f32),
     own: Option<i64>,
+    headings: usize,
 }
 
 /// One table of the tool.
@@ -140,6 +145,7 @@ impl Rows {
             counts: Counts::default(),
             how: ("", 0.0),
             own: None,
+            headings: 0,
         }
     }
 
@@ -237,6 +243,14 @@ impl Rows {
 impl Sink for Rows {
     fn heading(&mut self, heading: &Heading) {
         self.how = (heading.how, heading.sure);
+        let known = self.tables.get(&heading.table);
+        self.headings += usize::from(known.is_none_or(|t| t.heading.titles != heading.titles));
+        self.counts.dropped += heading.titles.len().saturating_sub(MOST_COLUMNS) as u64;
+        if self.headings > MOST_HEADINGS {
+            self.flush_or_drop(heading.table);
+            self.tables.remove(&heading.table);
+            return;
+        }
         if self.tables.contains_key(&heading.table) {
             // What was read under the old columns is kept under them.
             self.flush_or_drop(heading.table);
@@ -552,6 +566,32 @@ mod tests {
         let ids: Vec<&str> = b[0].table.schema().stored().iter().map(|f| f.id.as_str()).collect();
         assert_eq!(ids, ["time", "a", "a_2", "time_2", "col4", "\\x1b[31m"]);
         assert_eq!(r.counts().dropped, 1, "a row of a table nobody announced");
+    }
+
+    #[test]
+    fn a_tool_that_changes_its_columns_for_ever_is_given_up_not_followed() {
+        let mut r = rows();
+        let mut given = 0;
+        for n in 0..2 * MOST_HEADINGS {
+            r.heading(&heading(Mode::Append, &[&format!("c{n}")]));
+            row(&mut r, &["1"]);
+            given += r.commit().unwrap().len();
+        }
+        assert_eq!((given, r.counts().dropped), (MOST_HEADINGS, MOST_HEADINGS as u64));
+        let mut r = rows();
+        for _ in 0..2 * MOST_HEADINGS {
+            r.heading(&heading(Mode::Append, &["same"]));
+            row(&mut r, &["1"]);
+        }
+        assert_eq!(r.counts().dropped, 0, "run again it prints the same header");
+        let names: Vec<String> = (0..MOST_COLUMNS + 3).map(|n| format!("c{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut r = rows();
+        r.heading(&heading(Mode::Append, &names));
+        row(&mut r, &names);
+        let b = r.commit().unwrap();
+        assert_eq!(b[0].table.schema().stored().len(), MOST_COLUMNS + 1);
+        assert_eq!(r.counts().dropped, 3);
     }
 
     #[test]

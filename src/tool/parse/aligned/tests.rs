@@ -458,3 +458,11 @@ fn tables_that_begin_alike_are_called_by_what_is_new() {
     ];
     assert_eq!(got, want);
 }
+
+#[test]
+fn a_warning_behind_the_first_row_is_none() {
+    let text =
+        "PID  COMM      LAT(us)\n1    bash           10\nlost 3 events\n2    bash           20\n";
+    let got: Vec<String> = slowly(text).into_iter().filter(|l| !l.starts_with('#')).collect();
+    assert_eq!(got, ["0: 1|bash|10", "Noise lost 3 events", "0: 2|bash|20"]);
+}
