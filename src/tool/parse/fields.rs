@@ -227,7 +227,9 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
         (false, _) if delimiter == b'\t' && rows.len() > 1 && numeric => 0.7,
         _ => 0.3,
     };
-    if rows.is_empty() || share < 0.9 || first > PREAMBLE {
+    let title = &body[usize::from(groups)];
+    let told = header && title.fields.iter().any(|f| !f.quoted && f.text.contains('='));
+    if told || rows.is_empty() || share < 0.9 || first > PREAMBLE {
         sure = sure.min(0.3);
     }
     if is_another_form(lines, &body, delimiter, header && numeric && share == 1.0) {

@@ -72,7 +72,10 @@ pub(super) fn record_likeness(lines: &[&str]) -> f32 {
     let blank_separated = found.iter().all(|(_, v)| shape(v) == Shape::Int);
     let least = if blank_separated { 4 } else { 3 };
     let half = found.len() / 2;
+    // Few lines with keys that have none are as likely the beginning of YAML.
+    let nested = found.len() < 8 && filled * 5 < found.len() * 4;
     if share < 0.85
+        || nested
         || keys.len() < least
         || !regular
         || spoken * 3 > found.len()

@@ -21,7 +21,7 @@ use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
 
-use super::{Aside, Cell, Form, Hint, Mode, Sink, Title, is_missing, shape};
+use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing, shape};
 
 /// Lines held at most.
 const MAX_LINES: usize = 1000;
@@ -217,11 +217,11 @@ impl Aligned {
 
     /// Gives the heading out where it is not what was given last.
     fn head(&mut self, table: usize, siblings: bool, sink: &mut dyn Sink) {
-        let label = self.label(table);
-        let found = &mut self.tables[table];
+        let (before, rest) = self.tables.split_at_mut(table);
+        let Some(found) = rest.first_mut() else { return };
         found.stale = false;
         let mut new = found.heading(siblings, &self.hint);
-        (new.table, new.label) = (table, label);
+        (new.table, new.label) = (table, found.label(before));
         let same = found.given.as_ref().is_some_and(|old| {
             old.titles == new.titles && old.mode == new.mode && old.key == new.key
         });
@@ -229,22 +229,6 @@ impl Aligned {
             sink.heading(&new);
             found.given = Some(new);
         }
-    }
-
-    /// What a table is called among the tool's: by its first column, and where an earlier one has
-    /// that too by the first that none of them has.
-    fn label(&self, table: usize) -> String {
-        let (before, rest) = self.tables.split_at(table);
-        let (false, Some(found)) = (before.is_empty(), rest.first()) else { return String::new() };
-        if let Some(given) = &found.given {
-            return given.label.clone();
-        }
-        let own = found.label();
-        if before.iter().all(|t| t.label() != own) {
-            return own;
-        }
-        let new = |t: &&Title| before.iter().all(|b| b.titles().iter().all(|o| o.text != t.text));
-        found.titles().iter().find(new).map_or(own, |t| t.text.clone())
     }
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {

@@ -290,8 +290,25 @@ impl Table {
         }
     }
 
-    /// What to call it among the tool's tables.
-    pub fn label(&self) -> String {
+    /// What to call it among the tool's tables: by its first column, and where one before has that
+    /// too by the first that none of them has.
+    pub fn label(&self, before: &[Table]) -> String {
+        if before.is_empty() {
+            return String::new();
+        }
+        if let Some(given) = &self.given {
+            return given.label.clone();
+        }
+        let own = self.first();
+        if before.iter().all(|t| t.first() != own) {
+            return own;
+        }
+        let new = |t: &&Title| before.iter().all(|b| b.titles().iter().all(|o| o.text != t.text));
+        self.titles().iter().find(new).map_or(own, |t| t.text.clone())
+    }
+
+    /// What it begins with.
+    fn first(&self) -> String {
         if let Some(label) = self.header.label {
             return label.of(&self.header.line).trim_end_matches(':').to_owned();
         }
