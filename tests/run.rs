@@ -421,6 +421,7 @@ fn columns_that_change_on_the_way_lose_nothing() {
         cells.map(|v| v.as_str().map_or(v.to_string(), str::to_owned)).collect::<Vec<_>>()
     };
     assert_eq!(of(&live, "N"), ["1", "2", "3", "4", "5", "7"]);
+    assert!(live.iter().all(|r| r["table"] == "cat"), "one table in versions: {live:?}");
     let session = session(Path::new(store));
     let session = session.to_str().unwrap();
     let mut kept = Vec::new();
