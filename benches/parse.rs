@@ -151,8 +151,11 @@ fn main() -> Result<()> {
     if !meter::benching() {
         return Ok(());
     }
+    if let Ok(part) = std::env::var(PART) {
+        return hold(part.parse()?, lines());
+    }
     let rounds = meter::setting("ROUNDS", 5);
-    let lines = meter::setting("LINES", 500_000) as usize;
+    let lines = lines();
     let dir = tempfile::tempdir()?;
     let mut speed = Chart::new(
         &format!(
@@ -203,6 +206,14 @@ fn main() -> Result<()> {
     );
     speed.print();
     memory(lines)
+}
+
+/// Which output a process of its own looks at the memory of.
+const PART: &str = "LMPTOP_BENCH_PART";
+
+/// Rows of each stream.
+fn lines() -> usize {
+    meter::setting("LINES", 500_000) as usize
 }
 
 /// The text of a stream.
@@ -285,12 +296,28 @@ fn children() -> Option<f64> {
 /// Makes the next read of an output.
 type Read = Box<dyn FnMut(&mut Vec<u8>)>;
 
-/// Peak memory while an output is read, above what was held before.
+/// Peak memory while an output is read, each in a process of its own.
 fn memory(lines: usize) -> Result<()> {
     let mut chart = Chart::new(
-        "Memory held at most while an output is read and typed (VmHWM above the start), MB",
-        &["output", "bytes", "rows", "peak MB"],
+        "Memory of a process that reads and types an output (VmHWM), MB",
+        &["output", "bytes", "rows", "before", "peak"],
     );
+    for part in 0..outputs(lines).len() {
+        let run = Command::new(std::env::current_exe()?)
+            .arg("--bench")
+            .env(PART, part.to_string())
+            .env("LMPTOP_BENCH_LINES", lines.to_string())
+            .output()?;
+        let said = String::from_utf8_lossy(&run.stdout).into_owned();
+        ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        chart.row(said.trim_end().split('\t').map(str::to_owned));
+    }
+    chart.print();
+    Ok(())
+}
+
+/// Outputs that would take much memory if anything grew with them: names, bytes, reads.
+fn outputs(lines: usize) -> [(&'static str, usize, Read); 7] {
     let fill = |text: &'static [u8]| -> Read {
         Box::new(move |read| {
             while read.len() < READ {
@@ -298,58 +325,58 @@ fn memory(lines: usize) -> Result<()> {
             }
         })
     };
-    let noise = || -> Read {
-        let mut dice = Dice(99);
-        Box::new(move |read| read.extend((0..READ).map(|_| dice.below(256) as u8)))
-    };
-    let stream = || -> Read {
-        let (mut dice, mut i) = (Dice(7), 0);
-        let mut text = STREAMS[0].header.to_owned();
-        Box::new(move |read| {
-            while text.len() < READ {
-                (STREAMS[0].line)(&mut dice, i, &mut text);
-                i += 1;
-            }
-            read.extend_from_slice(text.as_bytes());
-            text.clear();
-        })
-    };
-    let outputs: [(&str, usize, Read); 7] = [
-        ("rows", 2 * lines * 63, stream()),
+    let mut dice = Dice(99);
+    let noise: Read = Box::new(move |read| read.extend((0..READ).map(|_| dice.below(256) as u8)));
+    let (mut dice, mut i) = (Dice(7), 0);
+    let mut text = STREAMS[0].header.to_owned();
+    let stream: Read = Box::new(move |read| {
+        while text.len() < READ {
+            (STREAMS[0].line)(&mut dice, i, &mut text);
+            i += 1;
+        }
+        read.extend_from_slice(text.as_bytes());
+        text.clear();
+    });
+    [
+        ("rows", 2 * lines * 63, stream),
         ("a line that never ends", FLOOD, fill(b"x")),
         ("a title that never ends", FLOOD, started(b"\x1b]0;", fill(b"x"))),
-        ("random bytes", FLOOD / 8, noise()),
+        ("random bytes", FLOOD / 8, noise),
         (
             "a screen drawn over and over",
             FLOOD / 8,
-            started(b"\x1b[?1049h", fill(b"\x1b[Hcpu\x1b[5;7Hx")),
+            started(b"\x1b[?1049h", fill(b"\x1b[HNAME SIZE\x1b[2;1Hab   12\x1b[250;900Hx")),
         ),
-        ("a JSON document that never ends", FLOOD, started(b"{\"a\": [\n", fill(b"{\"b\": 1},\n"))),
-        ("a block that never ends", FLOOD / 8, started(b"\x1b[H", fill(b"NAME SIZE\nab 12\n"))),
-    ];
-    for (name, bytes, mut make) in outputs {
-        fs::write("/proc/self/clear_refs", "5")?;
-        let (before, _) = meter::memory(std::process::id())?;
-        let mut parser = Parser::new(Hint::default());
-        let mut rows =
-            Rows::new(&Spec::typed("bench".to_owned(), Vec::new()), jiff::tz::TimeZone::UTC);
-        let (mut fed, mut made) = (0, 0);
-        let mut read = Vec::with_capacity(2 * READ);
-        while fed < bytes {
-            read.clear();
-            make(&mut read);
-            fed += read.len();
-            parser.feed(&read, &mut rows);
-            made += rows.commit()?.iter().map(|batch| batch.table.len()).sum::<usize>();
-            rows.lines();
-        }
-        parser.finish(&mut rows);
+        ("a document that never ends", FLOOD, started(b"{\"a\": {\n", fill(b"\"b\": [1,\n2],\n"))),
+        (
+            "a picture that never ends",
+            FLOOD / 8,
+            started(b"\x1b[HNAME SIZE\n", fill(b"ab     12\n")),
+        ),
+    ]
+}
+
+/// Reads one of the outputs and says what it took.
+fn hold(part: usize, lines: usize) -> Result<()> {
+    let Some((name, bytes, mut make)) = outputs(lines).into_iter().nth(part) else { return Ok(()) };
+    let (before, _) = meter::memory(std::process::id())?;
+    let mut parser = Parser::new(Hint::default());
+    let mut rows = Rows::new(&Spec::typed("bench".to_owned(), Vec::new()), jiff::tz::TimeZone::UTC);
+    let (mut fed, mut made) = (0, 0);
+    let mut read = Vec::with_capacity(2 * READ);
+    while fed < bytes {
+        read.clear();
+        make(&mut read);
+        fed += read.len();
+        parser.feed(&read, &mut rows);
         made += rows.commit()?.iter().map(|batch| batch.table.len()).sum::<usize>();
-        let (_, peak) = meter::memory(std::process::id())?;
-        let held = peak.saturating_sub(before) as f64 / (1 << 20) as f64;
-        chart.row([name.to_owned(), fed.to_string(), made.to_string(), format!("{held:.1}")]);
+        rows.lines();
     }
-    chart.print();
+    parser.finish(&mut rows);
+    made += rows.commit()?.iter().map(|batch| batch.table.len()).sum::<usize>();
+    let (_, peak) = meter::memory(std::process::id())?;
+    let mb = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!("{name}\t{fed}\t{made}\t{:.1}\t{:.1}", mb(before), mb(peak));
     Ok(())
 }
 

@@ -228,8 +228,9 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
         _ => 0.3,
     };
     let title = &body[usize::from(groups)];
-    let told = header && title.fields.iter().any(|f| !f.quoted && f.text.contains('='));
-    if told || rows.is_empty() || share < 0.9 || first > PREAMBLE {
+    let odd = |f: &Field<'_>| !f.quoted && (f.text.contains('=') || f.text.contains(" /"));
+    if header && title.fields.iter().any(odd) || rows.is_empty() || share < 0.9 || first > PREAMBLE
+    {
         sure = sure.min(0.3);
     }
     if is_another_form(lines, &body, delimiter, header && numeric && share == 1.0) {

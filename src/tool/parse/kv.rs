@@ -73,7 +73,7 @@ pub(super) fn record_likeness(lines: &[&str]) -> f32 {
     let least = if blank_separated { 4 } else { 3 };
     let half = found.len() / 2;
     // Few lines with keys that have none are as likely the beginning of YAML.
-    let nested = found.len() < 8 && filled * 5 < found.len() * 4;
+    let nested = found.len() < 7 && filled * 5 < found.len() * 4;
     if share < 0.85
         || nested
         || keys.len() < least
