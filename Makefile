@@ -18,7 +18,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 BUILD_NEEDS := cc:gcc /usr/include/stdio.h:libc6-dev clang:clang autoconf:autoconf \
 	automake:automake autopoint:autopoint libtoolize:libtool gawk:gawk flex:flex \
 	bison:bison pkg-config:pkg-config
-TEST_NEEDS := ip:iproute2 ps:procps readelf:binutils
+TEST_NEEDS := python3:python3 ip:iproute2 ps:procps readelf:binutils
 KERNEL_NEEDS := qemu-system-x86_64:qemu-system-x86 dpkg-deb:dpkg xz:xz-utils
 
 # need(why, pairs): installs the packages of the pairs whose file or command is missing.

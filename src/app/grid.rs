@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::table::{Bound, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;
-use super::state::{RowKey, State, cell_text, is_whole, row_key};
+use super::state::{RowKey, State, cell_text, is_only, is_whole, row_key};
 
 /// Rows of a pane as shown.
 #[derive(Clone, Debug, Default)]
@@ -341,6 +341,9 @@ pub fn has_key(frame: &Frame, row: usize, key: &RowKey) -> bool {
         Value::I64(n) => want.parse() == Ok(n),
         other => cell_text(other) == *want,
     };
+    if is_only(frame) {
+        return key.is_empty();
+    }
     if is_whole(schema) {
         return key.len() == schema.stored().len()
             && key.iter().enumerate().all(|(c, want)| same(c, want));

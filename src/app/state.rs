@@ -308,13 +308,24 @@ pub fn frame_of(moment: &Moment, table: &str) -> Option<Frame> {
 pub fn row_key(frame: &Frame, row: usize) -> RowKey {
     let schema = frame.table().schema();
     let all: Vec<usize>;
-    let keys: &[usize] = if is_whole(schema) {
+    let keys: &[usize] = if is_only(frame) {
+        &[]
+    } else if is_whole(schema) {
         all = (0..schema.stored().len()).collect();
         &all
     } else {
         schema.keys()
     };
     keys.iter().map(|&k| cell_text(frame.table().value(row, k))).collect()
+}
+
+/// Whether there is one row that needs no name: what a tool says of the whole machine.
+pub fn is_only(frame: &Frame) -> bool {
+    let schema = frame.table().schema();
+    schema.found()
+        && schema.nature() == Nature::State
+        && schema.keys().is_empty()
+        && frame.len() == 1
 }
 
 /// Whether a row is told from others by all its cells: it has no key, or is of a tool's log, in

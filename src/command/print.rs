@@ -18,6 +18,7 @@ use crate::session::Reader;
 use crate::source::{Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
+use crate::tool;
 
 /// Prints what was asked for.
 ///
@@ -96,6 +97,12 @@ fn width(args: &cli::Print) -> Option<usize> {
 
 fn live(args: &cli::Print, format: Format) -> Result<()> {
     let schema = schema_of(&args.table).map_err(usage)?;
+    if tool::status::schemas().iter().any(|s| s.table() == schema.table()) {
+        return Err(usage(anyhow!(
+            "{} is known while tools run, which lmptop run records; name a recording with --session",
+            schema.table()
+        )));
+    }
     let limit = args.samples.unwrap_or(1);
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
     let mut stop = Stop::new()?;

@@ -182,7 +182,8 @@ fn failure(tool: &Tool) -> Option<String> {
     let fate = tool.fate();
     let name = tool.name();
     if fate.state == "failed" {
-        return Some(fate.last_error.unwrap_or_else(|| format!("{name} could not be run")));
+        let why = fate.last_error.unwrap_or_else(|| "could not be run".to_owned());
+        return Some(if why.contains(name) { why } else { format!("{name}: {why}") });
     }
     if fate.dropped > 0 {
         return Some(format!("{name}: {} rows or lines were dropped", fate.dropped));

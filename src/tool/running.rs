@@ -240,12 +240,17 @@ impl Run {
         held.fate.state = watch.state().word();
         held.fate.restarts = u64::from(watch.restarts());
         if let Some(Last::End(end)) = watch.last() {
-            held.fate.exit = Some(i64::from(end.exit_code()));
+            // That our signal ended it says nothing of the tool.
+            let own = !watch.was_ordered() || end.is_success();
+            held.fate.exit = own.then(|| i64::from(end.exit_code()));
         }
         let said = watch.last_error().map(ToString::to_string);
+        // The panel's name stands beside it.
+        let named = format!("panel {}: ", self.spec.name);
+        let short = |text: String| text.strip_prefix(&named).map_or(text.clone(), str::to_owned);
         held.fate.last_error = match (watch.failure(), said) {
             (Some(last), Some(said)) => Some(format!("{last}: {said}")),
-            (Some(last), None) => Some(last.to_string()),
+            (Some(last), None) => Some(short(last.to_string())),
             (None, said) => said,
         };
     }

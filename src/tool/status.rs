@@ -98,8 +98,8 @@ const TOOL: &[F] = &[
         .hide(7)
         .help("How sure that is (lmptop)"),
     F::text("last_error", "ERROR", Kind::Text, |r| r.last_error.as_deref())
-        .width(40)
-        .hide(8)
+        .width(60)
+        .hide(2)
         .help("The last line of its standard error, or why it could not be started (write(2) to fd 2)"),
     F::text("limit", "LIMIT", Kind::Text, |r| Some(r.limit.as_str()).filter(|l| !l.is_empty()))
         .width(10)

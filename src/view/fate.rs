@@ -51,6 +51,10 @@ fn words(fate: &Fate<'_>) -> Vec<(String, Role)> {
     out.extend(bad.map(|text| (text, Role::Bad)));
     let skipped = counted("skipped", "block skipped", "blocks skipped");
     out.extend(skipped.map(|text| (text, Role::Warn)));
+    let error = fate.text("last_error").map(|e| (e.to_owned(), complaint(state, failed)));
+    // Why it does not run goes before how it was read; on a narrow screen little more fits.
+    let (first, last) = if state == "running" { (None, error) } else { (error, None) };
+    out.extend(first);
     let restarts = counted("restarts", "restart", "restarts");
     out.extend(restarts.map(|text| (text, Role::Warn)));
     if let Some(how) = fate.text("how") {
@@ -63,7 +67,7 @@ fn words(fate: &Fate<'_>) -> Vec<(String, Role)> {
     // Banners are no failure; what they were is in the pane Text.
     let noise = counted("noise", "line is no row", "lines are no rows");
     out.extend(noise.map(|text| (text, Role::Text)));
-    out.extend(fate.text("last_error").map(|e| (e.to_owned(), complaint(state, failed))));
+    out.extend(last);
     out
 }
 

@@ -111,13 +111,22 @@ impl Lines {
         self.frames.quiet(emit);
     }
 
+    /// The pause is over.
+    pub fn resume(&mut self) {
+        self.burst = 0;
+    }
+
     /// At a pause, the live line if it stands there as if it were whole: top writes a line's end
-    /// only with the next line. What a full buffer cut off is not whole.
-    pub fn unended(&mut self) -> Option<String> {
-        let burst = std::mem::take(&mut self.burst);
+    /// only with the next line.
+    pub fn unended(&self) -> Option<String> {
         let plain = self.state == State::Ground && !self.drawing && !self.cut && !self.redrawn;
-        let whole = plain && !self.torn && !burst.is_multiple_of(BUFFER) && !self.line.is_empty();
+        let whole = plain && !self.torn && !self.is_full() && !self.line.is_empty();
         (whole && self.back == 0).then(|| String::from_utf8_lossy(&self.line).into_owned())
+    }
+
+    /// At a pause, whether a full buffer of the tool cut the live line off: more will come.
+    pub fn is_full(&self) -> bool {
+        !self.drawing && !self.line.is_empty() && self.burst.is_multiple_of(BUFFER)
     }
 
     /// Ends the live line at a pause.

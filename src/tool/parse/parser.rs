@@ -86,7 +86,11 @@ impl Parser {
             lines.end(&mut |mark| reader.mark(mark, sink));
             reader.settle(sink);
         }
-        reader.quiet(sink);
+        // A block that was cut off in the middle of a line goes on.
+        if !lines.is_full() {
+            reader.quiet(sink);
+        }
+        lines.resume();
     }
 
     /// The output has ended.
@@ -354,17 +358,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_cut_by_a_full_buffer_waits_for_its_rest() {
-        let head = "  PID    RSS\n    1    100\n";
-        let mut full = format!("{head}{:5}{:7}\n", 2, 200).repeat(60);
-        full.truncate(1024);
-        let cut = full.rsplit('\n').next().unwrap_or_default().to_owned();
-        assert!(!cut.is_empty());
-        let whole = format!("{full}7\n");
-        assert_eq!(
-            bursts(&[&full, "7\n"]).iter().filter(|l| l.starts_with("0:")).count(),
-            bursts(&[&whole]).iter().filter(|l| l.starts_with("0:")).count(),
-        );
-        assert!(bursts(&[head, "    3    ", "300\n"]).contains(&"0: 3|300".to_owned()));
+    fn what_a_full_buffer_cut_off_waits_for_its_rest() {
+        let rows: String = (1..60).map(|n| format!("{n:5} {:6}\n", n * 100)).collect();
+        let block = format!("  PID    RSS\n{rows}\n");
+        let (buffer, rest) = block.split_at(512);
+        assert!(!buffer.ends_with('\n') && !rest.starts_with('\n'));
+        let got = bursts(&[&block, buffer, rest]);
+        assert_eq!(got.iter().filter(|l| l.starts_with("0:")).count(), 2 * 59);
+        assert_eq!(got.iter().filter(|l| l.starts_with("end")).count(), 2);
+        let got = bursts(&["  PID    RSS\n    1    100\n", "    3    ", "300\n"]);
+        assert!(got.contains(&"0: 3|300".to_owned()));
     }
 }

@@ -143,6 +143,11 @@ impl Watch {
         self.last().filter(bad).filter(|_| !self.ordered)
     }
 
+    /// Whether its last run ended because it was told to.
+    pub fn was_ordered(&self) -> bool {
+        self.ordered
+    }
+
     /// How often it was started again since the count began.
     pub fn restarts(&self) -> u32 {
         self.again

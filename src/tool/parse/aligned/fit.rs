@@ -229,15 +229,16 @@ fn weigh(model: &mut Model, header: &Header, rows: &[&Row]) -> (f32, f32) {
     if taken.is_empty() {
         return (f32::MAX, 0.0);
     }
-    // One blank between all words, or as many words as columns in every row: places say little.
+    // As many blanks between all words, or as many words as columns in every row: places say little.
     let exact = |r: &&Row| r.words.len() == model.columns.len();
     let typed = model.columns.iter().filter(|c| matches!(c.looks, Looks::Number | Looks::Time));
     let counted = rows.len() > 2
         && model.columns.len() > 4
         && rows.iter().all(exact)
         && typed.count() * 2 >= model.columns.len();
-    let tight = |w: &[Word]| w.windows(2).all(|p| p[1].lo == p[0].hi + 1);
-    let packed = counted || (tight(&header.words) && rows.iter().all(|r| tight(&r.words)));
+    let gap = header.words.windows(2).map(|p| p[1].lo.saturating_sub(p[0].hi)).next().unwrap_or(1);
+    let even = |w: &[Word]| w.windows(2).all(|p| p[1].lo == p[0].hi + gap);
+    let packed = counted || (even(&header.words) && rows.iter().all(|r| even(&r.words)));
     let mut sum = 0.0;
     let columns = model.columns.len();
     for (i, column) in model.columns.iter().enumerate() {

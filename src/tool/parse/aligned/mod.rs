@@ -21,7 +21,7 @@ use model::is_empty;
 use table::Table;
 use words::{Cut, Word, cut, is_rule};
 
-use super::{Aside, Cell, Form, Hint, Mode, Sink, Title, is_missing, shape};
+use super::{Aside, Cell, Form, Hint, Mode, Sink, is_missing, shape};
 
 /// Lines held at most.
 const MAX_LINES: usize = 1000;
@@ -174,11 +174,11 @@ impl Aligned {
 
     /// Ends the open blocks of all tables that are replaced block by block.
     fn end_all(&mut self, sink: &mut dyn Sink) {
-        for (i, table) in self.tables.iter_mut().enumerate() {
+        for table in &mut self.tables {
             if std::mem::take(&mut table.open)
                 && table.given.as_ref().is_some_and(|h| h.mode == Mode::Snapshot)
             {
-                sink.end(i);
+                sink.end(table.number);
             }
         }
     }
@@ -192,7 +192,7 @@ impl Aligned {
         cells: &[Word],
         sink: &mut dyn Sink,
     ) {
-        let siblings = self.tables.len() > 1;
+        let siblings = self.siblings();
         let found = &mut self.tables[table];
         if found.paused && found.blocks.blocks < 2 && !self.after_blank {
             found.blocks.trickled = true;
@@ -217,42 +217,40 @@ impl Aligned {
 
     /// Gives the heading out where it is not what was given last.
     fn head(&mut self, table: usize, siblings: bool, sink: &mut dyn Sink) {
-        let label = self.label(table);
-        let found = &mut self.tables[table];
+        let (before, rest) = self.tables.split_at_mut(table);
+        let Some(found) = rest.first_mut() else { return };
         found.stale = false;
         let mut new = found.heading(siblings, &self.hint);
-        (new.table, new.label) = (table, label);
-        let same = found.given.as_ref().is_some_and(|old| {
+        (new.table, new.label) = (found.number, found.label(before));
+        // A version goes on as the table has been so far.
+        let first = before.get(found.number).and_then(|t| t.given.as_ref());
+        if let Some(first) = first {
+            (new.mode, new.label) = (first.mode, first.label.clone());
+        }
+        let replaced = std::mem::take(&mut found.replaced);
+        let same = found.given.as_ref().filter(|_| !replaced).is_some_and(|old| {
             old.titles == new.titles && old.mode == new.mode && old.key == new.key
         });
         if !same {
+            let number = found.number;
             sink.heading(&new);
             found.given = Some(new);
+            // The other versions have to say anew what they are.
+            for (at, other) in self.tables.iter_mut().enumerate() {
+                if at != table && other.number == number && other.given.is_some() {
+                    other.replaced = true;
+                }
+            }
         }
-    }
-
-    /// What a table is called among the tool's: by its first column, and where an earlier one has
-    /// that too by the first that none of them has.
-    fn label(&self, table: usize) -> String {
-        let (before, rest) = self.tables.split_at(table);
-        let (false, Some(found)) = (before.is_empty(), rest.first()) else { return String::new() };
-        if let Some(given) = &found.given {
-            return given.label.clone();
-        }
-        let own = found.label();
-        if before.iter().all(|t| t.label() != own) {
-            return own;
-        }
-        let new = |t: &&Title| before.iter().all(|b| b.titles().iter().all(|o| o.text != t.text));
-        found.titles().iter().find(new).map_or(own, |t| t.text.clone())
     }
 
     fn give(&mut self, table: usize, line: &str, cells: &[Word], sink: &mut dyn Sink) {
         let found = &self.tables[table];
         let width = found.titles().len();
-        // The columns were fitted anew since the heading.
-        if found.given.as_ref().is_none_or(|h| h.titles.len() != width) {
-            self.head(table, self.tables.len() > 1, sink);
+        // The columns were fitted anew since the heading, or it was another version's.
+        let replaced = found.replaced;
+        if replaced || found.given.as_ref().is_none_or(|h| h.titles.len() != width) {
+            self.head(table, self.siblings(), sink);
         }
         let found = &mut self.tables[table];
         if cells.len() != found.titles().len() {
@@ -269,7 +267,7 @@ impl Aligned {
         }
         // A row that was read before its columns were fitted anew.
         out.resize(width, Cell::Missing);
-        sink.row(table, &out);
+        sink.row(self.tables[table].number, &out);
     }
 
     /// Looks at all that is held. At a pause (or when too much is held) a last line that may be a
@@ -344,8 +342,7 @@ impl Aligned {
                 let line = if found.header.around.is_empty() { at - 1 } else { found.next - 1 };
                 items.push(Item::Header(self.tables.len(), line));
                 at = found.next;
-                self.current = Some(self.tables.len());
-                self.tables.push(Table::new(found, &self.hint));
+                self.add(found);
                 blank = false;
                 continue;
             }
@@ -371,6 +368,22 @@ impl Aligned {
         items
     }
 
+    /// A table that begins: a new one, or the present one with other columns.
+    fn add(&mut self, found: find::Found) {
+        let mut table = Table::new(self.tables.len(), found, &self.hint);
+        let present = self.current.and_then(|t| self.tables.get(t));
+        if let Some(present) = present.filter(|t| table.is_version_of(t)) {
+            table.number = present.number;
+        }
+        self.current = Some(self.tables.len());
+        self.tables.push(table);
+    }
+
+    /// Whether there are several tables, not only versions of one.
+    fn siblings(&self) -> bool {
+        self.tables.iter().any(|t| t.number != 0)
+    }
+
     /// Whether what looks like a new table is a line of text between rows of the present one.
     fn interrupts(&self, found: &find::Found, held: &[Held]) -> bool {
         let Some(row) = held.get(found.next).and_then(Held::row) else { return false };
@@ -384,7 +397,7 @@ impl Aligned {
 
     /// Gives out what the held lines turned out to be, by the columns as they are now.
     fn give_out(&mut self, held: &[Held], items: &[Item], sink: &mut dyn Sink) {
-        let siblings = self.tables.len() > 1;
+        let siblings = self.siblings();
         let why = if self.tables.is_empty() { Aside::Text } else { Aside::Noise };
         let mut cells = Vec::new();
         let line = |at: usize| held[at].row().map_or("", |r| r.text.as_str());

@@ -18,6 +18,8 @@ const TRIES: usize = 48;
 /// A table and how its rows are read.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// Which table of the tool; a later version of one has its number.
+    pub number: usize,
     /// What names its columns.
     pub header: Header,
     fit: Fit,
@@ -34,6 +36,8 @@ pub(super) struct Table {
     pub given: Option<Heading>,
     /// The columns have changed since.
     pub stale: bool,
+    /// Another version of it has had its heading since.
+    pub replaced: bool,
     /// Rows were given since the last end of a block.
     pub open: bool,
     /// Its last block was ended by a pause, not by the tool.
@@ -42,8 +46,9 @@ pub(super) struct Table {
 
 impl Table {
     /// A table just found.
-    pub fn new(found: Found, hint: &Hint) -> Table {
+    pub fn new(number: usize, found: Found, hint: &Hint) -> Table {
         let mut table = Table {
+            number,
             header: found.header,
             fit: found.fit,
             titles: Vec::new(),
@@ -55,6 +60,7 @@ impl Table {
             tries: 0,
             given: None,
             stale: true,
+            replaced: false,
             open: false,
             paused: false,
         };
@@ -290,8 +296,39 @@ impl Table {
         }
     }
 
-    /// What to call it among the tool's tables.
-    pub fn label(&self) -> String {
+    /// Whether it is another with columns more or less, in the same order: most are the same.
+    pub fn is_version_of(&self, other: &Table) -> bool {
+        let texts = |t: &Table| t.titles.iter().map(|t| t.text.clone()).collect::<Vec<_>>();
+        let (mut few, mut many) = (texts(self), texts(other));
+        if few.len() > many.len() {
+            std::mem::swap(&mut few, &mut many);
+        }
+        let mut rest = many.iter();
+        few.len() > 1
+            && few.len() < many.len()
+            && few.len() * 2 > many.len()
+            && few.iter().all(|t| rest.any(|m| m == t))
+    }
+
+    /// What to call it among the tool's tables: by its first column, and where one before has that
+    /// too by the first that none of them has.
+    pub fn label(&self, before: &[Table]) -> String {
+        if before.is_empty() {
+            return String::new();
+        }
+        if let Some(given) = &self.given {
+            return given.label.clone();
+        }
+        let own = self.first();
+        if before.iter().all(|t| t.first() != own) {
+            return own;
+        }
+        let new = |t: &&Title| before.iter().all(|b| b.titles().iter().all(|o| o.text != t.text));
+        self.titles().iter().find(new).map_or(own, |t| t.text.clone())
+    }
+
+    /// What it begins with.
+    fn first(&self) -> String {
         if let Some(label) = self.header.label {
             return label.of(&self.header.line).trim_end_matches(':').to_owned();
         }
