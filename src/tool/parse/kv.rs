@@ -553,7 +553,11 @@ mod tests {
     fn keys_below_keys() {
         check(
             "Client:\n Version: 1\n Debug: false\nServer:\n Running: 2\n Version: 3\n Root: /\n Id: x\n Os: y\nCPUs: 4\n",
-            &["#0 snapshot Version|Debug|Running|Server Version|CPUs", "0: 1|false|2|3|4", "end 0"],
+            &[
+                "#0 snapshot Version|Debug|Running|Server Version|Root|Id|Os|CPUs",
+                "0: 1|false|2|3|/|x|y|4",
+                "end 0",
+            ],
         );
     }
 
