@@ -344,7 +344,7 @@ fn outputs(lines: usize) -> [(&'static str, usize, Read); 7] {
         ("random bytes", FLOOD / 8, noise),
         (
             "a screen drawn over and over",
-            FLOOD / 8,
+            FLOOD / 64,
             started(b"\x1b[?1049h", fill(b"\x1b[HNAME SIZE\x1b[2;1Hab   12\x1b[250;900Hx")),
         ),
         ("a document that never ends", FLOOD, started(b"{\"a\": {\n", fill(b"\"b\": [1,\n2],\n"))),

@@ -95,7 +95,12 @@ fn label(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once('=')?;
     let key = key.trim();
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '-');
-    if key.is_empty() || key.len() > 32 || !key.chars().all(named) || line.contains(':') {
+    if key.is_empty()
+        || matches!(key, "from" | "to" | "count")
+        || key.len() > 32
+        || !key.chars().all(named)
+        || line.contains(':')
+    {
         return None;
     }
     Some((key, value.trim().trim_matches(['\'', '"'])))
@@ -238,8 +243,11 @@ impl Form for Hist {
             if std::mem::take(&mut self.begun) {
                 self.labels.clear();
             }
+            self.labels.retain(|(k, _)| k != key);
             if self.labels.len() < 8 {
                 self.labels.push((key.to_owned(), value.to_owned()));
+            } else {
+                sink.aside(Aside::Noise, line);
             }
             return;
         }
@@ -311,6 +319,15 @@ mod tests {
                 "0: 0|1|5",
                 "end 0",
             ]
+        );
+    }
+
+    #[test]
+    fn a_label_that_comes_twice_is_one_column() {
+        let text = "pid = 1\npid = 2\ncount = 3\n us : count distribution\n 0 -> 1 : 4 |**|\n";
+        assert_eq!(
+            trail(&mut Hist::new(), text),
+            ["Noise count = 3", "#0 pid us snapshot pid|from|to|count", "0: 2|0|1|4", "end 0"]
         );
     }
 

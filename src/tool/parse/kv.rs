@@ -73,7 +73,7 @@ pub(super) fn record_likeness(lines: &[&str]) -> f32 {
     let least = if blank_separated { 4 } else { 3 };
     let half = found.len() / 2;
     // Few lines with keys that have none are as likely the beginning of YAML.
-    let nested = found.len() < 7 && filled * 5 < found.len() * 4;
+    let nested = found.len() < 20 && filled * 5 < found.len() * 4;
     if share < 0.85
         || nested
         || keys.len() < least
@@ -552,8 +552,12 @@ mod tests {
     #[test]
     fn keys_below_keys() {
         check(
-            "Client:\n Version: 1\n Debug: false\nServer:\n Running: 2\n Version: 3\nCPUs: 4\n",
-            &["#0 snapshot Version|Debug|Running|Server Version|CPUs", "0: 1|false|2|3|4", "end 0"],
+            "Client:\n Version: 1\n Debug: false\nServer:\n Running: 2\n Version: 3\n Root: /\n Id: x\n Os: y\nCPUs: 4\n",
+            &[
+                "#0 snapshot Version|Debug|Running|Server Version|Root|Id|Os|CPUs",
+                "0: 1|false|2|3|/|x|y|4",
+                "end 0",
+            ],
         );
     }
 
