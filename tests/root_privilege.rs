@@ -155,16 +155,17 @@ fn as_nobody(args: &[&str]) -> (Option<i32>, String, String) {
     let program = dir.path().join("lmptop");
     fs::copy(env!("CARGO_BIN_EXE_lmptop"), &program).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let out = Command::new(&program)
-        .args(args)
-        .env_clear()
-        .env("HOME", "/nonexistent")
-        .current_dir("/")
-        // Root's supplementary groups go with its user id.
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
+    let mut command = Command::new(&program);
+    command.args(args).env_clear().env("HOME", "/nonexistent").current_dir("/");
+    // Root's supplementary groups go with its user id.
+    command.uid(NOBODY).gid(NOBODY);
+    // A process that another test starts meanwhile holds the copy open for a moment (ETXTBSY).
+    let out = loop {
+        match command.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            out => break out.unwrap(),
+        }
+    };
     let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
     (out.status.code(), text(&out.stdout), text(&out.stderr))
 }

@@ -555,7 +555,7 @@ fn how_a_tool_fares_is_said() {
     });
     assert_eq!(
         text,
-        " failed · exit 2 · 12345 rows dropped · 1 block skipped · 3 restarts · columns, 55 % · 12 rows · 3 …"
+        " failed · exit 2 · 12345 rows dropped · 1 block skipped · vmstat: cannot open · 3 restarts · column…"
     );
     assert!(style.contains("failed[Red"), "{style}");
     let (text, _) = line(Fate { state: "ended", exit: Some(0), ..fate("vmstat") });

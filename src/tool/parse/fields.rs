@@ -209,7 +209,8 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
         .collect();
     let fitting = body.iter().filter(|r| has(r, fields)).count();
     let share = fitting as f32 / body.len() as f32;
-    let rows = body.get(usize::from(groups) + usize::from(header)..).unwrap_or_default();
+    let title = body.get(usize::from(groups))?;
+    let rows = body.get(usize::from(groups) + usize::from(header)..)?;
     let quoted = body.iter().any(|r| r.fields.iter().any(|f| f.quoted));
     let full: Vec<&[Field<'_>]> =
         rows.iter().filter(|r| has(r, fields)).map(|r| r.fields.as_slice()).collect();
@@ -227,7 +228,6 @@ fn examine(lines: &[&str], delimiter: u8) -> Option<Layout> {
         (false, _) if delimiter == b'\t' && rows.len() > 1 && numeric => 0.7,
         _ => 0.3,
     };
-    let title = body.get(usize::from(groups))?;
     let odd = |f: &Field<'_>| !f.quoted && (f.text.contains('=') || f.text.contains(" /"));
     if header && title.fields.iter().any(odd) || rows.is_empty() || share < 0.9 || first > PREAMBLE
     {
@@ -254,9 +254,7 @@ fn beginning(records: &[Record<'_>], fields: usize) -> Option<(usize, bool, bool
         .filter(fits)
         .filter(|i| is_header(&records[*i].fields))
         .min_by_key(|i| (empty(*i), *i));
-    let Some(header) = header else {
-        return Some((if values < records.len() { values } else { first }, false, false));
-    };
+    let Some(header) = header else { return Some((values.min(records.len() - 1), false, false)) };
     let groups = header > first
         && fits(&(header - 1))
         && is_group_row(&records[header - 1].fields)

@@ -369,4 +369,13 @@ mod tests {
         let got = bursts(&["  PID    RSS\n    1    100\n", "    3    ", "300\n"]);
         assert!(got.contains(&"0: 3|300".to_owned()));
     }
+
+    #[test]
+    fn what_fuzzing_found_stays_found() {
+        let told = bursts(&[
+            "Attaching {\n \t\"blockdevices\": [\n      {\n         \"name\": \"zram0\",\n\
+                             \x20        \"maj:min\": \"25\u{fffd}3:0\",\n #        \"rm ",
+        ]);
+        assert!(told.iter().all(|l| l.starts_with("Noise")), "{told:?}");
+    }
 }
