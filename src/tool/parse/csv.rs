@@ -472,6 +472,8 @@ mod tests {
         is_csv("Name:\tbash\nPid:\t12\n", false);
         is_csv("     1,234,567      cycles\n     2,345,678      instructions\n", false);
         is_csv("just text\nmore\n", false);
+        is_csv(" , \n#x\n", false);
+        is_csv("a {\n\"x\": \"25:0\",\n #        \"rm ", false);
         is_csv("", false);
     }
 
