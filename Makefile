@@ -11,6 +11,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 ARGS ?=
 # Kernels for `make test-kernels`; 5.10, 6.1 and 6.12 are known.
 KERNELS ?= 6.1
+# How long `make fuzz` runs, in seconds, and the sanitizer it runs with.
+SECONDS ?= 600
+SANITIZER ?= none
 # Nothing when already root; else how to become it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
@@ -40,7 +43,7 @@ if [ $${#missing[@]} -gt 0 ]; then \
 fi
 endef
 
-.PHONY: help run build test test-kernels bench screenshots fmt lint deps deps-build deps-test deps-kernels cargo
+.PHONY: help run build test test-kernels bench fuzz fuzz-keep screenshots fmt lint deps deps-build deps-test deps-kernels cargo
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +65,22 @@ test-kernels: deps-kernels ## Boots Debian kernels in qemu and checks lmptop the
 
 bench: deps-test ## Measures lmptop beside its peers
 	@cargo bench --locked
+
+fuzz: deps-build ## Feeds the parser of tools arbitrary bytes (SECONDS=600, SANITIZER=address)
+	@command -v cargo-fuzz >/dev/null || { echo "Installing cargo-fuzz"; cargo install --locked cargo-fuzz; }
+	@$(call need,to unpack the corpus,zstd:zstd)
+	@mkdir -p fuzz/corpus/parser fuzz/seeds
+	@tar -C fuzz -I zstd -xf fuzz/corpus.tar.zst
+	@for f in tests/tools/corpus/*.out; do head -c 4000 "$$f" > "fuzz/seeds/$$(basename "$$f")"; done
+	@RUSTC_BOOTSTRAP=1 cargo fuzz run -s $(SANITIZER) parser fuzz/corpus/parser fuzz/seeds -- \
+	  -max_total_time=$(SECONDS) -max_len=1500 -timeout=20 -rss_limit_mb=1500
+
+fuzz-keep: ## Keeps what the fuzzing found, made small
+	@mkdir -p fuzz/kept/corpus/parser
+	@RUSTC_BOOTSTRAP=1 cargo fuzz run -s $(SANITIZER) parser fuzz/kept/corpus/parser fuzz/seeds fuzz/corpus/parser -- \
+	  -merge=1 -use_counters=0 -max_len=1500
+	@tar --sort=name --mtime=@0 --owner=0 --group=0 -C fuzz/kept -I 'zstd -19' -cf fuzz/corpus.tar.zst corpus
+	@rm -r fuzz/kept
 
 screenshots: deps-build deps-test ## Draws screenshots/ from a recording
 	@cargo build --release --locked --example screenshots
