@@ -4,9 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::machine::{Fact, facts};
-use super::say;
-use crate::cli::{self, Plain};
-use crate::export::grid;
+use crate::cli;
 use crate::probe::Signal;
 use crate::source::{Live, LiveOptions};
 use crate::table::clean;
@@ -42,20 +40,7 @@ pub fn run(args: &cli::Doctor) -> Result<()> {
     for (probe, signals) in live.status() {
         lines.extend(signals.into_iter().map(|s| signal(probe, s)));
     }
-    let mut out = String::new();
-    match args.format {
-        Plain::Json => {
-            for line in &lines {
-                out.push_str(&serde_json::to_string(line)?);
-                out.push('\n');
-            }
-        }
-        Plain::Table => {
-            let rows: Vec<Vec<String>> = lines.iter().map(cells).collect();
-            out = grid(&["PROBE", "SIGNAL", "STATE", "WAY", "WHY"], &rows);
-        }
-    }
-    say(&out)
+    super::list(args.format, &["PROBE", "SIGNAL", "STATE", "WAY", "WHY"], &lines, cells)
 }
 
 fn fact(f: Fact) -> Line {

@@ -21,12 +21,37 @@ mod stop;
 use std::io::{self, Write};
 
 use anyhow::{Error, Result};
+use serde::Serialize;
 
-use crate::cli::Usage;
+use crate::cli::{Plain, Usage};
+use crate::export::grid;
 
 /// An error that is the user's: exit status 2.
 fn usage(error: Error) -> Error {
     Error::new(Usage(format!("{error:#}")))
+}
+
+/// Prints a list: an object a line, or aligned cells under these titles.
+fn list<T: Serialize>(
+    format: Plain,
+    titles: &[&str],
+    lines: &[T],
+    cells: impl Fn(&T) -> Vec<String>,
+) -> Result<()> {
+    let mut out = String::new();
+    match format {
+        Plain::Json => {
+            for line in lines {
+                out.push_str(&serde_json::to_string(line)?);
+                out.push('\n');
+            }
+        }
+        Plain::Table => {
+            let rows: Vec<Vec<String>> = lines.iter().map(cells).collect();
+            out = grid(titles, &rows);
+        }
+    }
+    say(&out)
 }
 
 /// Writes text to standard output at once.

@@ -7,8 +7,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use serde::Serialize;
 
 use super::{say, usage};
-use crate::cli::{self, PanelCommand, Plain};
-use crate::export::grid;
+use crate::cli::{self, PanelCommand};
 use crate::table::clean;
 use crate::tool::config::{self, Config, Entry, Mistake};
 use crate::tool::meta;
@@ -118,20 +117,7 @@ fn list(args: &cli::PanelList) -> Result<()> {
         }
         lines.extend(config.panels.iter().map(|p| configured(&config.file, p)));
     }
-    let mut out = String::new();
-    match args.format {
-        Plain::Json => {
-            for line in &lines {
-                out.push_str(&serde_json::to_string(line)?);
-                out.push('\n');
-            }
-        }
-        Plain::Table => {
-            let rows: Vec<Vec<String>> = lines.iter().map(cells).collect();
-            out = grid(&["NAME", "FROM", "START", "COMMAND", "WHAT"], &rows);
-        }
-    }
-    say(&out)
+    super::list(args.format, &["NAME", "FROM", "START", "COMMAND", "WHAT"], &lines, cells)
 }
 
 /// The ready panels.

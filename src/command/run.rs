@@ -18,7 +18,7 @@ use crate::export::{Export, Format, Layout, Sheet};
 use crate::privilege;
 use crate::session::{Retention, Status, Writer, default_place, prune};
 use crate::source::{Tables, Tools, clocks};
-use crate::table::{Frame, Nature, Sample, Schema, clean};
+use crate::table::{Frame, Nature, Sample, Schema, clean, numbered};
 use crate::tool::config::OWN_TABLES;
 use crate::tool::format;
 use crate::tool::parse::{Hint, Mode};
@@ -117,13 +117,7 @@ fn tool_name(program: &OsString) -> String {
 /// A table's name must not be that of one of ours, nor of another tool's.
 fn free_name(base: &str, specs: &[Spec]) -> String {
     let taken = |n: &str| OWN_TABLES.contains(&n) || specs.iter().any(|s| s.name == n);
-    let mut name = base.to_owned();
-    let mut n = 2;
-    while taken(&name) {
-        name = format!("{base}_{n}");
-        n += 1;
-    }
-    name
+    numbered(base, taken)
 }
 
 /// Rows to standard output, as they come.

@@ -14,11 +14,11 @@ use crate::tool::running::Tool;
 use crate::tool::spec::{Match, Spec, Start};
 use crate::tool::status;
 
-/// Snapshots of one table that wait for their sample; the oldest give way, which is counted.
-const MOST_SNAPSHOTS: usize = 64;
 /// Samples in a row that brought more than one snapshot of a table: from then on the tool is known
 /// to be faster than samples are, and its newest snapshot is shown rather than one long past.
 const HASTY: u32 = 3;
+/// Snapshots of one table that wait for their sample; the oldest give way, which is counted.
+const MOST_SNAPSHOTS: usize = 64;
 /// Rows in them.
 const MOST_ROWS: usize = 200_000;
 

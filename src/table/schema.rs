@@ -270,6 +270,17 @@ pub fn alias_of(header: &str) -> String {
     if out.is_empty() { "column".to_owned() } else { out }
 }
 
+/// `base`, or where that is taken `base_2`, `base_3` and so on: what is found twice has two names.
+pub fn numbered(base: &str, taken: impl Fn(&str) -> bool) -> String {
+    let mut name = base.to_owned();
+    let mut n = 2u32;
+    while taken(&name) {
+        name = format!("{base}_{n}");
+        n += 1;
+    }
+    name
+}
+
 /// Gives found fields a help sentence and a filter name where they have none.
 fn name_found(table: &str, fields: &mut [Field]) {
     let mut taken: HashSet<String> =
@@ -282,13 +293,8 @@ fn name_found(table: &str, fields: &mut [Field]) {
         if !f.alias.is_empty() || alias == f.id {
             continue;
         }
-        let mut free = alias.clone();
-        for n in 2u32.. {
-            if taken.insert(free.clone()) {
-                break;
-            }
-            free = format!("{alias}_{n}");
-        }
+        let free = numbered(&alias, |name| taken.contains(name));
+        taken.insert(free.clone());
         f.alias.push(free);
     }
 }

@@ -56,8 +56,6 @@ struct Shared {
     held: Mutex<Held>,
     /// Something was taken, or the end is wished for.
     taken: Condvar,
-    /// Something came.
-    came: Condvar,
 }
 
 #[derive(Default)]
@@ -103,19 +101,7 @@ impl Tool {
 
     /// What it gave since the last time.
     pub fn take(&self) -> Taken {
-        self.take_from(self.shared.held())
-    }
-
-    /// The same, waiting for something to come, but not longer than this.
-    pub fn wait(&self, most: Duration) -> Taken {
-        let held = self.shared.held();
-        let empty = |h: &mut Held| h.batches.is_empty() && h.lines.is_empty() && !h.over;
-        let waited = self.shared.came.wait_timeout_while(held, most, empty);
-        let (held, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        self.take_from(held)
-    }
-
-    fn take_from(&self, mut held: MutexGuard<'_, Held>) -> Taken {
+        let mut held = self.shared.held();
         held.waiting = 0;
         let taken = Taken {
             batches: std::mem::take(&mut held.batches),
@@ -231,7 +217,6 @@ impl Run {
         held.over = true;
         held.fate.over = true;
         drop(held);
-        self.shared.came.notify_all();
     }
 
     /// Says what the watch knows.
@@ -427,7 +412,6 @@ impl Run {
         let (how, sure) = self.rows.how();
         let mut held = self.shared.held();
         held.waiting += batches.iter().map(|b| b.table.len()).sum::<usize>();
-        let news = !batches.is_empty() || !lines.is_empty();
         held.batches.extend(batches);
         let room = MOST_LINES.saturating_sub(held.lines.len());
         held.lines.extend(lines.into_iter().take(room));
@@ -436,10 +420,6 @@ impl Run {
         (fate.lines, fate.bytes) = (self.lines, self.bytes);
         if !how.is_empty() {
             (fate.how, fate.sure) = (how, Some(f64::from(sure) * 100.0));
-        }
-        drop(held);
-        if news {
-            self.shared.came.notify_all();
         }
     }
 

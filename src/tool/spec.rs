@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::parse::{Hint, Mode};
+use super::parse::Hint;
 
 /// One tool and everything that was said about it.
 #[derive(Clone, Debug)]
@@ -146,10 +146,5 @@ impl Spec {
             limits: Limits::default(),
             panel: None,
         }
-    }
-
-    /// Whether its rows replace or append, if that was said.
-    pub fn mode(&self) -> Option<Mode> {
-        self.hint.mode
     }
 }

@@ -6,7 +6,7 @@ use arrow_array::ArrayRef;
 
 use super::MOST_COLUMNS;
 use super::typing::{CellKind, Cells};
-use crate::table::{Field, Kind, Nature, Schema, Type, Unit, clean};
+use crate::table::{Field, Kind, Nature, Schema, Type, Unit, clean, numbered};
 use crate::tool::parse::{Cell, Heading, Title};
 use crate::tool::spec::ColumnSpec;
 
@@ -230,12 +230,7 @@ fn is_id(title: &str) -> bool {
 fn unique(title: &str, taken: &mut Vec<String>) -> String {
     let cleaned: String = clean(title.trim()).chars().take(LONGEST).collect();
     let base = if cleaned.is_empty() { format!("col{}", taken.len() - 1) } else { cleaned };
-    let mut id = base.clone();
-    let mut n = 2;
-    while taken.contains(&id) {
-        id = format!("{base}_{n}");
-        n += 1;
-    }
+    let id = numbered(&base, |id| taken.iter().any(|t| t == id));
     taken.push(id.clone());
     id
 }
@@ -253,11 +248,5 @@ pub fn table_name(tool: &str, label: &str, taken: &[&str]) -> String {
     } else {
         format!("{tool}.{label}")
     };
-    let mut name = base.clone();
-    let mut n = 2;
-    while taken.contains(&name.as_str()) {
-        name = format!("{base}_{n}");
-        n += 1;
-    }
-    name
+    numbered(&base, |name| taken.contains(&name))
 }

@@ -187,11 +187,6 @@ impl Rows {
         self.how
     }
 
-    /// Rows held that are no table yet.
-    pub fn held(&self) -> usize {
-        self.tables.values().map(|t| t.times.len()).sum()
-    }
-
     fn keep(&mut self, why: Why, text: &str) {
         if self.lines.len() >= MOST_ASIDES {
             return;
@@ -205,10 +200,8 @@ impl Rows {
 
     fn flush(&mut self, table: usize) -> Result<()> {
         let Some(t) = self.tables.get_mut(&table) else { return Ok(()) };
-        if t.times.is_empty() && t.heading.mode == Mode::Append {
-            return Ok(());
-        }
-        if t.times.is_empty() && t.heading.mode == Mode::Replace {
+        // A block without a row says that there is nothing now.
+        if t.times.is_empty() && t.heading.mode != Mode::Snapshot {
             return Ok(());
         }
         let wall_ns = t.times.last().copied().or(self.own).unwrap_or(self.arrival);

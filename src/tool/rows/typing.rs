@@ -4,6 +4,7 @@
 //! not parse makes its column text. Numbers stay in the measure they were printed in, but for
 //! sizes (bytes) and times in mixed units (seconds), which could not be compared otherwise.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray, UInt64Array};
@@ -281,14 +282,19 @@ fn split(cell: &str) -> (&str, &str) {
 }
 
 fn int(cell: &str) -> Option<i64> {
-    cell.parse().ok().or_else(|| cell.contains(',').then(|| cell.replace(',', "").parse().ok())?)
+    parsed(cell)
 }
 
 fn unsigned(cell: &str) -> Option<u64> {
-    cell.parse().ok().or_else(|| cell.contains(',').then(|| cell.replace(',', "").parse().ok())?)
+    parsed(cell)
 }
 
 fn float(cell: &str) -> Option<f64> {
+    parsed(cell)
+}
+
+/// A number, with or without commas between thousands.
+fn parsed<T: FromStr>(cell: &str) -> Option<T> {
     cell.parse().ok().or_else(|| cell.contains(',').then(|| cell.replace(',', "").parse().ok())?)
 }
 
