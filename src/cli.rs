@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::Format;
+use crate::source::Focus;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -83,6 +84,31 @@ pub struct Live {
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
+    /// What is looked at more closely.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// What is looked at more closely than everything else, because it is dear to collect.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Look {
+    /// Account what every thread does and who wakes it, from the start (scheduler tracepoints)
+    #[arg(long)]
+    pub states: bool,
+    /// Keep every change of state of these processes' threads; turns --states on
+    #[arg(long, value_name = "PID,..", value_delimiter = ',', value_parser = pid)]
+    pub watch: Vec<u32>,
+}
+
+impl Look {
+    /// As the probes are told.
+    pub fn focus(&self) -> Focus {
+        Focus {
+            states: self.states || !self.watch.is_empty(),
+            watch: self.watch.clone(),
+            ..Focus::default()
+        }
+    }
 }
 
 /// Recording without a screen.
@@ -100,6 +126,9 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// What is looked at more closely.
+    #[command(flatten)]
+    pub look: Look,
     /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]
@@ -151,6 +180,9 @@ pub struct Print {
     /// Only rows of this process
     #[arg(short, long, value_parser = pid)]
     pub pid: Option<u32>,
+    /// What is looked at more closely.
+    #[command(flatten)]
+    pub look: Look,
     /// Only rows that match, for example 'rtt>50ms !ssh'
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     pub filter: Option<String>,

@@ -12,8 +12,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use caps::{CapSet, Capability};
 
-/// What the keys of the screen need: signals to processes, closing of sockets (SOCK_DESTROY).
-pub const ACTIONS: [Capability; 2] = [Capability::CAP_KILL, Capability::CAP_NET_ADMIN];
+/// What the keys of the screen need: signals to processes, their nice values, closing of sockets
+/// (SOCK_DESTROY).
+pub const ACTIONS: [Capability; 3] =
+    [Capability::CAP_KILL, Capability::CAP_SYS_NICE, Capability::CAP_NET_ADMIN];
 
 /// What reading somebody else's recording needs.
 pub const FILES: [Capability; 2] = [Capability::CAP_DAC_OVERRIDE, Capability::CAP_DAC_READ_SEARCH];

@@ -13,7 +13,7 @@ use std::path::Path;
 const FLOORS: &[(&str, Option<&[&str]>)] = &[
     ("table", Some(&[])),
     ("export", Some(&["table"])),
-    ("app", Some(&["table", "source::Seek", "source::Moment"])),
+    ("app", Some(&["table", "source::Seek", "source::Moment", "source::Focus", "source::WATCHED"])),
     ("view", Some(&["app", "table"])),
     ("bpf", Some(&[])),
     ("term", Some(&["app", "table", "session"])),

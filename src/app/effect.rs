@@ -1,8 +1,21 @@
 //! What the screen asks of the outside; carried out by the commands.
 
-use crate::source::Seek;
+use crate::source::{Focus, Seek};
 
 use super::series::Subject;
+
+/// Which events of the past are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// The table.
+    pub table: String,
+    /// Only rows of this process.
+    pub pid: Option<u64>,
+    /// From, Unix ns.
+    pub from: i64,
+    /// To, Unix ns.
+    pub to: i64,
+}
 
 /// One side effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +66,21 @@ pub enum Effect {
         /// Remote port.
         dport: u16,
     },
+    /// Change the nice value of a process, if it is still the one named.
+    Renice {
+        /// Process id.
+        pid: u64,
+        /// Its name when the question was asked.
+        comm: String,
+        /// `CLOCK_MONOTONIC` ns at which it was seen: a later process of this number is another.
+        seen_ns: u64,
+        /// The new nice value, -20..=19.
+        nice: i8,
+    },
+    /// Look more closely at these things, and no more at what is not named.
+    Focus(Focus),
+    /// Read the rows of a table of events in a range of time; answered by `Msg::Events`.
+    Events(Want),
     /// Draw everything again.
     Redraw,
 }

@@ -31,7 +31,7 @@ mod update;
 pub use choose::choices;
 pub use columns::{Columns, FOLD, Shown};
 pub use detail::{Detail, Segment};
-pub use effect::Effect;
+pub use effect::{Effect, Want};
 pub use grid::{Cell, Grid, Line, has_key};
 pub use input::drawn;
 pub use key::{Key, keys};

@@ -2,6 +2,9 @@
 
 use crate::source::Moment;
 
+use crate::table::Table;
+
+use super::effect::Want;
 use super::key::Key;
 use super::series::Series;
 use super::trail::Trail;
@@ -30,6 +33,16 @@ pub enum Msg {
     },
     /// The answer to a history request for the detail page.
     Series(Series),
+    /// The answer to a request for events of the past: the rows, and the monotonic clock of the
+    /// last sample among them with its Unix time, both ns.
+    Events {
+        /// What was asked for.
+        want: Want,
+        /// The rows, if there are any.
+        rows: Option<Table>,
+        /// `CLOCK_MONOTONIC` ns and Unix ns of one instant.
+        clock: Option<(u64, i64)>,
+    },
     /// Something done or refused that the user should know.
     Note(String),
     /// The same, as a failure.

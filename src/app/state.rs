@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::source::Moment;
+use crate::source::{Focus, Moment};
 use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
@@ -58,6 +58,8 @@ pub struct State {
     pub note: Option<Note>,
     /// Rates in bits.
     pub bits: bool,
+    /// What is looked at more closely.
+    pub focus: Focus,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -210,6 +212,7 @@ impl State {
             overlays: Vec::new(),
             note: None,
             bits: false,
+            focus: Focus::default(),
             mouse: true,
             mark: None,
             recording: None,

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arrow_select::concat::concat_batches;
-
 use crate::table::{Frame, Nature, Sample, Schema, Table};
 
 /// Samples of the header's figures kept: four minutes at one a second.
@@ -124,12 +122,7 @@ impl Trail {
 
     /// What happened lately, of one table, oldest first.
     pub fn events(&self, table: &str) -> Option<Table> {
-        let kept = self.events.get(table)?;
-        // A tool may have changed its columns in between: no row is left out for that.
-        let schema = Schema::merged(kept.iter().map(Table::schema))?;
-        let tables: Vec<Table> = kept.iter().map(|t| t.conform(&schema)).collect();
-        let batch = concat_batches(&schema.arrow(), tables.iter().map(Table::batch)).ok()?;
-        Some(Table::trusted(schema, batch))
+        Table::joined(self.events.get(table)?.iter())
     }
 
     /// The newest columns of each table of events.

@@ -44,6 +44,8 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
                 trend.fill(series);
             }
         }
+        // Nobody waits for events of the past any more.
+        Msg::Events { .. } => {}
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Recording(what) => {

@@ -1,4 +1,4 @@
-//! What the screen does to the machine: a signal, a closed connection, a file.
+//! What the screen does to the machine: a signal, a nice value, a closed connection, a file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -35,21 +35,7 @@ pub fn export(name: &str, csv: &str) -> Result<String> {
 /// # Errors
 /// When it is gone, is another one now, or may not be signalled.
 pub fn terminate(pid: u64, comm: &str, seen_ns: u64) -> Result<String> {
-    let id = libc::pid_t::try_from(pid).context("that is no pid")?;
-    ensure!(id > 1, "process {id} is never signalled");
-    // The descriptor holds the process: the pid cannot be reused between the look and the signal.
-    // SAFETY: pidfd_open takes two integers and returns a new descriptor or an error.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
-    }
-    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    let now = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let now = Clean::new(now.strip_suffix(b"\n").unwrap_or(&now));
-    ensure!(now.as_str() == comm, "process {pid} is {now} now, not {comm}; nothing was sent");
-    let later = started_ns(pid).is_some_and(|at| at > seen_ns.saturating_add(TICK_NS));
-    ensure!(!later, "process {pid} began after what is on the screen; nothing was sent");
+    let (_, fd) = same(pid, comm, seen_ns)?;
     // SAFETY: the descriptor is open; no siginfo is passed.
     let sent = unsafe {
         libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGTERM, 0usize, 0)
@@ -58,6 +44,41 @@ pub fn terminate(pid: u64, comm: &str, seen_ns: u64) -> Result<String> {
         return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
     }
     Ok(format!("Sent SIGTERM to {comm} ({pid})."))
+}
+
+/// Changes the nice value of a process if it still has the name it had when the question was asked.
+///
+/// # Errors
+/// When it is gone, is another one now, or may not be changed.
+pub fn renice(pid: u64, comm: &str, seen_ns: u64, nice: i8) -> Result<String> {
+    // While the descriptor is open the pid stays that of this process, also when it ends.
+    let (id, _fd) = same(pid, comm, seen_ns)?;
+    let id = libc::id_t::try_from(id).context("that is no pid")?;
+    // SAFETY: the call takes integers only.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, id, i32::from(nice)) } != 0 {
+        return Err(io::Error::last_os_error()).context(format!("cannot renice {comm} ({pid})"));
+    }
+    Ok(format!("{comm} ({pid}) has nice {nice} now."))
+}
+
+/// Holds the process of this pid, if it is the one that was on the screen.
+fn same(pid: u64, comm: &str, seen_ns: u64) -> Result<(libc::pid_t, OwnedFd)> {
+    let id = libc::pid_t::try_from(pid).context("that is no pid")?;
+    ensure!(id > 1, "process {id} is left alone always");
+    // The descriptor holds the process: the pid cannot be reused between the look and the deed.
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor or an error.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error()).context(format!("cannot reach {comm} ({pid})"));
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let now = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let now = Clean::new(now.strip_suffix(b"\n").unwrap_or(&now));
+    ensure!(now.as_str() == comm, "process {pid} is {now} now, not {comm}; nothing was done");
+    let later = started_ns(pid).is_some_and(|at| at > seen_ns.saturating_add(TICK_NS));
+    ensure!(!later, "process {pid} began after what is on the screen; nothing was done");
+    Ok((id, fd))
 }
 
 /// Start times are told in ticks of 10 ms (`USER_HZ`).

@@ -11,11 +11,12 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::act;
 use super::past::{self, Ask};
-use super::sampler::{self, Plan};
+use super::sampler::{self, Aim, Plan};
 use super::screen::{self, Outside};
 use crate::app::{Effect, Mode, Msg, State, Tone, pin_filter};
 use crate::cli;
 use crate::privilege;
+use crate::source::Focus;
 use crate::tool::config;
 use crate::tool::spec::Spec;
 
@@ -25,6 +26,8 @@ pub struct Screen {
     pub interval: Duration,
     /// The pinned process.
     pub pid: Option<u32>,
+    /// What is looked at more closely from the start.
+    pub focus: Focus,
     /// Where it records; `None` keeps nothing on disk.
     pub place: Option<PathBuf>,
     /// ASCII characters only.
@@ -52,6 +55,7 @@ pub fn run(args: &cli::Live) -> Result<()> {
     open(Screen {
         interval: args.interval,
         pid: args.pid,
+        focus: args.look.focus(),
         place: (!args.no_record).then_some(place),
         ascii: args.ascii,
         tools,
@@ -74,8 +78,12 @@ pub fn open(with: Screen) -> Result<i32> {
     // The sampler starts with every capability and drops by itself once probes are attached; all
     // other threads are started after this one has dropped, and inherit what is left.
     let (ask, asked) = std::sync::mpsc::channel();
-    let plan =
-        Plan { interval: with.interval, pid: with.pid, place: with.place, tools: with.tools };
+    let plan = Plan {
+        interval: with.interval,
+        focus: with.focus.clone(),
+        place: with.place,
+        tools: with.tools,
+    };
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
     let mut keep = privilege::ACTIONS.to_vec();
     // For the key that writes a view into the current directory.
@@ -91,7 +99,8 @@ pub fn open(with: Screen) -> Result<i32> {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }
     let look = screen::look(with.ascii);
-    let mut outside = LiveOutside { ask, out };
+    state.focus = with.focus;
+    let mut outside = LiveOutside { ask, out, aim: sampler.aim() };
     let runtime =
         Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;
     let done = runtime.block_on(screen::run(state, &look, with.interval, inbox, &mut outside));
@@ -103,6 +112,7 @@ pub fn open(with: Screen) -> Result<i32> {
 struct LiveOutside {
     ask: Sender<Ask>,
     out: UnboundedSender<Msg>,
+    aim: Aim,
 }
 
 impl Outside for LiveOutside {
@@ -113,6 +123,11 @@ impl Outside for LiveOutside {
         }
         let done = match effect {
             Effect::Export { name, csv } => act::export(&name, &csv),
+            Effect::Focus(on) => {
+                self.aim.at(on);
+                return;
+            }
+            Effect::Renice { pid, comm, seen_ns, nice } => act::renice(pid, &comm, seen_ns, nice),
             Effect::Signal { pid, comm, seen_ns } => act::terminate(pid, &comm, seen_ns),
             Effect::CloseSocket { cookie, saddr, sport, daddr, dport } => {
                 act::close_socket(cookie, (&saddr, sport), (&daddr, dport))

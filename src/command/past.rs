@@ -1,13 +1,13 @@
 //! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::app::{Effect, Msg, Series, Subject, Trail};
+use crate::app::{Effect, Msg, Series, Subject, Trail, Want};
 use crate::session::Reader;
 use crate::source::{Replay, Seek, Source};
 use crate::table::{Frame, Nature, Table};
@@ -30,6 +30,8 @@ pub enum Ask {
         /// To, Unix ns.
         to: i64,
     },
+    /// What happened in a range of time.
+    Events(Want),
 }
 
 /// The question an effect of the screen asks, if it asks about the past.
@@ -41,6 +43,7 @@ pub fn question(effect: &Effect) -> Option<Ask> {
             from: until.saturating_sub(i64::try_from(*back_ns).unwrap_or(i64::MAX)),
             to: *until,
         }),
+        Effect::Events(want) => Some(Ask::Events(want.clone())),
         _ => None,
     }
 }
@@ -77,7 +80,9 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
     let mut out: Vec<Ask> = Vec::new();
     for ask in waiting {
         // Both answer with another past: that of the row at the place left.
-        if !matches!(ask, Ask::Open(_)) && matches!(out.last(), Some(Ask::Series { .. })) {
+        if !matches!(ask, Ask::Open(_) | Ask::Events(_))
+            && matches!(out.last(), Some(Ask::Series { .. }))
+        {
             out.pop();
         }
         match (&ask, out.last_mut()) {
@@ -115,6 +120,7 @@ impl Past {
             (Ask::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
+            (Ask::Events(want), Some((reader, _))) => events(reader, want),
         };
         Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
     }
@@ -162,6 +168,29 @@ fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {
         Ok(true)
     })?;
     Ok(series)
+}
+
+/// Rows of events at most: a busy minute of some watched threads.
+const EVENTS: usize = 500_000;
+
+/// What happened to a process in a range of time; the newest where there is too much.
+fn events(reader: &Reader, want: Want) -> Result<Msg> {
+    let mut kept: VecDeque<Table> = VecDeque::new();
+    let (mut rows, mut clock) = (0, None);
+    reader.range(&want.table, want.from, want.to, &mut |wall, mono, table| {
+        clock = Some((mono, wall));
+        let table = match want.pid {
+            Some(pid) => table.only("pid", pid),
+            None => table,
+        };
+        rows += table.len();
+        kept.push_back(table);
+        while rows > EVENTS && kept.len() > 1 {
+            rows -= kept.pop_front().map_or(0, |t| t.len());
+        }
+        Ok(true)
+    })?;
+    Ok(Msg::Events { want, rows: Table::joined(kept.iter()), clock })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::cli;
 use crate::export::{Export, Format, Layout, Selection, Sheet};
 use crate::privilege;
 use crate::session::Reader;
-use crate::source::{Live, LiveOptions, Ticker, clocks, schema_of};
+use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
 use crate::tool;
@@ -95,6 +95,24 @@ fn width(args: &cli::Print) -> Option<usize> {
     crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns))
 }
 
+/// What has to be looked at more closely to answer.
+fn focus(args: &cli::Print, table: &str) -> Result<Focus> {
+    let mut on = args.look.focus();
+    on.states |= matches!(table, "wake" | "state" | "lock");
+    match (table, args.pid) {
+        ("state", Some(pid)) if on.watch.is_empty() => on.watch.push(pid),
+        ("syscall", Some(pid)) => on.calls = Some(pid),
+        ("state", None) if on.watch.is_empty() => {
+            return Err(usage(anyhow!("state is kept of chosen processes; name one with -p PID")));
+        }
+        ("syscall", None) => {
+            return Err(usage(anyhow!("syscall is counted for one process; name it with -p PID")));
+        }
+        _ => {}
+    }
+    Ok(on)
+}
+
 fn live(args: &cli::Print, format: Format) -> Result<()> {
     let schema = schema_of(&args.table).map_err(usage)?;
     if tool::status::schemas().iter().any(|s| s.table() == schema.table()) {
@@ -108,7 +126,7 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
     let options = LiveOptions {
         tables: vec![schema.table().to_owned()],
-        pid: args.pid,
+        focus: focus(args, schema.table())?,
         // Who asks for this table wants to know, and counting is not free.
         count_cost: schema.table() == "probe",
     };

@@ -27,7 +27,11 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let panels = config::specs(args.config.as_deref()).map_err(|e| usage(e.into()))?;
     let tools = Tools::prepare(panels)?;
     let mut stop = Stop::new()?;
-    let options = LiveOptions { tables: args.tables.clone(), ..LiveOptions::default() };
+    let options = LiveOptions {
+        tables: args.tables.clone(),
+        focus: args.look.focus(),
+        ..LiveOptions::default()
+    };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;

@@ -17,7 +17,7 @@ use crate::cli::{self, Listed};
 use crate::export::{Export, Format, Layout, Sheet};
 use crate::privilege;
 use crate::session::{Retention, Status, Writer, default_place, prune};
-use crate::source::{Tables, Tools, clocks};
+use crate::source::{Focus, Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean, numbered};
 use crate::tool::config::OWN_TABLES;
 use crate::tool::format;
@@ -50,6 +50,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
         live::open(Screen {
             interval: args.interval,
             pid: None,
+            focus: Focus::default(),
             place: (!args.no_record).then_some(place),
             ascii: args.ascii,
             tools: specs,

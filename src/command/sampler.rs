@@ -20,7 +20,7 @@ use crate::app::Msg;
 use crate::privilege;
 use crate::probe::SELDOM;
 use crate::session::{Retention, Status, Writer, memory_writer, prune};
-use crate::source::{Live, LiveOptions, Moment, Ticker, Tools, clocks};
+use crate::source::{Focus, Live, LiveOptions, Moment, Ticker, Tools, clocks};
 use crate::table::Sample;
 use crate::tool::spec::Spec;
 
@@ -35,24 +35,48 @@ const MEMORY: usize = 16 << 20;
 pub struct Plan {
     /// Time between samples.
     pub interval: Duration,
-    /// The pinned process.
-    pub pid: Option<u32>,
+    /// What is looked at more closely from the start.
+    pub focus: Focus,
     /// Where sessions are; `None` keeps the last minutes in memory only.
     pub place: Option<PathBuf>,
     /// Tools that run beside the probes.
     pub tools: Vec<Spec>,
 }
 
+/// What the sampler is told while it runs.
+enum Order {
+    /// Look more closely at these things, and no more at what is not named.
+    Focus(Focus),
+    /// End.
+    Stop,
+}
+
 /// The running threads.
 pub struct Sampler {
-    stop: Sender<()>,
+    orders: Sender<Order>,
     thread: JoinHandle<i32>,
 }
 
+/// Tells the sampler what to look at more closely.
+pub struct Aim(Sender<Order>);
+
+impl Aim {
+    /// From now on these, and nothing else.
+    pub fn at(&self, on: Focus) {
+        // A sampler that has ended looks at nothing.
+        let _ = self.0.send(Order::Focus(on));
+    }
+}
+
 impl Sampler {
+    /// What tells it what to look at.
+    pub fn aim(&self) -> Aim {
+        Aim(self.orders.clone())
+    }
+
     /// Ends the tools and sampling, and finishes the recording; returns the tools' exit status.
     pub fn stop(self) -> i32 {
-        let _ = self.stop.send(());
+        let _ = self.orders.send(Order::Stop);
         let until = Instant::now() + PATIENCE;
         while !self.thread.is_finished() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
@@ -70,28 +94,29 @@ impl Sampler {
 /// # Errors
 /// When no thread can be started.
 pub fn start(plan: Plan, out: UnboundedSender<Msg>, past: Sender<Ask>) -> Result<Sampler> {
-    let (stop, stopped) = channel();
+    let (orders, ordered) = channel();
     let thread = thread::Builder::new()
         .name("sampler".to_owned())
         .spawn(move || {
-            sample(plan, &out, &past, &stopped).unwrap_or_else(|e| {
+            sample(plan, &out, &past, &ordered).unwrap_or_else(|e| {
                 let _ = out.send(Msg::Ended(format!("{e:#}")));
                 1
             })
         })
         .context("cannot start a thread")?;
-    Ok(Sampler { stop, thread })
+    Ok(Sampler { orders, thread })
 }
 
 fn sample(
     mut plan: Plan,
     out: &UnboundedSender<Msg>,
     past: &Sender<Ask>,
-    stopped: &Receiver<()>,
+    ordered: &Receiver<Order>,
 ) -> Result<i32> {
     // Tools are started with what the user has, so before anything is given up.
     let tools = Tools::prepare(std::mem::take(&mut plan.tools))?;
-    let mut live = Live::open(&LiveOptions { pid: plan.pid, ..LiveOptions::default() })?;
+    let mut live =
+        Live::open(&LiveOptions { focus: plan.focus.clone(), ..LiveOptions::default() })?;
     privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
     live.add(tools.start()?);
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
@@ -105,7 +130,7 @@ fn sample(
         if out.send(Msg::Live(moment)).is_err() {
             break;
         }
-        if !wait(&mut live, ticker.next(Instant::now()), stopped) {
+        if !wait(&mut live, ticker.next(Instant::now()), ordered) {
             break;
         }
     }
@@ -120,11 +145,12 @@ fn sample(
 }
 
 /// Waits for the next sample, draining meanwhile; false when asked to stop.
-fn wait(live: &mut Live, next: Instant, stopped: &Receiver<()>) -> bool {
+fn wait(live: &mut Live, next: Instant, ordered: &Receiver<Order>) -> bool {
     let mut wish = SELDOM;
     loop {
         let left = next.saturating_duration_since(Instant::now());
-        match stopped.recv_timeout(left.min(wish)) {
+        match ordered.recv_timeout(left.min(wish)) {
+            Ok(Order::Focus(on)) => live.focus(&on),
             Err(RecvTimeoutError::Timeout) if left > wish => wish = live.drain(),
             Err(RecvTimeoutError::Timeout) => return true,
             _ => return false,

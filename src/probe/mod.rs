@@ -1,8 +1,12 @@
 //! Rooms that turn what the kernel knows into tables, one folder each, all of one shape:
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
+mod cgroup;
 pub mod host;
+mod kallsyms;
+mod ladder;
 pub mod net;
+pub mod proc;
 pub mod status;
 
 use std::time::Duration;
@@ -27,6 +31,24 @@ pub struct At {
 /// How often queues are emptied where little happens.
 pub const SELDOM: Duration = Duration::from_millis(100);
 
+/// Processes that are watched at once at most.
+pub const WATCHED: usize = 16;
+
+/// What is looked at more closely than everything else: dear to collect, so it is collected only
+/// while it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// Account every thread's time by what it was doing (scheduler tracepoints, whole system).
+    pub states: bool,
+    /// Processes of which every change of a thread's state is told, at most [`WATCHED`]; needs
+    /// `states`.
+    pub watch: Vec<u32>,
+    /// The process whose system calls are counted.
+    pub calls: Option<u32>,
+    /// The process whose user-space locks are timed at every acquire.
+    pub locks: Option<u32>,
+}
+
 /// One source of tables inside this process.
 pub trait Probe: Send {
     /// The room's name, as `--tables` and `doctor` print it.
@@ -43,6 +65,9 @@ pub trait Probe: Send {
 
     /// How each of its signals is obtained now, and what did not work.
     fn status(&self) -> Vec<Signal>;
+
+    /// Looks more closely at these things from now on, and no more at what is not named.
+    fn focus(&mut self, _on: &Focus) {}
 
     /// Takes what the kernel has queued since the last call, so that no queue overflows between
     /// two refreshes. Returns how soon it wants to be called again.
@@ -67,10 +92,10 @@ pub struct Room {
 }
 
 /// What a probe is told when it is opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The pinned process: what is dear to collect is collected only for it.
-    pub pid: Option<u32>,
+    /// What is looked at more closely from the start.
+    pub focus: Focus,
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
 }
@@ -86,6 +111,7 @@ pub fn all() -> &'static [Room] {
                 Ok(Box::new(net::Net::open(told)))
             },
         },
+        Room { name: "proc", schemas: proc::schemas, open: |o| Ok(Box::new(proc::Proc::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

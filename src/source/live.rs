@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use caps::Capability;
 
 use super::tools::Tools;
-use crate::probe::{self, At, Options, Probe, Room, SELDOM, Signal};
+use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
 use crate::tool;
 
@@ -19,8 +19,8 @@ use crate::tool;
 pub struct LiveOptions {
     /// Names of probes (all their tables) or of tables; everything when empty.
     pub tables: Vec<String>,
-    /// The pinned process.
-    pub pid: Option<u32>,
+    /// What is looked at more closely from the start.
+    pub focus: Focus,
     /// Have the kernel count what its programs cost, some 50 ns a run.
     pub count_cost: bool,
 }
@@ -55,13 +55,13 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let told = Options { pid: options.pid, count_cost: options.count_cost };
+        let told = Options { focus: options.focus.clone(), count_cost: options.count_cost };
         let rooms = all
             .iter()
             .filter(|room| wanted.rooms.contains(&room.name))
             .map(|room| Running {
                 name: room.name,
-                probe: (room.open)(told).map_err(|e| format!("{e:#}")),
+                probe: (room.open)(told.clone()).map_err(|e| format!("{e:#}")),
                 failed: None,
             })
             .collect();
@@ -109,6 +109,13 @@ impl Live {
         let status = self.tools.status();
         self.tools.end();
         status
+    }
+
+    /// Looks more closely at these things from now on.
+    pub fn focus(&mut self, on: &Focus) {
+        for probe in self.rooms.iter_mut().filter_map(|room| room.probe.as_mut().ok()) {
+            probe.focus(on);
+        }
     }
 
     /// Empties the kernel's queues between two samples; returns how soon that is to be done again.

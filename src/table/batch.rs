@@ -5,10 +5,12 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use arrow_array::builder::StringBuilder;
 use arrow_array::{
-    Array, ArrayRef, Float64Array, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
-    StringArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveArray, RecordBatch,
+    RecordBatchOptions, StringArray, UInt64Array,
 };
 use arrow_buffer::{NullBufferBuilder, ScalarBuffer};
+use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
 
 use super::clean::{clean, is_clean};
 use super::column::{Column, Get};
@@ -142,6 +144,25 @@ impl Table {
     pub fn row(&self, row: usize) -> Table {
         let batch = self.batch.slice(row.min(self.len().saturating_sub(1)), 1.min(self.len()));
         Table { schema: self.schema.clone(), batch }
+    }
+
+    /// The rows of these tables one after the other, `None` of none. A tool may have changed its
+    /// columns in between: no row is left out for that.
+    pub fn joined<'a>(tables: impl Iterator<Item = &'a Table> + Clone) -> Option<Table> {
+        let schema = Schema::merged(tables.clone().map(Table::schema))?;
+        let same: Vec<Table> = tables.map(|t| t.conform(&schema)).collect();
+        let batch = concat_batches(&schema.arrow(), same.iter().map(Table::batch)).ok()?;
+        Some(Table::trusted(schema, batch))
+    }
+
+    /// Only the rows with this number in the column called `id`; none where there is no such column.
+    pub fn only(&self, id: &str, number: u64) -> Table {
+        let keep: BooleanArray =
+            (0..self.len()).map(|row| Some(self.get(row, id) == Value::U64(number))).collect();
+        match filter_record_batch(&self.batch, &keep) {
+            Ok(batch) => Table { schema: self.schema.clone(), batch },
+            Err(_) => self.tail(0),
+        }
     }
 
     /// The same table with its last `rows` rows.

@@ -316,8 +316,12 @@ fn derive(nature: Nature, i: usize, f: &Field) -> Option<Field> {
             d.help = format!("Per second over the last interval, derived from {}.", f.id);
             d.from = From::Rate(i);
         }
-        Kind::Start if f.id.contains("start") => {
-            d.id = f.id.replace("start", "age");
+        // When a row's subject began can be part of what tells it from another.
+        Kind::Start | Kind::Key
+            if f.id.contains("start") && (f.kind == Kind::Start || f.unit == Unit::Instant) =>
+        {
+            let age = f.id.replace("start", "age");
+            d.id = if age.ends_with("_ns") { age } else { format!("{age}_ns") };
             d.title = "AGE".to_owned();
             d.kind = Kind::Duration;
             d.unit = Unit::Ns;

@@ -4,13 +4,11 @@
 //! `sockets` keeps them as rows. `events` reads what happens, `track` makes rows of it with what
 //! `connection` remembers. `columns` says what the rows show, `status` how all of it is obtained.
 
-mod cgroup;
 mod clock;
 pub mod columns;
 mod connection;
 mod diag;
 mod events;
-mod kallsyms;
 mod names;
 mod proc_fd;
 mod reasons;
@@ -27,7 +25,6 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use caps::Capability;
 
-use self::cgroup::Cgroups;
 use self::clock::{Clock, Ticks};
 use self::columns::{EVENT, EventRow, FLOW, FlowRow, NET, NetRow};
 use self::diag::Diag;
@@ -38,6 +35,7 @@ use self::sweep::Sweep;
 use self::track::Track;
 use super::{At, Probe, SELDOM, Signal};
 use crate::bpf::{self, Refusal};
+use crate::probe::cgroup::Cgroups;
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ahash::RandomState;
 
-use super::cgroup::Cgroups;
 use super::clock::Ticks;
 use super::columns::NetRow;
 use super::kernel::types;
 use super::names::{UDP, address, family_name, options, proto_name, state, state_name};
 use super::sweep::Record;
+use crate::probe::cgroup::Cgroups;
 use crate::table::Clean;
 
 /// The pid of a socket that no process holds.

@@ -12,11 +12,11 @@ use super::connection::{
     Connection, Ends, Fin, Process, Role, ends, ends_of, how_ended, process_of,
 };
 use super::events::Event;
-use super::kallsyms::Kallsyms;
 use super::kernel_event::types;
 use super::names::{UDP, address, change_name, family_name, proto_name, state};
 use super::reasons::Reasons;
 use super::sockets::{Origin, Sockets};
+use crate::probe::kallsyms::Kallsyms;
 use crate::table::Clean;
 
 /// Connections remembered at most: some 100 bytes each.

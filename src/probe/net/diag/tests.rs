@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant as Time};
 
 use super::*;
-use crate::probe::net::cgroup::Cgroups;
+use crate::probe::cgroup::Cgroups;
 use crate::probe::net::clock::Clock;
 use crate::probe::net::columns::NET;
 use crate::probe::net::sockets::{Origin, Outside, Sockets};

@@ -1,0 +1,46 @@
+//! The rows of the process tables and their columns, a file a table.
+
+mod call;
+mod life;
+mod lock;
+mod spent;
+mod state;
+mod task;
+mod wake;
+
+pub use call::{CALL, CallRow};
+pub use life::{LIFE, LifeRow};
+pub use lock::{LOCK, LockRow};
+pub use state::{STATE, StateRow};
+pub use task::{PROC, THREAD, TaskRow};
+pub use wake::{WAKE, WakeRow};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Column;
+
+    fn check<R>(list: &[Column<R>]) {
+        for (i, c) in list.iter().enumerate() {
+            assert!(list[..i].iter().all(|d| d.id != c.id), "{} twice", c.id);
+            assert!(c.title.chars().count() <= 8, "{}: title {}", c.id, c.title);
+            assert!(c.help.ends_with(").") && c.help.contains('('), "{}: no source", c.id);
+            for a in c.alias {
+                let taken = list.iter().any(|d| d.id == *a)
+                    || list[..i].iter().any(|d| d.alias.contains(a));
+                assert!(!taken, "alias {a} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_titles_short_and_help_names_its_source() {
+        check(PROC);
+        check(THREAD);
+        check(WAKE);
+        check(STATE);
+        check(LIFE);
+        check(LOCK);
+        check(CALL);
+    }
+}

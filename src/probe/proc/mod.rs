@@ -1,0 +1,155 @@
+//! Processes and threads: what each is and used, what it did and why it was not running.
+//!
+//! Dearer things are collected only while they are asked for ([`Focus`]):
+//!
+//! * `tasks` reads every thread at each sample, without any probe (tables `proc`, `thread`);
+//! * `life` is told of every fork, exec and exit (table `life`);
+//! * `sched` accounts what every thread does, who wakes whom, and what is waited for at futexes;
+//!   of watched processes it tells every change (tables `wake`, `state`, `lock` and the columns of
+//!   `proc` and `thread` that begin with a state's name);
+//! * `calls` counts the system calls of one process (table `syscall`);
+//! * `locks` times every acquire of one process's locks by uprobes, and the kernel's own contended
+//!   locks (table `lock`).
+
+mod calls;
+pub mod columns;
+pub mod doing;
+mod life;
+mod locks;
+mod sched;
+mod tasks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use caps::Capability;
+
+use self::calls::Calls;
+use self::columns::{
+    CALL, CallRow, LIFE, LOCK, LifeRow, LockRow, PROC, STATE, StateRow, THREAD, TaskRow, WAKE,
+    WakeRow,
+};
+use self::life::Life;
+use self::locks::Locks;
+use self::sched::Sched;
+use self::tasks::Tasks;
+use super::{At, Focus, Options, Probe, Signal};
+use crate::table::{Nature, Schema, Table, TableDef};
+
+/// The probe.
+pub struct Proc {
+    proc: TableDef<TaskRow>,
+    thread: TableDef<TaskRow>,
+    wake: TableDef<WakeRow>,
+    state: TableDef<StateRow>,
+    life_def: TableDef<LifeRow>,
+    lock: TableDef<LockRow>,
+    call: TableDef<CallRow>,
+    tasks: Tasks,
+    life: Life,
+    sched: Sched,
+    calls: Calls,
+    locks: Locks,
+    focus: Focus,
+}
+
+/// The tables of this probe, without opening it.
+pub fn schemas() -> Vec<Arc<Schema>> {
+    vec![
+        Schema::of("proc", Nature::State, PROC),
+        Schema::of("thread", Nature::State, THREAD),
+        Schema::of("life", Nature::Event, LIFE),
+        Schema::of("wake", Nature::State, WAKE),
+        Schema::of("state", Nature::Event, STATE),
+        Schema::of("lock", Nature::State, LOCK),
+        Schema::of("syscall", Nature::State, CALL),
+    ]
+}
+
+impl Proc {
+    /// Opens what can be opened; what cannot is told by [`Probe::status`].
+    pub fn open(options: &Options) -> Proc {
+        let mut opened = Proc {
+            proc: TableDef::new("proc", Nature::State, PROC),
+            thread: TableDef::new("thread", Nature::State, THREAD),
+            wake: TableDef::new("wake", Nature::State, WAKE),
+            state: TableDef::new("state", Nature::Event, STATE),
+            life_def: TableDef::new("life", Nature::Event, LIFE),
+            lock: TableDef::new("lock", Nature::State, LOCK),
+            call: TableDef::new("syscall", Nature::State, CALL),
+            tasks: Tasks::open(),
+            life: Life::open(),
+            sched: Sched::new(),
+            calls: Calls::new(),
+            locks: Locks::new(),
+            focus: Focus::default(),
+        };
+        opened.focus(&options.focus);
+        opened
+    }
+}
+
+impl Probe for Proc {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+
+    fn schemas(&self) -> Vec<Arc<Schema>> {
+        schemas()
+    }
+
+    fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        let read = self.tasks.read(at);
+        // What happened is told even where the threads cannot be read.
+        out.push(self.life_def.table(&self.life.rows(&self.tasks))?);
+        if self.focus.states {
+            self.sched.read(at, self.tasks.threads_mut());
+            out.push(self.wake.table(&self.sched.wakes(&self.tasks))?);
+            out.push(self.state.table(&self.sched.states())?);
+        }
+        if self.focus.states || self.focus.locks.is_some() {
+            let mut rows = self.sched.futexes(&self.tasks);
+            rows.extend(self.locks.rows(&self.tasks));
+            out.push(self.lock.table(&rows)?);
+        }
+        if self.focus.calls.is_some() {
+            out.push(self.call.table(&self.calls.rows(at, &self.tasks))?);
+        }
+        out.push(self.thread.table(self.tasks.threads())?);
+        out.push(self.proc.table(self.tasks.processes())?);
+        read
+    }
+
+    fn status(&self) -> Vec<Signal> {
+        let mut all = self.tasks.status();
+        all.extend(self.life.status());
+        all.extend(self.sched.status());
+        all.extend(self.calls.status());
+        all.extend(self.locks.status());
+        all
+    }
+
+    fn focus(&mut self, on: &Focus) {
+        self.sched.focus(on);
+        self.calls.focus(on);
+        self.locks.focus(on);
+        self.tasks.watch(&on.watch);
+        self.focus = on.clone();
+    }
+
+    fn drain(&mut self) -> Duration {
+        self.life.drain().min(self.sched.drain())
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        // Kernel programs are loaded when they are first asked for; uprobes and /proc/PID of others
+        // want ptrace rights.
+        vec![
+            Capability::CAP_BPF,
+            Capability::CAP_PERFMON,
+            Capability::CAP_SYS_PTRACE,
+            Capability::CAP_DAC_READ_SEARCH,
+        ]
+    }
+}
