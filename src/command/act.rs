@@ -227,7 +227,7 @@ mod tests {
         assert!(terminate(1, "systemd", u64::MAX).is_err());
         let me = u64::from(std::process::id());
         let err = terminate(me, "somebody-else", u64::MAX).unwrap_err().to_string();
-        assert!(err.contains("nothing was sent"), "{err}");
+        assert!(err.contains("nothing was done"), "{err}");
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
         let err = terminate(me, comm.trim_end(), 0).unwrap_err().to_string();
         assert!(err.contains("began after"), "{err}");
