@@ -440,6 +440,8 @@ struct sched_info {
 };
 
 struct thread_info {
+	unsigned long flags;
+	u32 status;
 	u32 cpu;
 };
 
@@ -467,6 +469,7 @@ struct task_struct {
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	u64 start_time;
+	u32 self_exec_id;
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	const struct cred *cred;
@@ -497,7 +500,14 @@ struct pt_regs {
 	unsigned long di;
 	unsigned long orig_ax;
 	unsigned long ip;
+	unsigned long cs;
 	unsigned long sp;
+};
+
+/* arm64, likewise. */
+struct pt_regs___arm64 {
+	u64 pstate;
+	s32 syscallno;
 };
 
 struct kernel_siginfo {

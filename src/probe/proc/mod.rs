@@ -12,6 +12,7 @@
 //!   locks (table `lock`).
 
 mod calls;
+pub mod class;
 pub mod columns;
 pub mod doing;
 mod life;
