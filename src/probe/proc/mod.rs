@@ -73,6 +73,15 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Proc {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: &Options) -> Proc {
+        Proc::with(Tasks::open(), options)
+    }
+
+    /// The same, but for processes and threads, which are read from /proc even where BPF is there.
+    pub fn open_without_bpf(options: &Options) -> Proc {
+        Proc::with(Tasks::open_without_bpf(), options)
+    }
+
+    fn with(tasks: Tasks, options: &Options) -> Proc {
         let mut opened = Proc {
             proc: TableDef::new("proc", Nature::State, PROC),
             thread: TableDef::new("thread", Nature::State, THREAD),
@@ -81,7 +90,7 @@ impl Proc {
             life_def: TableDef::new("life", Nature::Event, LIFE),
             lock: TableDef::new("lock", Nature::State, LOCK),
             call: TableDef::new("syscall", Nature::State, CALL),
-            tasks: Tasks::open(),
+            tasks,
             life: Life::open(),
             sched: Sched::new(),
             calls: Calls::new(),
