@@ -127,15 +127,27 @@ impl Tasks {
         find(self.threads.rows(), tid)
     }
 
-    /// The process of this number, without what its threads did.
+    /// The process of this number.
     pub fn process(&self, pid: u32) -> Option<&TaskRow> {
         find(self.processes.rows(), pid)
     }
 
-    /// The processes, threads summed with what was added to them, by pid.
-    pub fn processes(&mut self) -> &[TaskRow] {
-        self.processes.add_spent(self.threads.rows());
+    /// The processes, threads summed, by pid; what their threads did as of the last [`Tasks::sum`].
+    pub fn processes(&self) -> &[TaskRow] {
         self.processes.rows()
+    }
+
+    /// Adds up for the processes what was added to their threads.
+    pub fn sum(&mut self) {
+        self.processes.add_spent(self.threads.rows());
+    }
+
+    /// What the threads did is not accounted any more.
+    pub fn forget_spent(&mut self) {
+        for row in self.threads.rows_mut() {
+            row.spent = None;
+        }
+        self.processes.forget_spent();
     }
 
     /// How the last reading changed the threads; `None` when that is not known.

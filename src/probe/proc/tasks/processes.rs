@@ -7,10 +7,11 @@ use ahash::RandomState;
 
 use super::files::Files;
 use super::kernel::types;
-use super::threads::{Ended, NEW, Thread, Threads, is_kernel, known, known32};
+use super::threads::{Ended, Thread, Threads, is_kernel, known, known32};
 use crate::probe::proc::class;
 use crate::probe::proc::columns::TaskRow;
 use crate::probe::proc::doing::Spent;
+use crate::table::NEW;
 
 /// Processes whose arguments are read again in a refresh though nothing says that they changed.
 const AGAIN: usize = 16;
@@ -209,6 +210,13 @@ impl Processes {
             self.rows.push(row);
             self.processes.push(Process { members, ..process });
             self.from.push(stood);
+        }
+    }
+
+    /// What the threads did is not accounted any more, nor what ended ones did.
+    pub fn forget_spent(&mut self) {
+        for (row, process) in self.rows.iter_mut().zip(&mut self.processes) {
+            (row.spent, process.gone.spent) = (None, None);
         }
     }
 

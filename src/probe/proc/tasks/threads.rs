@@ -8,7 +8,7 @@ use crate::probe::proc::class::{self, Place};
 use crate::probe::proc::columns::TaskRow;
 use crate::probe::proc::doing::Spent;
 use crate::probe::records::bytes;
-use crate::table::Clean;
+use crate::table::{Clean, NEW};
 
 /// What a pass compares.
 pub(super) struct Thread {
@@ -26,9 +26,6 @@ pub(super) struct Ended {
     pub raw: types::thread_part,
     pub spent: Option<Box<Spent>>,
 }
-
-/// Of a row that was in no table before.
-pub(super) const NEW: u32 = u32::MAX;
 
 /// All threads of now.
 #[derive(Default)]
