@@ -7,6 +7,7 @@ mod kallsyms;
 mod ladder;
 pub mod net;
 pub mod proc;
+mod ring;
 pub mod status;
 
 use std::time::Duration;

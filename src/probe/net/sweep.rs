@@ -9,6 +9,7 @@ use libbpf_rs::{Iter, Link};
 
 use super::kernel::{NetSkel, NetSkelBuilder, types};
 use crate::bpf;
+use crate::probe::ring::front;
 
 /// What the kernel says of a socket.
 pub(super) enum Record<'a> {
@@ -116,17 +117,6 @@ fn plain_mut(words: &mut [u64]) -> &mut [u8] {
     let len = words.len() * 8;
     // SAFETY: the bytes of u64s are initialised, any byte is a valid u8, and the borrow is unique.
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), len) }
-}
-
-/// Reads a record's struct at the front of `bytes`.
-pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
-    let at = bytes.as_ptr();
-    if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
-        return None;
-    }
-    // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
-    // which every bit pattern is valid; the reference borrows `bytes`.
-    Some(unsafe { &*at.cast::<T>() })
 }
 
 const SOCK: usize = size_of::<types::sock_part>();
