@@ -7,6 +7,7 @@ mod kallsyms;
 mod ladder;
 pub mod net;
 pub mod proc;
+mod records;
 pub mod status;
 
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Room {
 pub struct Options {
     /// What is looked at more closely from the start.
     pub focus: Focus,
+    /// Whether that may change later: the rights to load kernel programs are kept for it.
+    pub later: bool,
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
 }
