@@ -3,12 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{Cell, Layout, Line, Mode, Shown, State, drawn};
+use crate::app::{Cell, Layout, Line, Mode, Node, Shown, State, drawn};
 use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
 
 use super::doing::doing_of;
 use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
+
+/// Least cells of a name in a tree.
+const NAME: u16 = 8;
 
 /// Draws titles and rows.
 pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
@@ -112,6 +115,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn draw(&self, columns: &[(usize, u16)], y: u16, buf: &mut Buffer) {
         let ended = self.state.grid.ended(self.line);
+        let context = matches!(self.line, Line::Node(n) if n.context);
         let mut x = 0;
         for (nth, &(i, width)) in columns.iter().enumerate() {
             let shown = &self.state.view().columns.shown[i];
@@ -120,7 +124,7 @@ impl Row<'_> {
                 self.first(shown, x, end, y, buf);
             } else {
                 let (text, role) = self.cell(shown);
-                let role = if ended { Role::Ended } else { role };
+                let role = if ended || context { Role::Ended } else { role };
                 let text = match shown {
                     Shown::Pair(..) => self.address(&text, usize::from(width)),
                     _ => self.cut(&text, usize::from(width)),
@@ -149,6 +153,9 @@ impl Row<'_> {
     /// The first cell of a grouped view: fold, name, number of rows; inside a group the row's own.
     fn first(&self, shown: &Shown, x: u16, end: u16, y: u16, buf: &mut Buffer) {
         let (text, role) = self.cell(shown);
+        if let Line::Node(node) = self.line {
+            return self.branch(node, &text, role, (x, end, y), buf);
+        }
         let Line::Group { from, to, open } = self.line else {
             let text = self.cut(&text, usize::from(end - x).saturating_sub(2));
             Pen::new(buf, self.look, x + 2, y, end).put(&text, role);
@@ -166,6 +173,54 @@ impl Row<'_> {
             .put(&sign.to_string(), Role::Dim)
             .skip(1)
             .put(&self.cut(&name, room), role);
+        let at = end.saturating_sub(count.len() as u16).max(x);
+        Pen::new(buf, self.look, at, y, end).put(&count, Role::Dim);
+    }
+
+    /// The first cell of a tree: lines from what is above, fold, name; how many are folded.
+    fn branch(
+        &self,
+        node: Node,
+        text: &str,
+        role: Role,
+        (x, end, y): (u16, u16, u16),
+        buf: &mut Buffer,
+    ) {
+        let glyphs = self.look.glyphs;
+        let sign = match (node.parent(), node.open) {
+            (false, _) => None,
+            (true, true) => Some(glyphs.unfolded()),
+            (true, false) => Some(glyphs.folded()),
+        };
+        // Of a deep tree the outermost lines are left out: a name needs some cells.
+        let room = end.saturating_sub(x);
+        let levels = node.depth.min(room.saturating_sub(NAME + 1) / 2);
+        let mut lines = String::new();
+        for depth in node.depth - levels + 1..node.depth {
+            lines.push_str(if node.more(depth) { self.look.pick("│ ", "| ") } else { "  " });
+        }
+        if levels > 0 {
+            let last = !node.more(node.depth);
+            lines.push_str(if last {
+                self.look.pick("└", "`")
+            } else {
+                self.look.pick("├", "|")
+            });
+        }
+        let line = glyphs.horizontal();
+        lines.push(sign.unwrap_or(if levels > 0 { line } else { ' ' }));
+        let count = if node.parent() && !node.open {
+            (node.to - node.index - 1).to_string()
+        } else {
+            String::new()
+        };
+        let gone =
+            if node.context || self.state.grid.ended(self.line) { Role::Ended } else { role };
+        let mut pen = Pen::new(buf, self.look, x, y, end);
+        pen.put(&lines, Role::Border).skip(1);
+        let beside = if count.is_empty() { 0 } else { count.len() + 1 };
+        let room = usize::from(pen.room()).saturating_sub(beside);
+        pen.put(&self.cut(text, room), gone);
         let at = end.saturating_sub(count.len() as u16).max(x);
         Pen::new(buf, self.look, at, y, end).put(&count, Role::Dim);
     }
