@@ -12,6 +12,7 @@
 //!   locks (table `lock`).
 
 mod calls;
+pub mod class;
 pub mod columns;
 pub mod doing;
 mod life;
@@ -52,6 +53,8 @@ pub struct Proc {
     calls: Calls,
     locks: Locks,
     focus: Focus,
+    /// Whether the focus may change.
+    later: bool,
 }
 
 /// The tables of this probe, without opening it.
@@ -84,6 +87,7 @@ impl Proc {
             calls: Calls::new(),
             locks: Locks::new(),
             focus: Focus::default(),
+            later: options.later,
         };
         opened.focus(&options.focus);
         opened
@@ -143,13 +147,16 @@ impl Probe for Proc {
     }
 
     fn needs(&self) -> Vec<Capability> {
-        // Kernel programs are loaded when they are first asked for; uprobes and /proc/PID of others
-        // want ptrace rights.
-        vec![
-            Capability::CAP_BPF,
-            Capability::CAP_PERFMON,
-            Capability::CAP_SYS_PTRACE,
-            Capability::CAP_DAC_READ_SEARCH,
-        ]
+        // Links below /proc/PID of others.
+        let mut needs = vec![Capability::CAP_SYS_PTRACE];
+        if self.later {
+            // Kernel programs are loaded when they are first asked for, uprobes into files of others.
+            needs.extend([
+                Capability::CAP_BPF,
+                Capability::CAP_PERFMON,
+                Capability::CAP_DAC_READ_SEARCH,
+            ]);
+        }
+        needs
     }
 }
