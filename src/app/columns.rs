@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
 
+use super::ended::Ended;
 use super::pane::{Pane, TREE};
 use super::seen::Seen;
 use super::state::PaneState;
@@ -126,7 +127,7 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
     if view.sort.as_ref() == Some(shown) {
         return (0, 0);
     }
-    if view.ended && pane.totals.contains(shown) {
+    if view.ended != Ended::Hidden && pane.totals.contains(shown) {
         return (2, 1);
     }
     match pane.keep.iter().position(|s| s == shown) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::table::{Bound, Field, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;
+use super::ended::{Ended, Gone};
 use super::pane::{Pane, TREE};
 use super::state::{RowKey, State, cell_text, is_only, is_whole, row_key};
 use super::tree::{self, Node};
@@ -198,9 +199,15 @@ pub fn rebuild(state: &mut State) {
     }
     state.panes[state.pane].dear = collected(&pane, grid.parts.first());
     let view = &state.panes[state.pane];
-    if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), &pane.ended) {
+    if let (true, Some(ended)) =
+        (view.ended != Ended::Hidden && !grid.parts.is_empty(), &pane.ended)
+    {
         grid.parts.extend(part(state, ended));
     }
+    let gone = match grid.parts.as_slice() {
+        [now, ended] => Some(Gone::new(view, now, ended)),
+        _ => None,
+    };
     let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
     let only = Filter::parse(&pane.only).unwrap_or_default();
     let bound: Vec<Vec<Bound>> = grid
@@ -219,7 +226,8 @@ pub fn rebuild(state: &mut State) {
         // A term that only the other table knows (how it ended) is not met by a row of this one.
         let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
         for row in 0..frame.len() {
-            if !kept.matches(frame, row) {
+            let gone = gone.as_ref().filter(|_| p == 1);
+            if !kept.matches(frame, row) || gone.is_some_and(|g| !g.shows(frame, row)) {
                 continue;
             }
             grid.total += 1;
@@ -391,10 +399,11 @@ fn find_line(state: &State, key: &RowKey) -> Option<usize> {
             .filter(|&l| matches!(state.grid.lines[l], Line::Group { .. }))
             .find(|&l| line_key(state, l).as_ref() == Some(key));
     }
-    (0..state.grid.lines.len()).find(|&l| {
+    let there = (0..state.grid.lines.len()).find(|&l| {
         !matches!(state.grid.lines[l], Line::Group { .. })
             && state.grid.row_of(l).is_some_and(|(frame, row, _)| has_key(frame, row, key))
-    })
+    });
+    there.or_else(|| super::ended::line_of(state, key))
 }
 
 /// Whether the row has these key cells; compares numbers without writing them out.

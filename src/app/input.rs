@@ -15,7 +15,7 @@ use super::pane::TREE;
 use super::prompt::{Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{choose, target, travel, tree, typed};
+use super::{choose, ended, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -80,14 +80,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             view.selected = view.selected.take().or(key);
             state.say(Tone::Plain, if follow { "Following the row." } else { "Not following." });
         }
-        Action::Ended => {
-            let ended = !state.view().ended;
-            state.view_mut().ended = ended;
-            rebuild(state);
-            if state.view().pane.ended.is_none() {
-                state.say(Tone::Plain, "This view has no ended rows.");
-            }
-        }
+        Action::Ended => ended::toggle(state),
         Action::Units => state.bits = !state.bits,
         Action::MouseToggle => {
             state.mouse = !state.mouse;

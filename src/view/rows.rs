@@ -125,6 +125,8 @@ impl Row<'_> {
             } else {
                 let (text, role) = self.cell(shown);
                 let role = if ended || context { Role::Ended } else { role };
+                let how = if ended { self.how_it_ended(shown) } else { None };
+                let (text, role) = how.unwrap_or((text, role));
                 let text = match shown {
                     Shown::Pair(..) => self.address(&text, usize::from(width)),
                     _ => self.cut(&text, usize::from(width)),
@@ -260,6 +262,37 @@ impl Row<'_> {
         Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
     }
 
+    /// Where a process that is there says what it does, one that ended says how: in short for its
+    /// state, in full before its arguments.
+    fn how_it_ended(&self, shown: &Shown) -> Option<(String, Role)> {
+        let grid = &self.state.grid;
+        let &(part, row) = grid.rows.get(self.line.index())?;
+        let frame = grid.parts.get(usize::from(part)).filter(|f| f.table().name() == "life")?;
+        let get = |id: &str| frame.get(row as usize, id);
+        let (end, code) = (get("end").as_str(), get("code").as_u64());
+        let short = match (get("signal").as_str(), code) {
+            (Some(signal), _) => signal.to_owned(),
+            (None, Some(code)) => format!("exit {code}"),
+            (None, None) => return None,
+        };
+        match shown.first_id() {
+            "state" => {
+                let role = if code == Some(0) { Role::Ended } else { end_role(&short) };
+                Some((short, role))
+            }
+            "argv" => {
+                let argv = get("argv").as_str().unwrap_or("");
+                let text = match end.filter(|end| *end != short) {
+                    Some(end) if argv.is_empty() => end.to_owned(),
+                    Some(end) => format!("{end}{}{argv}", self.look.pick(" · ", " - ")),
+                    None => argv.to_owned(),
+                };
+                Some((text, Role::Ended))
+            }
+            _ => None,
+        }
+    }
+
     /// An address that does not fit loses its middle, never its port.
     fn address(&self, text: &str, width: usize) -> String {
         if cells(text) <= width || width < 8 {
@@ -300,6 +333,7 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
     }
     match (field.id.as_str(), v) {
         ("comm", _) => Role::Accent,
+        ("end", Value::Text(s)) if row.schema.table() == "life" => end_role(s),
         ("state" | "kind" | "end", Value::Text(s)) => state_role(s),
         ("retrans" | "lost" | "backoff" | "sacked", _) => Role::Warn,
         ("drops" | "listen_overflows", _) => Role::Bad,
@@ -331,6 +365,16 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
         None => quantity::format(&mut out, v, field, style(state)),
     }
     out
+}
+
+/// How the end of a process is drawn: crashes and kills in alarm.
+fn end_role(end: &str) -> Role {
+    let asked = ["exit 0", "SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"];
+    match end {
+        _ if end == asked[0] => Role::Dim,
+        _ if asked.iter().any(|a| end.starts_with(a)) || end.starts_with("exit") => Role::Warn,
+        _ => Role::Bad,
+    }
 }
 
 /// How a state's word is drawn.
