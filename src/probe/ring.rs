@@ -58,17 +58,6 @@ impl Ring {
     }
 }
 
-/// A struct of integers at the front of `bytes`.
-pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
-    let at = bytes.as_ptr();
-    if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
-        return None;
-    }
-    // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
-    // which every bit pattern is valid; the reference borrows `bytes`.
-    Some(unsafe { &*at.cast::<T>() })
-}
-
 fn as_bytes(words: &[u64]) -> &[u8] {
     // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) }

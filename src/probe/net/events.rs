@@ -8,7 +8,8 @@ use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::kernel_event::{NetEventSkel, NetEventSkelBuilder, types};
 use crate::bpf;
-use crate::probe::ring::{Ring, front};
+use crate::probe::records::front;
+use crate::probe::ring::Ring;
 
 /// What happened.
 pub(super) enum Event<'a> {

@@ -8,7 +8,8 @@ use libbpf_rs::Link;
 
 use self::kernel::{ProcLifeSkel, ProcLifeSkelBuilder};
 use crate::bpf;
-use crate::probe::ring::{Ring, front};
+use crate::probe::records::front;
+use crate::probe::ring::Ring;
 
 pub(super) use self::kernel::types;
 
