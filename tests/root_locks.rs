@@ -173,3 +173,129 @@ fn a_program_executed_by_another_thread_goes_on_under_the_first_ones_number() {
         all.then_some(())
     });
 }
+
+fn locks_of(player: &Player) -> Focus {
+    Focus { locks: Some(player.pid()), ..Focus::default() }
+}
+
+fn lock(t: &Table, addr: u64) -> Option<usize> {
+    (0..t.len())
+        .find(|&r| num(t, r, "addr") == Some(addr) && text(t, r, "source") == Some("uprobe"))
+}
+
+#[test]
+fn every_acquire_of_a_mutex_is_counted_and_its_time_held_is_that_of_the_holder() {
+    let mut player = Player::start();
+    let test = "every_acquire_of_a_mutex_is_counted_and_its_time_held_is_that_of_the_holder";
+    let Some(mut probe) = probe(test, locks_of(&player), "lock acquires") else { return };
+    let [addr, inside, outside] = player.ask("mutex 500 100000")[..] else { panic!("three") };
+    let t = table(&mut probe, "lock");
+    let r = lock(&t, addr).unwrap();
+    assert_eq!(num(&t, r, "acquires"), Some(500));
+    let held = num(&t, r, "hold_ns").unwrap();
+    assert!((inside..=outside).contains(&held), "{held} is not within {inside}..={outside}");
+    let max = num(&t, r, "hold_max_ns").unwrap();
+    assert!(max >= 100_000 && max <= held);
+    assert_eq!((text(&t, r, "kind"), text(&t, r, "holder_by")), (Some("mutex"), Some("held last")));
+    assert_eq!(num(&t, r, "holder_tid"), Some(player.pid().into()));
+    assert_eq!(num(&t, r, "pid"), Some(player.pid().into()));
+    let name = text(&t, r, "name").unwrap();
+    assert!(name.starts_with("root_locks-") && name.contains("+0x"), "{name}");
+    assert_eq!(signal(&probe, "lock acquires").lost, 0);
+}
+
+#[test]
+fn other_locks_are_told_by_their_kind_and_a_refused_request_is_none() {
+    let mut player = Player::start();
+    let test = "other_locks_are_told_by_their_kind_and_a_refused_request_is_none";
+    let Some(mut probe) = probe(test, locks_of(&player), "lock acquires") else { return };
+    let nested = player.ask("nested")[0];
+    let rwlock = player.ask("rwlock 20 100000")[0];
+    let spin = player.ask("spin 10 100000")[0];
+    let t = table(&mut probe, "lock");
+    let row = |addr| {
+        let r = lock(&t, addr).unwrap();
+        (text(&t, r, "kind").unwrap(), num(&t, r, "acquires"), num(&t, r, "hold_ns").unwrap())
+    };
+    let (kind, acquires, held) = row(nested);
+    assert_eq!((kind, acquires), ("mutex", Some(3)));
+    assert!(held >= 2_000_000, "held once, from the first lock to the last unlock: {held}");
+    let (kind, acquires, held) = row(rwlock);
+    assert_eq!((kind, acquires), ("rwlock", Some(40)));
+    assert!(held >= 4_000_000, "{held}");
+    let (kind, acquires, held) = row(spin);
+    assert_eq!((kind, acquires), ("spin", Some(10)), "{:?}", signal(&probe, "lock acquires"));
+    assert!(held >= 1_000_000, "{held}");
+}
+
+#[test]
+fn a_wait_at_a_condition_is_not_time_held() {
+    let mut player = Player::start();
+    let test = "a_wait_at_a_condition_is_not_time_held";
+    let Some(mut probe) = probe(test, locks_of(&player), "lock acquires") else { return };
+    let addr = player.ask("cond 1500")[0];
+    let t = table(&mut probe, "lock");
+    let r = lock(&t, addr).unwrap();
+    // Once by the lock, once at the end of the wait.
+    assert_eq!(num(&t, r, "acquires"), Some(2));
+    let held = num(&t, r, "hold_ns").unwrap();
+    assert!(held < 1_000_000_000, "{held}");
+    assert_eq!(text(&t, r, "holder_by"), Some("held last"));
+}
+
+#[test]
+fn who_waits_for_a_mutex_and_for_how_long_is_told() {
+    let mut player = Player::start();
+    let test = "who_waits_for_a_mutex_and_for_how_long_is_told";
+    let Some(mut probe) = probe(test, locks_of(&player), "lock acquires") else { return };
+    let [addr, waited] = player.ask("fight 40 2000000")[..] else { panic!("two") };
+    let t = table(&mut probe, "lock");
+    let r = lock(&t, addr).unwrap();
+    assert_eq!(num(&t, r, "acquires"), Some(80));
+    let (waits, ns) = (num(&t, r, "waits").unwrap(), num(&t, r, "wait_ns").unwrap());
+    // Each time of the second thread; the first one is never kept waiting, but may be preempted.
+    assert!((40..=80).contains(&waits), "{waits}");
+    assert!(ns * 10 >= waited * 8, "{ns} of {waited}");
+    assert!(waits > 40 || ns <= waited, "{ns} of {waited}");
+    assert_eq!(num(&t, r, "waiters"), Some(0));
+}
+
+#[test]
+fn a_mutex_that_is_held_tells_its_holder_and_the_waiter_with_open_time() {
+    let mut player = Player::start();
+    let test = "a_mutex_that_is_held_tells_its_holder_and_the_waiter_with_open_time";
+    let Some(mut probe) = probe(test, locks_of(&player), "lock acquires") else { return };
+    let [addr, tid] = player.ask("hold 1")[..] else { panic!("two") };
+    player.ask("wait");
+    let both = |t: &Table| {
+        let r = lock(t, addr)?;
+        let waits = num(t, r, "waiters") == Some(1);
+        waits.then(|| (num(t, r, "hold_ns").unwrap(), num(t, r, "wait_ns").unwrap()))
+    };
+    let (held, waited) = until(&mut probe, "lock", "a waiter", both);
+    until(&mut probe, "lock", "both times to pass", |t| {
+        let (h, w) = both(t)?;
+        (h > held + 10_000_000 && w > waited + 10_000_000).then_some(())
+    });
+    let t = table(&mut probe, "lock");
+    let r = lock(&t, addr).unwrap();
+    assert_eq!((num(&t, r, "holder_tid"), text(&t, r, "holder_by")), (Some(tid), Some("uprobe")));
+    assert!(num(&t, r, "wait_ns").unwrap() > waited, "what is open is counted in");
+    player.ask("hold 0");
+    player.ask("waited");
+    let t = table(&mut probe, "lock");
+    let r = lock(&t, addr).unwrap();
+    assert_eq!((num(&t, r, "waiters"), num(&t, r, "waits")), (Some(0), Some(1)));
+    assert_eq!(num(&t, r, "acquires"), Some(2));
+}
+
+/// Descriptors of this process that are a perf event or a link to a kernel program.
+fn hooks() -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    links
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+        .filter(|to| {
+            ["perf_event", "bpf_link", "bpf-prog"].iter().any(|w| to.to_string_lossy().contains(w))
+        })
+        .count()
+}
