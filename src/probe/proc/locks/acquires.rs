@@ -6,9 +6,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use libbpf_rs::{Link, MapCore, MapFlags, ProgramMut, UprobeOpts};
+use libbpf_rs::{Link, ProgramMut, UprobeOpts};
 
-use super::libraries;
+use super::entries::{entries, int, long};
+use super::libraries::Library;
 use crate::bpf::{self, Refusal};
 use crate::probe::monotonic_ns;
 use crate::probe::proc::columns::LockRow;
@@ -63,9 +64,8 @@ struct Now {
 }
 
 impl Acquires {
-    /// Sets the breakpoints.
-    pub fn open(pid: u32) -> Result<Acquires> {
-        let libraries = libraries::find(pid).map_err(|why| anyhow!(Refusal::from(anyhow!(why))))?;
+    /// Sets the breakpoints in these files.
+    pub fn open(pid: u32, libraries: &[Library]) -> Result<Acquires> {
         let bpf::Attached { skel, refused, .. } = bpf::place(ProcLockSkelBuilder::default)?;
         let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
         let mut all = Acquires {
@@ -79,11 +79,11 @@ impl Acquires {
             told: HashMap::new(),
             left_out: 0,
         };
-        for library in &libraries {
+        for library in libraries {
             all.hook(library);
         }
         if all.links.is_empty() {
-            return Err(anyhow!(Refusal::from(all.refused)));
+            return Err(anyhow!(Refusal::from(std::mem::take(&mut all.refused))));
         }
         all.watch_the_end();
         if let Some(bss) = all.skel.maps.bss_data.as_deref_mut() {
@@ -93,7 +93,7 @@ impl Acquires {
         Ok(all)
     }
 
-    fn hook(&mut self, library: &libraries::Library) {
+    fn hook(&mut self, library: &Library) {
         let pid = i32::try_from(self.pid).unwrap_or(i32::MAX);
         for hook in &library.hooks {
             // A call whose return cannot be hooked would never be seen to end.
@@ -265,26 +265,27 @@ impl Acquires {
     }
 }
 
+impl Drop for Acquires {
+    /// The kernel waits some 0.1 s at each breakpoint that it takes away until nobody can be in it
+    /// any more: all at the same time, and nobody waits for them. What they count counts no longer.
+    fn drop(&mut self) {
+        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+            bss.target = 0;
+        }
+        for link in self.links.drain(..) {
+            let unhook = std::thread::Builder::new().name("unhook".to_owned());
+            // Without a thread it goes here and now: the closure is dropped, and the link with it.
+            let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
+        }
+    }
+}
+
 fn kind(number: u32) -> &'static str {
     match number {
         k if k == types::lock_kind::LOCK_MUTEX.0 => "mutex",
         k if k == types::lock_kind::LOCK_SPIN.0 => "spin",
         _ => "rwlock",
     }
-}
-
-/// All of a map at once. What changes meanwhile is there or not.
-fn entries(map: &impl MapCore) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    let batch = map.lookup_batch(map.max_entries(), MapFlags::ANY, MapFlags::ANY);
-    batch.into_iter().flatten()
-}
-
-fn int(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 fn sum_of(bytes: &[u8]) -> Option<types::lock_sum> {

@@ -4,16 +4,20 @@
 //! minute; `contention` is told of the kernel's own locks that somebody has to wait for.
 
 mod acquires;
+mod contention;
+mod entries;
 mod functions;
 mod libraries;
 
 use std::time::Duration;
 
 use self::acquires::{Acquires, LIMIT};
+use self::contention::{CONTENTION, Contention};
 use super::columns::LockRow;
 use super::tasks::Tasks;
 use crate::bpf::Refusal;
-use crate::probe::ladder::Wanted;
+use crate::probe::kallsyms::Kallsyms;
+use crate::probe::ladder::{Object, Wanted};
 use crate::probe::{Focus, SELDOM, Signal};
 
 const ACQUIRES: Wanted = Wanted {
@@ -34,17 +38,21 @@ enum User {
     /// It is over, and why.
     Over(String),
     Refused(Refusal),
+    /// There is nothing in the process to be hooked, and why.
+    Without(String),
 }
 
 /// The measurement: nothing is attached until it is asked for.
 pub struct Locks {
     user: Option<(u32, User)>,
+    kernel: Option<Result<Contention, Refusal>>,
+    functions: Kallsyms,
 }
 
 impl Locks {
     /// Nothing attached yet.
     pub fn new() -> Locks {
-        Locks { user: None }
+        Locks { user: None, kernel: None, functions: Kallsyms::open() }
     }
 
     /// Attaches uprobes to this process and the kernel's lock tracepoints, or detaches.
@@ -52,10 +60,10 @@ impl Locks {
         if self.user.as_ref().map(|(pid, _)| *pid) != on.locks {
             // The old breakpoints go before the new ones come.
             self.user = None;
-            self.user = on.locks.map(|pid| match Acquires::open(pid) {
-                Ok(going) => (pid, User::Going(Box::new(going))),
-                Err(why) => (pid, User::Refused(Refusal::from(why))),
-            });
+            self.user = on.locks.map(|pid| (pid, begin(pid)));
+        }
+        if on.states != self.kernel.is_some() {
+            self.kernel = on.states.then(|| Contention::open().map_err(Refusal::from));
         }
     }
 
@@ -75,15 +83,48 @@ impl Locks {
     /// Locks as counted so far.
     pub fn rows(&mut self, tasks: &Tasks) -> Vec<LockRow> {
         self.drain();
-        match &mut self.user {
+        let mut rows = match &mut self.user {
             Some((_, User::Going(going))) => going.rows(tasks),
             _ => Vec::new(),
+        };
+        if let Some(Ok(contention)) = &mut self.kernel {
+            rows.extend(contention.rows(&mut self.functions));
         }
+        rows
     }
 
     /// How it is obtained.
     pub fn status(&self) -> Vec<Signal> {
-        self.user.iter().map(|(_, user)| signal(user)).collect()
+        let kernel = self.kernel.iter().map(kernel_signal);
+        self.user.iter().map(|(_, user)| signal(user)).chain(kernel).collect()
+    }
+}
+
+fn kernel_signal(kernel: &Result<Contention, Refusal>) -> Signal {
+    let has = |_: &str| kernel.as_ref().is_ok_and(Contention::is_whole);
+    let object: Object<'_> = match kernel {
+        Ok(c) => Ok((&c.refused, &has)),
+        Err(why) => Err(why),
+    };
+    let mut signal = CONTENTION.signal(&object, |_| kernel.as_ref().ok()?.cost());
+    if let Ok(contention) = kernel {
+        signal.lost = contention.lost();
+        let (left_out, forgotten) = (contention.left_out, contention.forgotten);
+        if signal.way.is_some() && left_out + forgotten > 0 {
+            signal.missing =
+                format!("{left_out} locks that are waited for less, {forgotten} forgotten");
+        }
+    }
+    signal
+}
+
+fn begin(pid: u32) -> User {
+    match libraries::find(pid) {
+        Err(why) => User::Without(why),
+        Ok(libraries) => match Acquires::open(pid, &libraries) {
+            Ok(going) => User::Going(Box::new(going)),
+            Err(why) => User::Refused(Refusal::from(why)),
+        },
     }
 }
 
@@ -108,6 +149,14 @@ fn signal(user: &User) -> Signal {
             name: ACQUIRES.name,
             missing: format!("acquires since then: {why}"),
             fix: "ask for it again".to_owned(),
+            ..Signal::default()
+        },
+        User::Without(why) => Signal {
+            name: ACQUIRES.name,
+            refused: vec![("uprobe", why.clone())],
+            missing: ACQUIRES.missing.to_owned(),
+            fix: "locks that Rust and Go make themselves show as futexes when states are on"
+                .to_owned(),
             ..Signal::default()
         },
         User::Refused(why) => ACQUIRES.signal(&Err(why), |_| None),
