@@ -7,6 +7,7 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
+use super::ended::Ended;
 use super::found;
 use super::grid::Grid;
 use super::layout::Layout;
@@ -101,8 +102,8 @@ pub struct PaneState {
     pub open: Vec<String>,
     /// Whether every group is open but those in `open`.
     pub all_open: bool,
-    /// Whether what ended is shown.
-    pub ended: bool,
+    /// How much of what ended is shown.
+    pub ended: Ended,
     /// The selected row's key; `None` stays on the first row.
     pub selected: Option<RowKey>,
     /// Index of the selected line.
@@ -167,7 +168,7 @@ impl PaneState {
             group: 0,
             open: Vec::new(),
             all_open: false,
-            ended: false,
+            ended: Ended::first(&pane),
             selected: None,
             at: 0,
             offset: 0,

@@ -44,3 +44,15 @@ fn panes_with_states() {
     stage.press("9<Tab>");
     shot!("syscall_120x20", stage.text());
 }
+
+#[test]
+fn tree() {
+    for (w, h) in [(40, 16), (80, 30), (120, 30)] {
+        let mut stage = busy(w, h);
+        stage.press("5a");
+        shot!(format!("tree_{w}x{h}"), stage.text());
+    }
+    let mut stage = busy(120, 30);
+    stage.press("5a/stress<Enter>");
+    shot!("tree_filtered_120x30", stage.text());
+}
