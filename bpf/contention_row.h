@@ -14,8 +14,8 @@ struct contention_sum {
 	u64 wait_max_ns;
 	u64 last_ns; /* when somebody waited last */
 	u32 flags; /* what sort of lock it is: LCB_F_* of the kernel */
-	u32 seen; /* waits begun: not each of them is asked where it comes from */
-	u64 frames[CONTENTION_FRAMES]; /* where one of them came from, innermost first */
+	u32 unused;
+	u64 frames[CONTENTION_FRAMES]; /* where the longest of them came from, innermost first */
 	u8 comm[16]; /* who began to wait last */
 };
 

@@ -8,8 +8,6 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* One wait of so many is asked where it comes from: a walk up the stack takes a microsecond. */
-#define ASKED 16
 /* The idle tasks have no number of their own. */
 #define IDLE (1ull << 32)
 
@@ -72,8 +70,7 @@ int BPF_PROG(contention_begin, void *lock, unsigned int flags)
 	s->flags = flags;
 	s->last_ns = now;
 	bpf_get_current_comm(s->comm, sizeof(s->comm));
-	/* Two at once may both ask or neither: it is a matter of cost. */
-	if (s->seen++ % ASKED == 0)
+	if (!s->frames[0])
 		bpf_get_stack(ctx, s->frames, sizeof(s->frames), 0);
 	return 0;
 }
@@ -95,8 +92,11 @@ int BPF_PROG(contention_end, void *lock, int ret)
 		return 0;
 	__sync_fetch_and_add(&s->waits, 1);
 	__sync_fetch_and_add(&s->wait_ns, ns);
-	if (ns > s->wait_max_ns)
-		s->wait_max_ns = ns;
 	s->last_ns = now;
+	if (ns > s->wait_max_ns) {
+		s->wait_max_ns = ns;
+		/* A walk up the stack takes a microsecond: this way there are few. */
+		bpf_get_stack(ctx, s->frames, sizeof(s->frames), 0);
+	}
 	return 0;
 }

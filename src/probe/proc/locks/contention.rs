@@ -230,7 +230,6 @@ fn sum_of(bytes: &[u8]) -> Option<types::contention_sum> {
         wait_max_ns: long(bytes, 16)?,
         last_ns: long(bytes, 24)?,
         flags: int(bytes, 32)?,
-        seen: int(bytes, 36)?,
         ..types::contention_sum::default()
     };
     let comm_at = 40 + size_of_val(&sum.frames);
