@@ -163,8 +163,8 @@ impl Acquires {
 
     /// Each lock that was taken or asked for since, the longest waited for and held first.
     pub fn rows(&mut self, tasks: &Tasks) -> Vec<LockRow> {
-        if let Some(t) = tasks.threads().iter().find(|t| t.pid == self.pid && t.tid == self.pid) {
-            self.comm = t.comm.clone();
+        if let Some(p) = tasks.process(self.pid) {
+            self.comm = p.comm.clone();
         }
         // In this order: who lets go is first no holder and then summed.
         let sums = self.sums();
@@ -219,7 +219,7 @@ impl Acquires {
     }
 
     fn name_of(&self, tid: u32, tasks: &Tasks) -> Option<Clean> {
-        if let Some(t) = tasks.threads().iter().find(|t| t.tid == tid) {
+        if let Some(t) = tasks.thread(tid).filter(|t| t.pid == self.pid) {
             return Some(t.comm.clone());
         }
         let comm = fs::read(format!("/proc/{}/task/{tid}/comm", self.pid)).ok()?;
