@@ -7,6 +7,8 @@ mod kallsyms;
 mod ladder;
 pub mod net;
 pub mod proc;
+mod records;
+mod ring;
 pub mod status;
 
 use std::time::Duration;

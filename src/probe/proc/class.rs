@@ -46,6 +46,14 @@ pub struct Place {
     pub call_known: bool,
 }
 
+impl Place {
+    /// It waits for something that no signal interrupts, and counts into the load.
+    pub fn uninterruptible(&self) -> bool {
+        self.state & (bits::UNINTERRUPTIBLE | bits::RTLOCK_WAIT) != 0
+            && self.state & bits::NOLOAD == 0
+    }
+}
+
 /// A thread that is no more, as `state` says it; see [`word`].
 const ZOMBIE: &str = "zombie";
 /// Not even a zombie: nobody will wait for it.

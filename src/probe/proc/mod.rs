@@ -34,7 +34,7 @@ use self::columns::{
 use self::life::Life;
 use self::locks::Locks;
 use self::sched::Sched;
-use self::tasks::Tasks;
+use self::tasks::{Renewal, Tasks};
 use super::{At, Focus, Options, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
@@ -48,6 +48,8 @@ pub struct Proc {
     lock: TableDef<LockRow>,
     call: TableDef<CallRow>,
     tasks: Tasks,
+    last_threads: Option<Table>,
+    last_processes: Option<Table>,
     life: Life,
     sched: Sched,
     calls: Calls,
@@ -73,6 +75,15 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Proc {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: &Options) -> Proc {
+        Proc::with(Tasks::open(), options)
+    }
+
+    /// The same, but for processes and threads, which are read from /proc even where BPF is there.
+    pub fn open_without_bpf(options: &Options) -> Proc {
+        Proc::with(Tasks::open_without_bpf(), options)
+    }
+
+    fn with(tasks: Tasks, options: &Options) -> Proc {
         let mut opened = Proc {
             proc: TableDef::new("proc", Nature::State, PROC),
             thread: TableDef::new("thread", Nature::State, THREAD),
@@ -81,7 +92,9 @@ impl Proc {
             life_def: TableDef::new("life", Nature::Event, LIFE),
             lock: TableDef::new("lock", Nature::State, LOCK),
             call: TableDef::new("syscall", Nature::State, CALL),
-            tasks: Tasks::open(),
+            tasks,
+            last_threads: None,
+            last_processes: None,
             life: Life::open(),
             sched: Sched::new(),
             calls: Calls::new(),
@@ -91,6 +104,19 @@ impl Proc {
         };
         opened.focus(&options.focus);
         opened
+    }
+}
+
+/// The rows as a table; what did not move is taken from the one before.
+fn renewed(
+    def: &TableDef<TaskRow>,
+    last: Option<Table>,
+    rows: &[TaskRow],
+    renewal: Option<Renewal<'_>>,
+) -> Result<Table> {
+    match (last, renewal) {
+        (Some(last), Some((from, changed))) => def.renew_moved(&last, rows, from, changed),
+        _ => def.table(rows),
     }
 }
 
@@ -104,9 +130,11 @@ impl Probe for Proc {
     }
 
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // A reading of many threads takes its time: what has happened makes room before.
+        self.life.drain();
         let read = self.tasks.read(at);
         // What happened is told even where the threads cannot be read.
-        out.push(self.life_def.table(&self.life.rows(&self.tasks))?);
+        out.push(self.life_def.table(&self.life.rows(at, &self.tasks))?);
         if self.focus.states {
             self.sched.read(at, self.tasks.threads_mut());
             out.push(self.wake.table(&self.sched.wakes(&self.tasks))?);
@@ -120,8 +148,18 @@ impl Probe for Proc {
         if self.focus.calls.is_some() {
             out.push(self.call.table(&self.calls.rows(at, &self.tasks))?);
         }
-        out.push(self.thread.table(self.tasks.threads())?);
-        out.push(self.proc.table(self.tasks.processes())?);
+        // What was accounted moves every row.
+        let renewal = self.tasks.threads_renewal().filter(|_| !self.focus.states);
+        let last = self.last_threads.take();
+        let table = renewed(&self.thread, last, self.tasks.threads(), renewal)?;
+        self.last_threads = Some(table.clone());
+        out.push(table);
+        self.tasks.sum();
+        let last = self.last_processes.take();
+        let renewal = self.tasks.processes_renewal();
+        let table = renewed(&self.proc, last, self.tasks.processes(), renewal)?;
+        self.last_processes = Some(table.clone());
+        out.push(table);
         read
     }
 
@@ -139,6 +177,10 @@ impl Probe for Proc {
         self.calls.focus(on);
         self.locks.focus(on);
         self.tasks.watch(&on.watch);
+        if self.focus.states && !on.states {
+            self.tasks.forget_spent();
+            (self.last_threads, self.last_processes) = (None, None);
+        }
         self.focus = on.clone();
     }
 
