@@ -101,9 +101,11 @@ pub fn follow(state: &mut State, moment: &Moment) -> Vec<Effect> {
     let table = moment.now.table("proc").filter(|t| !t.is_empty());
     expire(state, moment.now.mono_ns, table);
     let asked = state.closer.asked.get_or_insert_with(|| before.watch.clone()).clone();
-    if state.mode == Mode::Live && state.focus.states {
+    if state.mode == Mode::Live {
         let chosen = chosen(state);
-        watch(&mut state.focus, &asked, &chosen, table);
+        if state.focus.states {
+            watch(&mut state.focus, &asked, &chosen, table);
+        }
     }
     if same(&before, &state.focus) { Vec::new() } else { send(state) }
 }
