@@ -11,10 +11,11 @@ use super::keymap::{Action, BINDINGS, action};
 use super::layout::tabs;
 use super::mode::Mode;
 use super::msg::{Mouse, MouseKind};
+use super::pane::TREE;
 use super::prompt::{Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{choose, target, travel, typed};
+use super::{choose, ended, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -79,14 +80,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             view.selected = view.selected.take().or(key);
             state.say(Tone::Plain, if follow { "Following the row." } else { "Not following." });
         }
-        Action::Ended => {
-            let ended = !state.view().ended;
-            state.view_mut().ended = ended;
-            rebuild(state);
-            if state.view().pane.ended.is_none() {
-                state.say(Tone::Plain, "This view has no ended rows.");
-            }
-        }
+        Action::Ended => ended::toggle(state),
         Action::Units => state.bits = !state.bits,
         Action::MouseToggle => {
             state.mouse = !state.mouse;
@@ -196,6 +190,9 @@ pub fn step(state: &mut State, by: isize) {
 }
 
 fn sideways(state: &mut State, right: bool) {
+    if tree::shown(state) && tree::sideways(state, right) {
+        return;
+    }
     match state.grid.lines.get(state.view().at) {
         Some(Line::Group { open, .. }) if *open != right => return fold(state, right),
         _ => {}
@@ -336,18 +333,25 @@ fn next_group(state: &mut State) {
     let view = state.view_mut();
     view.group = (view.group + 1) % view.pane.groups.len().max(1);
     view.open.clear();
-    view.all_open = false;
     view.selected = None;
     view.at = 0;
     view.offset = 0;
     let by = view.group_by();
-    let text = if by.is_empty() { "Not grouped.".to_owned() } else { format!("Grouped by {by}.") };
+    let text = match by {
+        "" => "Not grouped.".to_owned(),
+        TREE => "As a tree: parents above what they began.".to_owned(),
+        by => format!("Grouped by {by}."),
+    };
+    view.all_open = by == TREE;
     rebuild(state);
     state.say(Tone::Plain, text);
 }
 
 /// Unfolds or folds the selected group; all of them when a row outside any is selected.
 fn fold(state: &mut State, open: bool) {
+    if tree::shown(state) {
+        return tree::fold(state, open);
+    }
     if state.view().group_by().is_empty() {
         state.say(Tone::Plain, "Rows are not grouped; a groups them.");
         return;

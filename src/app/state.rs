@@ -7,6 +7,7 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
+use super::ended::Ended;
 use super::found;
 use super::grid::Grid;
 use super::layout::Layout;
@@ -89,6 +90,8 @@ pub struct PaneState {
     pub seen: Seen,
     /// Columns.
     pub columns: Columns,
+    /// Whether a row has what is collected only on demand: see [`Pane::dear`].
+    pub dear: bool,
     /// The column sorted by; `None` is the order in which the rows come.
     pub sort: Option<Shown>,
     /// Which way.
@@ -99,8 +102,8 @@ pub struct PaneState {
     pub open: Vec<String>,
     /// Whether every group is open but those in `open`.
     pub all_open: bool,
-    /// Whether what ended is shown.
-    pub ended: bool,
+    /// How much of what ended is shown.
+    pub ended: Ended,
     /// The selected row's key; `None` stays on the first row.
     pub selected: Option<RowKey>,
     /// Index of the selected line.
@@ -159,12 +162,13 @@ impl PaneState {
             version: None,
             seen: Seen::default(),
             columns: Columns { shown: pane.columns.clone() },
+            dear: false,
             sort: pane.sort.clone(),
             order: pane.order,
             group: 0,
             open: Vec::new(),
             all_open: false,
-            ended: false,
+            ended: Ended::first(&pane),
             selected: None,
             at: 0,
             offset: 0,

@@ -130,9 +130,11 @@ impl Probe for Proc {
     }
 
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // A reading of many threads takes its time: what has happened makes room before.
+        self.life.drain();
         let read = self.tasks.read(at);
         // What happened is told even where the threads cannot be read.
-        out.push(self.life_def.table(&self.life.rows(&self.tasks))?);
+        out.push(self.life_def.table(&self.life.rows(at, &self.tasks))?);
         if self.focus.states {
             self.sched.read(at, self.tasks.threads_mut());
             out.push(self.wake.table(&self.sched.wakes(&self.tasks))?);
