@@ -9,6 +9,7 @@ mod detail;
 mod effect;
 mod found;
 mod grid;
+pub mod image;
 mod input;
 mod key;
 mod keymap;

@@ -9,6 +9,7 @@ use super::columns::{Columns, Shown};
 use super::detail::Detail;
 use super::found;
 use super::grid::Grid;
+use super::image::Image;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::pane::{Pane, built_in};
@@ -60,6 +61,8 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
+    /// Processes of it that are watched only because their page is open.
+    pub watched: Vec<u32>,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -130,6 +133,8 @@ pub enum Overlay {
     },
     /// One row in full.
     Detail(Box<Detail>),
+    /// A process: where its time went and what its threads did.
+    Image(Box<Image>),
     /// A line being typed.
     Prompt(Prompt),
 }
@@ -213,6 +218,7 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
+            watched: Vec::new(),
             mouse: true,
             mark: None,
             recording: None,
@@ -257,6 +263,22 @@ impl State {
         })
     }
 
+    /// The process image on top, if one is open.
+    pub fn image(&self) -> Option<&Image> {
+        self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The same, to change.
+    pub fn image_mut(&mut self) -> Option<&mut Image> {
+        self.overlays.iter_mut().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_mut()),
+            _ => None,
+        })
+    }
+
     /// The line being typed, if one is.
     pub fn prompt(&self) -> Option<&Prompt> {
         match self.overlays.last() {
@@ -285,6 +307,7 @@ impl State {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
             Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            Some(Overlay::Image(i)) => i.scroll = i.scroll.min(most),
             _ => {}
         }
     }
