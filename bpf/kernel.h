@@ -40,6 +40,7 @@ enum {
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -439,6 +440,8 @@ struct sched_info {
 };
 
 struct thread_info {
+	unsigned long flags;
+	u32 status;
 	u32 cpu;
 };
 
@@ -466,6 +469,7 @@ struct task_struct {
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	u64 start_time;
+	u32 self_exec_id;
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	const struct cred *cred;
@@ -496,7 +500,14 @@ struct pt_regs {
 	unsigned long di;
 	unsigned long orig_ax;
 	unsigned long ip;
+	unsigned long cs;
 	unsigned long sp;
+};
+
+/* arm64, likewise. */
+struct pt_regs___arm64 {
+	u64 pstate;
+	s32 syscallno;
 };
 
 struct kernel_siginfo {

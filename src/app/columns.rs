@@ -157,7 +157,10 @@ pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(us
         .iter()
         .enumerate()
         .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + view.pan))
+        .filter(|(_, s)| view.dear || !pane.dear.contains(s))
         .map(|(i, s)| (i, s.widths(schema, &view.seen, bits).0 + extra(i)))
+        // What says most takes a share of the screen before others come.
+        .map(|(i, w)| (i, if pane.wide.as_ref() == Some(&shown[i]) { w.max(width / 4) } else { w }))
         .collect();
     let total = |d: &[(usize, u16)]| -> u32 {
         d.iter().map(|c| u32::from(c.1) + 1).sum::<u32>().saturating_sub(1)
@@ -181,7 +184,11 @@ pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(us
         .collect();
     let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
     let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
-    widen(&mut drawn, &most, spare, pair);
+    let spare = widen(&mut drawn, &most, spare, pair);
+    // A command line can take it all.
+    if let Some((_, w)) = drawn.iter_mut().find(|d| pane.wide.as_ref() == Some(&shown[d.0])) {
+        *w = w.saturating_add(spare);
+    }
     drawn
 }
 

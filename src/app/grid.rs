@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::table::{Bound, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;
+use super::pane::Pane;
 use super::state::{RowKey, State, cell_text, is_only, is_whole, row_key};
 
 /// Rows of a pane as shown.
@@ -150,6 +151,7 @@ pub fn rebuild(state: &mut State) {
     if let (true, Some(frame)) = (pane.found, grid.parts.first()) {
         state.panes[state.pane].seen.take(frame);
     }
+    state.panes[state.pane].dear = collected(&pane, grid.parts.first());
     let view = &state.panes[state.pane];
     if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), &pane.ended) {
         grid.parts.extend(part(state, ended));
@@ -198,6 +200,16 @@ pub fn refresh(state: &mut State) {
     if let Some(frame) = part(state, &state.view().pane.table) {
         state.grid.parts = vec![frame];
     }
+}
+
+/// Whether any row has the first of the columns that are collected on demand.
+fn collected(pane: &Pane, frame: Option<&Frame>) -> bool {
+    let (Some(first), Some(frame)) = (pane.dear.first(), frame) else { return false };
+    let schema = frame.table().schema();
+    let Some(field) = first.field(schema) else { return false };
+    let (From::Stored(i) | From::Rate(i) | From::Age(i)) = field.from;
+    let column = frame.table().batch().column(i);
+    column.null_count() < column.len()
 }
 
 fn part(state: &State, table: &str) -> Option<Frame> {

@@ -92,6 +92,8 @@ pub struct PaneState {
     pub seen: Seen,
     /// Columns.
     pub columns: Columns,
+    /// Whether a row has what is collected only on demand: see [`Pane::dear`].
+    pub dear: bool,
     /// The column sorted by; `None` is the order in which the rows come.
     pub sort: Option<Shown>,
     /// Which way.
@@ -164,6 +166,7 @@ impl PaneState {
             version: None,
             seen: Seen::default(),
             columns: Columns { shown: pane.columns.clone() },
+            dear: false,
             sort: pane.sort.clone(),
             order: pane.order,
             group: 0,

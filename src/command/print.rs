@@ -127,6 +127,7 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     let options = LiveOptions {
         tables: vec![schema.table().to_owned()],
         focus: focus(args, schema.table())?,
+        later: false,
         // Who asks for this table wants to know, and counting is not free.
         count_cost: schema.table() == "probe",
     };

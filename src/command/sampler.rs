@@ -115,8 +115,11 @@ fn sample(
 ) -> Result<i32> {
     // Tools are started with what the user has, so before anything is given up.
     let tools = Tools::prepare(std::mem::take(&mut plan.tools))?;
-    let mut live =
-        Live::open(&LiveOptions { focus: plan.focus.clone(), ..LiveOptions::default() })?;
+    let mut live = Live::open(&LiveOptions {
+        focus: plan.focus.clone(),
+        later: true,
+        ..LiveOptions::default()
+    })?;
     privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
     live.add(tools.start()?);
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);

@@ -7,6 +7,7 @@ mod kallsyms;
 mod ladder;
 pub mod net;
 pub mod proc;
+mod records;
 pub mod status;
 
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Room {
 pub struct Options {
     /// What is looked at more closely from the start.
     pub focus: Focus,
+    /// Whether that may change later: the rights to load kernel programs are kept for it.
+    pub later: bool,
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
 }
@@ -155,4 +158,14 @@ impl Signal {
             (Some(_), false) => "degraded",
         }
     }
+}
+
+/// `CLOCK_MONOTONIC` ns, the clock of `bpf_ktime_get_ns`.
+fn monotonic_ns() -> u64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` outlives the call, which only writes into it.
+    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut t) } != 0 {
+        return 0;
+    }
+    t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs()
 }

@@ -21,6 +21,8 @@ pub struct LiveOptions {
     pub tables: Vec<String>,
     /// What is looked at more closely from the start.
     pub focus: Focus,
+    /// Whether that may change later.
+    pub later: bool,
     /// Have the kernel count what its programs cost, some 50 ns a run.
     pub count_cost: bool,
 }
@@ -55,7 +57,11 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let told = Options { focus: options.focus.clone(), count_cost: options.count_cost };
+        let told = Options {
+            focus: options.focus.clone(),
+            later: options.later,
+            count_cost: options.count_cost,
+        };
         let rooms = all
             .iter()
             .filter(|room| wanted.rooms.contains(&room.name))

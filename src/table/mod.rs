@@ -24,6 +24,7 @@ pub use column::{Column, Get, Kind, Type, Unit};
 pub use filter::{Bound, Filter, FilterError};
 pub use frame::{Frame, Join, row_keys};
 pub use nearest::meant;
+pub use renew::NEW;
 pub use schema::{Field, From, Nature, Schema, alias_of, numbered};
 pub use sort::{Order, sort_rows};
 pub use value::Value;

@@ -8,14 +8,14 @@ use anyhow::Result;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, RecordBatchOptions,
-    StringArray,
+    StringArray, new_null_array,
 };
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use arrow_select::concat::concat;
 
 use super::batch::{Table, TableDef};
 use super::clean::clean;
-use super::column::Get;
+use super::column::{Column, Get};
 
 /// More pieces than this are as dear to join as all rows are to make.
 const MOST_PIECES: usize = 256;
@@ -44,17 +44,107 @@ impl<R: 'static> TableDef<R> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (i, column) in self.columns.iter().enumerate() {
             let (old, new) = (before.batch().column(i).slice(0, kept), new.batch().column(i));
-            arrays.push(match column.get {
-                Get::U64(get) => splice::<UInt64Type, R>(old, new, rows, &changed, get),
-                Get::I64(get) => splice::<Int64Type, R>(old, new, rows, &changed, get),
-                Get::F64(get) => splice::<Float64Type, R>(old, new, rows, &changed, get),
-                Get::Text(get) => splice_text(old, new, rows, &changed, get)
-                    .unwrap_or_else(|| super::batch::build(column, rows)),
-            });
+            arrays.push(splice_any(column, old, new, rows, &changed));
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        self.of_arrays(arrays, rows.len())
+    }
+
+    /// The same where rows stand elsewhere: `from` says of each where it stood in `before`, or
+    /// [`NEW`]; where it is empty, all stand where they stood. Those listed in `changed` (indices
+    /// into `rows`) differ from what stood there.
+    ///
+    /// # Errors
+    /// When `before` is not of this definition.
+    pub fn renew_moved(
+        &self,
+        before: &Table,
+        rows: &[R],
+        from: &[u32],
+        changed: &[u32],
+    ) -> Result<Table> {
+        if from.is_empty() && before.len() == rows.len() {
+            return self.renew(before, rows, rows.len(), changed);
+        }
+        let runs = runs(from);
+        let fits = from.len() == rows.len()
+            && runs.len() <= MOST_PIECES
+            && from.iter().all(|&f| f == NEW || (f as usize) < before.len());
+        let mut stale: Vec<u32> = changed.to_vec();
+        stale.extend((0u32..).zip(from).filter(|(_, f)| **f == NEW).map(|(i, _)| i));
+        stale.retain(|&i| (i as usize) < rows.len());
+        stale.sort_unstable();
+        stale.dedup();
+        if !fits || stale.len() > MOST_PIECES.max(rows.len() / 8) {
+            return self.table(rows);
+        }
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
+        for (i, column) in self.columns.iter().enumerate() {
+            let old = before.batch().column(i);
+            let arranged = arrange(old, &runs)?;
+            arrays.push(splice_any(column, arranged, &old.slice(0, 0), rows, &stale));
+        }
+        self.of_arrays(arrays, rows.len())
+    }
+
+    fn of_arrays(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<Table> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.arrow.clone(), arrays, &options)?;
         Ok(Table::trusted(self.schema().clone(), batch))
+    }
+}
+
+/// Of a row that did not stand in the table before.
+pub const NEW: u32 = u32::MAX;
+
+/// Rows that stood one after the other, or are new one after the other: where the first stood, and
+/// how many there are.
+fn runs(from: &[u32]) -> Vec<(u32, usize)> {
+    let mut runs: Vec<(u32, usize)> = Vec::new();
+    for &f in from {
+        match runs.last_mut() {
+            Some((NEW, n)) if f == NEW => *n += 1,
+            Some((start, n)) if *start != NEW && f != NEW && *start as usize + *n == f as usize => {
+                *n += 1;
+            }
+            _ => runs.push((f, 1)),
+        }
+    }
+    runs
+}
+
+/// The cells in their new order; those of new rows are missing yet.
+fn arrange(old: &ArrayRef, runs: &[(u32, usize)]) -> Result<ArrayRef> {
+    if let [(0, n)] = runs {
+        return Ok(old.slice(0, *n));
+    }
+    let rows = runs.iter().map(|(_, n)| n).sum();
+    if old.null_count() == old.len() {
+        return Ok(new_null_array(old.data_type(), rows));
+    }
+    let pieces: Vec<ArrayRef> = runs
+        .iter()
+        .map(|&(start, n)| match start {
+            NEW => new_null_array(old.data_type(), n),
+            start => old.slice(start as usize, n),
+        })
+        .collect();
+    Ok(concat(&pieces.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>())?)
+}
+
+/// A column: the old cells, those of changed rows as they are now, the new ones.
+fn splice_any<R>(
+    column: &Column<R>,
+    old: ArrayRef,
+    new: &ArrayRef,
+    rows: &[R],
+    changed: &[u32],
+) -> ArrayRef {
+    match column.get {
+        Get::U64(get) => splice::<UInt64Type, R>(old, new, rows, changed, get),
+        Get::I64(get) => splice::<Int64Type, R>(old, new, rows, changed, get),
+        Get::F64(get) => splice::<Float64Type, R>(old, new, rows, changed, get),
+        Get::Text(get) => splice_text(old, new, rows, changed, get)
+            .unwrap_or_else(|| super::batch::build(column, rows)),
     }
 }
 
@@ -211,5 +301,29 @@ mod tests {
             assert_eq!(now.batch(), before.batch());
         }
         assert!(def.renew(&before, &[], 0, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn rows_that_moved_equal_those_made_anew() {
+        let def = TableDef::new("t", Nature::State, COLUMNS);
+        let before = def.table(&(0..40).map(row).collect::<Vec<Row>>()).unwrap();
+        // Of 40 rows some go at the front, in the middle and at the end, some come, two change.
+        let ids: Vec<u64> =
+            (2..9).chain([100, 101]).chain(9..20).chain([102]).chain(25..38).chain([103]).collect();
+        let mut rows: Vec<Row> = ids.iter().map(|&id| row(id)).collect();
+        let from: Vec<u32> =
+            ids.iter().map(|&id| if id < 40 { id as u32 } else { super::NEW }).collect();
+        (rows[0].level, rows[12].name) = (None, Some("other".to_owned()));
+        let now = def.renew_moved(&before, &rows, &from, &[12, 0, 0, 99]).unwrap();
+        assert_eq!(now.batch(), def.table(&rows).unwrap().batch());
+
+        // Nothing moved, something changed; and what stands nowhere is made anew.
+        rows[1].level = Some(77);
+        let again = def.renew_moved(&now, &rows, &[], &[1]).unwrap();
+        assert_eq!(again.batch(), def.table(&rows).unwrap().batch());
+        let wrong = def.renew_moved(&before, &rows, &[5, 90], &[]).unwrap();
+        assert_eq!(wrong.batch(), again.batch());
+        let none = def.renew_moved(&before, &[], &[], &[]).unwrap();
+        assert!(none.is_empty());
     }
 }

@@ -22,6 +22,7 @@
 mod chart;
 mod chooser;
 mod detail;
+pub mod doing;
 mod fate;
 mod footer;
 mod header;

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::app::{Cell, Layout, Line, Mode, Shown, State, drawn};
 use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
 
+use super::doing::doing_of;
 use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
 
@@ -279,6 +280,9 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
 
 /// How a state's word is drawn.
 pub fn state_role(state: &str) -> Role {
+    if let Some(doing) = doing_of(state) {
+        return doing.role;
+    }
     match state {
         "ESTAB" | "LISTEN" => Role::Good,
         "TIME-WAIT" | "UNCONN" | "CLOSED" | "CLOSE" => Role::Dim,

@@ -6,8 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod folk;
 mod keys;
 mod looks;
 mod past;
 mod scene;
+mod tasks;
 mod tools;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use libbpf_rs::{Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
 use super::kernel_event::{NetEventSkel, NetEventSkelBuilder, types};
-use super::sweep::front;
 use crate::bpf;
+use crate::probe::records::front;
 
 /// What happened.
 pub(super) enum Event<'a> {

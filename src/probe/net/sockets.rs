@@ -10,6 +10,7 @@ use super::kernel::types;
 use super::names::{UDP, address, family_name, options, proto_name, state, state_name};
 use super::sweep::Record;
 use crate::probe::cgroup::Cgroups;
+use crate::probe::records::bytes;
 use crate::table::Clean;
 
 /// The pid of a socket that no process holds.
@@ -433,13 +434,6 @@ fn refresh(row: &mut NetRow, sock: &types::sock_part, tcp: Option<&types::tcp_pa
     }
     row.tcp = tcp.copied();
     true
-}
-
-/// A kernel record as bytes, to compare at once.
-fn bytes<T: Copy>(record: &T) -> &[u8] {
-    // SAFETY: records are integers in structs that the kernel filled whole or that were copied
-    // whole, padding included, from its zeroed memory; the borrow keeps them in place.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast::<u8>(), size_of::<T>()) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! The kernel's side of a sweep: the programs of `bpf/net.bpf.c`, and their records as they come.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{Iter, Link};
+use libbpf_rs::Link;
 
 use super::kernel::{NetSkel, NetSkelBuilder, types};
 use crate::bpf;
+use crate::probe::records::{Records, front};
 
 /// What the kernel says of a socket.
 pub(super) enum Record<'a> {
@@ -25,27 +25,22 @@ pub(super) struct Sweep {
     /// Programs that are missing, with the kernel's words.
     pub refused: BTreeMap<String, String>,
     number: u32,
-    // u64 so that records, whose sizes are multiples of 8, can be read in place.
-    buffer: Box<[u64]>,
+    records: Records,
 }
 
 /// TIME_WAIT and half open sockets shown at most: a busy server has a quarter of a million.
 const MOST_STRAYS: u32 = 20_000;
 
-/// What a read brings at most is 32 KB (`bpf_seq_read`); a record may be left over from before it.
-const BUFFER: usize = 64 * 1024;
-
 impl Sweep {
     /// Loads and attaches what the kernel takes.
     pub fn open() -> Result<Sweep> {
         let bpf::Attached { mut skel, links, refused } = bpf::attach(NetSkelBuilder::default)?;
-        let buffer = vec![0u64; BUFFER / 8].into_boxed_slice();
         if let Some(bss) = skel.maps.bss_data.as_deref_mut() {
             let hooks = ["udp_sent", "udp_received"];
             bss.udp_counted = u32::from(hooks.iter().all(|h| links.contains_key(*h)));
         }
         // Marks of number 0 are "never seen", and the one before a sweep's own counts as seen then.
-        Ok(Sweep { skel, links, refused, number: 1, buffer })
+        Ok(Sweep { skel, links, refused, number: 1, records: Records::new() })
     }
 
     /// Whether this program runs.
@@ -95,38 +90,8 @@ impl Sweep {
     /// Runs the iterator `program` and hands over its records.
     pub fn read(&mut self, program: &str, mut each: impl FnMut(Record<'_>)) -> Result<()> {
         let link = self.links.get(program).context("this iterator is not attached")?;
-        let mut iter = Iter::new(link)?;
-        let mut filled = 0usize;
-        loop {
-            let bytes = plain_mut(&mut self.buffer);
-            let got = iter.read(&mut bytes[filled..]).context("the kernel ended the sweep")?;
-            if got == 0 {
-                return Ok(());
-            }
-            filled += got;
-            let used = parse(&bytes[..filled], &mut each);
-            bytes.copy_within(used..filled, 0);
-            filled -= used;
-        }
+        self.records.read(link, |bytes| parse(bytes, &mut each))
     }
-}
-
-/// The buffer as bytes.
-fn plain_mut(words: &mut [u64]) -> &mut [u8] {
-    let len = words.len() * 8;
-    // SAFETY: the bytes of u64s are initialised, any byte is a valid u8, and the borrow is unique.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), len) }
-}
-
-/// Reads a record's struct at the front of `bytes`.
-pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
-    let at = bytes.as_ptr();
-    if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
-        return None;
-    }
-    // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
-    // which every bit pattern is valid; the reference borrows `bytes`.
-    Some(unsafe { &*at.cast::<T>() })
 }
 
 const SOCK: usize = size_of::<types::sock_part>();

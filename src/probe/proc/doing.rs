@@ -107,6 +107,29 @@ pub struct Spent {
     pub since_ns: u64,
 }
 
+impl Spent {
+    /// Adds what another thread did: sums, and the longest of the longest.
+    pub fn add(&mut self, other: &Spent) {
+        let sums = [(&mut self.ns, &other.ns), (&mut self.count, &other.count)];
+        for (all, one) in sums {
+            for (sum, v) in all.iter_mut().zip(one) {
+                *sum += v;
+            }
+        }
+        self.wakes += other.wakes;
+        for (sum, v) in self.wakes_by.iter_mut().zip(&other.wakes_by) {
+            *sum += v;
+        }
+        self.runnable_max_ns = self.runnable_max_ns.max(other.runnable_max_ns);
+        self.preempted_max_ns = self.preempted_max_ns.max(other.preempted_max_ns);
+        self.episode_slices = self.episode_slices.max(other.episode_slices);
+        self.episode_slices_max = self.episode_slices_max.max(other.episode_slices_max);
+        self.episode_run_ns = self.episode_run_ns.max(other.episode_run_ns);
+        self.episode_run_max_ns = self.episode_run_max_ns.max(other.episode_run_max_ns);
+        self.since_ns = self.since_ns.max(other.since_ns);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +141,17 @@ mod tests {
             assert!(Doing::ALL[..i].iter().all(|e| e.word() != d.word()));
         }
         assert_eq!(Doing::of(200), Doing::Unknown);
+    }
+
+    #[test]
+    fn a_process_is_the_sum_of_its_threads() {
+        let mut one = Spent { wakes: 2, wakes_by: [1, 1, 0, 0], ..Spent::default() };
+        one.ns[Doing::Io as usize] = 30;
+        one.runnable_max_ns = 5;
+        let mut two = one.clone();
+        two.runnable_max_ns = 4;
+        two.add(&one);
+        assert_eq!((two.ns[Doing::Io as usize], two.wakes, two.wakes_by), (60, 4, [2, 2, 0, 0]));
+        assert_eq!(two.runnable_max_ns, 5);
     }
 }

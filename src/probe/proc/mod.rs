@@ -12,6 +12,7 @@
 //!   locks (table `lock`).
 
 mod calls;
+pub mod class;
 pub mod columns;
 pub mod doing;
 mod life;
@@ -33,7 +34,7 @@ use self::columns::{
 use self::life::Life;
 use self::locks::Locks;
 use self::sched::Sched;
-use self::tasks::Tasks;
+use self::tasks::{Renewal, Tasks};
 use super::{At, Focus, Options, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
@@ -47,11 +48,15 @@ pub struct Proc {
     lock: TableDef<LockRow>,
     call: TableDef<CallRow>,
     tasks: Tasks,
+    last_threads: Option<Table>,
+    last_processes: Option<Table>,
     life: Life,
     sched: Sched,
     calls: Calls,
     locks: Locks,
     focus: Focus,
+    /// Whether the focus may change.
+    later: bool,
 }
 
 /// The tables of this probe, without opening it.
@@ -70,6 +75,15 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Proc {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: &Options) -> Proc {
+        Proc::with(Tasks::open(), options)
+    }
+
+    /// The same, but for processes and threads, which are read from /proc even where BPF is there.
+    pub fn open_without_bpf(options: &Options) -> Proc {
+        Proc::with(Tasks::open_without_bpf(), options)
+    }
+
+    fn with(tasks: Tasks, options: &Options) -> Proc {
         let mut opened = Proc {
             proc: TableDef::new("proc", Nature::State, PROC),
             thread: TableDef::new("thread", Nature::State, THREAD),
@@ -78,15 +92,31 @@ impl Proc {
             life_def: TableDef::new("life", Nature::Event, LIFE),
             lock: TableDef::new("lock", Nature::State, LOCK),
             call: TableDef::new("syscall", Nature::State, CALL),
-            tasks: Tasks::open(),
+            tasks,
+            last_threads: None,
+            last_processes: None,
             life: Life::open(),
             sched: Sched::new(),
             calls: Calls::new(),
             locks: Locks::new(),
             focus: Focus::default(),
+            later: options.later,
         };
         opened.focus(&options.focus);
         opened
+    }
+}
+
+/// The rows as a table; what did not move is taken from the one before.
+fn renewed(
+    def: &TableDef<TaskRow>,
+    last: Option<Table>,
+    rows: &[TaskRow],
+    renewal: Option<Renewal<'_>>,
+) -> Result<Table> {
+    match (last, renewal) {
+        (Some(last), Some((from, changed))) => def.renew_moved(&last, rows, from, changed),
+        _ => def.table(rows),
     }
 }
 
@@ -116,8 +146,18 @@ impl Probe for Proc {
         if self.focus.calls.is_some() {
             out.push(self.call.table(&self.calls.rows(at, &self.tasks))?);
         }
-        out.push(self.thread.table(self.tasks.threads())?);
-        out.push(self.proc.table(self.tasks.processes())?);
+        // What was accounted moves every row.
+        let renewal = self.tasks.threads_renewal().filter(|_| !self.focus.states);
+        let last = self.last_threads.take();
+        let table = renewed(&self.thread, last, self.tasks.threads(), renewal)?;
+        self.last_threads = Some(table.clone());
+        out.push(table);
+        self.tasks.sum();
+        let last = self.last_processes.take();
+        let renewal = self.tasks.processes_renewal();
+        let table = renewed(&self.proc, last, self.tasks.processes(), renewal)?;
+        self.last_processes = Some(table.clone());
+        out.push(table);
         read
     }
 
@@ -135,6 +175,10 @@ impl Probe for Proc {
         self.calls.focus(on);
         self.locks.focus(on);
         self.tasks.watch(&on.watch);
+        if self.focus.states && !on.states {
+            self.tasks.forget_spent();
+            (self.last_threads, self.last_processes) = (None, None);
+        }
         self.focus = on.clone();
     }
 
@@ -143,13 +187,16 @@ impl Probe for Proc {
     }
 
     fn needs(&self) -> Vec<Capability> {
-        // Kernel programs are loaded when they are first asked for; uprobes and /proc/PID of others
-        // want ptrace rights.
-        vec![
-            Capability::CAP_BPF,
-            Capability::CAP_PERFMON,
-            Capability::CAP_SYS_PTRACE,
-            Capability::CAP_DAC_READ_SEARCH,
-        ]
+        // Links below /proc/PID of others.
+        let mut needs = vec![Capability::CAP_SYS_PTRACE];
+        if self.later {
+            // Kernel programs are loaded when they are first asked for, uprobes into files of others.
+            needs.extend([
+                Capability::CAP_BPF,
+                Capability::CAP_PERFMON,
+                Capability::CAP_DAC_READ_SEARCH,
+            ]);
+        }
+        needs
     }
 }
