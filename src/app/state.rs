@@ -61,8 +61,6 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
-    /// Processes of it that are watched only because their page is open.
-    pub watched: Vec<u32>,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -221,7 +219,6 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
-            watched: Vec::new(),
             mouse: true,
             mark: None,
             recording: None,

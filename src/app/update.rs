@@ -14,7 +14,6 @@ use super::travel;
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = take(state, msg);
     effects.extend(super::trend::follow(state));
-    effects.extend(super::image::follow(state));
     effects
 }
 

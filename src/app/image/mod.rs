@@ -28,7 +28,7 @@ pub use cols::Cols;
 pub use keys::{HINTS, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
 pub use life::{Ended, Event, Life};
-pub use open::{arrived, asks, follow, open};
+pub use open::{arrived, asks, open};
 pub use strips::{Cell, Kind, Span, Stretch, Track, stretch};
 pub use window::Window;
 

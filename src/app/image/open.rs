@@ -3,7 +3,7 @@
 use crate::app::effect::{Effect, Want};
 use crate::app::mode::Mode;
 use crate::app::state::{Overlay, State, Tone};
-use crate::source::{Moment, WATCHED};
+use crate::source::Moment;
 use crate::table::Table;
 
 use super::{Cols, Image};
@@ -146,44 +146,4 @@ pub fn arrived(state: &mut State, want: &Want, rows: Option<&Table>) {
             image.fill(want, rows, &moment, width);
         }
     }
-}
-
-/// Has the processes watched whose pages are open, while states are accounted; and no more those
-/// that were watched only for that.
-pub fn follow(state: &mut State) -> Vec<Effect> {
-    let on = state.mode == Mode::Live || state.mode == Mode::Frozen;
-    let open: Vec<u32> = state
-        .overlays
-        .iter()
-        .filter_map(|o| match o {
-            Overlay::Image(i) if on && state.focus.states && i.there => Some(i.pid),
-            _ => None,
-        })
-        .collect();
-    if open.is_empty() && state.watched.is_empty() {
-        return Vec::new();
-    }
-    let before = state.focus.watch.clone();
-    let mut left = std::mem::take(&mut state.watched);
-    left.retain(|pid| {
-        let keep = open.contains(pid);
-        if !keep {
-            state.focus.watch.retain(|w| w != pid);
-        }
-        keep
-    });
-    for pid in open {
-        if !left.contains(&pid)
-            && !state.focus.watch.contains(&pid)
-            && state.focus.watch.len() < WATCHED
-        {
-            state.focus.watch.push(pid);
-            left.push(pid);
-        }
-    }
-    state.watched = left;
-    if state.focus.watch == before {
-        return Vec::new();
-    }
-    vec![Effect::Focus(state.focus.clone())]
 }

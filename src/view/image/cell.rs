@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use crate::app::image::{Cell, Class, Kind, Span};
 use crate::view::theme::{Glyphs, Palette, Theme};
 
-use super::doing;
+use super::{doing, style_of};
 
 /// A character and how it looks.
 pub type Mark = (char, Style);
@@ -35,7 +35,7 @@ pub struct Brush<'a> {
 pub fn prevails(cell: &Cell, width: i64) -> Option<Class> {
     let counts = |ns: i64| ns >= LONG.min(width / 100).max(1);
     let marked = cell.classes().filter(|(_, ns)| counts(*ns));
-    let marked = marked.max_by_key(|(c, ns)| (doing::rank(*c), *ns)).map(|(c, _)| c);
+    let marked = marked.max_by_key(|(c, ns)| (doing(*c).rank, *ns)).map(|(c, _)| c);
     marked.or_else(|| most(cell))
 }
 
@@ -60,9 +60,9 @@ impl Brush<'_> {
 
     fn cell(&self, cell: &Cell, i: usize) -> Mark {
         let Some(top) = prevails(cell, self.span.cell) else { return (' ', Style::new()) };
-        let style = doing::style(top, self.look);
+        let style = style_of(top, self.look);
         if self.letters() {
-            return (doing::letter(top), style);
+            return (doing(top).letter, style);
         }
         if cell.kind == Kind::SAMPLED {
             return (if self.plain(top) { '·' } else { self.pick('▒', '⡪') }, style);
@@ -88,7 +88,7 @@ impl Brush<'_> {
 
     /// Whether a class has no colour of its own: a light pattern.
     fn plain(&self, class: Class) -> bool {
-        self.look.color(doing::role(class)).is_none()
+        self.look.color(doing(class).role).is_none()
     }
 
     fn full(&self, class: Class) -> char {
@@ -111,22 +111,22 @@ impl Brush<'_> {
             let Some(right) = cell.ends().1 else { return (' ', Style::new()) };
             // The left part is cut out of the colour: no block grows leftwards.
             if self.plain(right) {
-                return (self.full(right), doing::style(right, self.look));
+                return (self.full(right), style_of(right, self.look));
             }
             let mark = self.left(cell.change_at - from);
-            return (mark, doing::style(right, self.look).add_modifier(Modifier::REVERSED));
+            return (mark, style_of(right, self.look).add_modifier(Modifier::REVERSED));
         };
         let ns = cell.change_at - from;
         let Some(right) = right else {
             let mark = if self.plain(left) { self.full(left) } else { self.left(ns) };
-            return (mark, doing::style(left, self.look));
+            return (mark, style_of(left, self.look));
         };
-        let (l, r) = (doing::style(left, self.look), doing::style(right, self.look));
-        match (self.plain(left), self.look.color(doing::role(right))) {
-            (false, Some(behind)) if self.look.color(doing::role(left)) == Some(behind) => {
+        let (l, r) = (style_of(left, self.look), style_of(right, self.look));
+        match (self.plain(left), self.look.color(doing(right).role)) {
+            (false, Some(behind)) if self.look.color(doing(left).role) == Some(behind) => {
                 // Two states of one colour: the one that prevails, and no border to see.
-                let top = if doing::rank(left) >= doing::rank(right) { left } else { right };
-                (self.full(top), doing::style(top, self.look))
+                let top = if doing(left).rank >= doing(right).rank { left } else { right };
+                (self.full(top), style_of(top, self.look))
             }
             (false, Some(behind)) if self.look.glyphs == Glyphs::Unicode => {
                 (self.left(ns), l.bg(behind))
@@ -154,8 +154,8 @@ impl Brush<'_> {
         let levels: &[char] = if self.look.glyphs == Glyphs::Unicode { &LEVELS } else { &DOTS };
         let n = ((part * levels.len() as f64).ceil() as usize).clamp(1, levels.len());
         let mark = levels[n - 1];
-        let color = self.look.color(doing::role(behind));
-        match color.filter(|c| Some(*c) != self.look.color(doing::role(top))) {
+        let color = self.look.color(doing(behind).role);
+        match color.filter(|c| Some(*c) != self.look.color(doing(top).role)) {
             Some(color) if self.look.glyphs == Glyphs::Unicode => (mark, style.bg(color)),
             _ => (mark, style),
         }
@@ -176,7 +176,7 @@ impl Brush<'_> {
             let run = cells[at..].iter().take_while(|c| only(c) == Some(class)).count();
             let word = class.word();
             if run >= word.len() + 2 {
-                let style = doing::style(class, self.look);
+                let style = style_of(class, self.look);
                 let dots = self.look.glyphs != Glyphs::Unicode;
                 let style = if self.plain(class) || dots {
                     style

@@ -1,7 +1,6 @@
 //! The process image: a page of sections, the most telling on top, in two columns where it is wide.
 
 mod cell;
-mod doing;
 mod head;
 mod more;
 mod readout;
@@ -10,12 +9,13 @@ mod strips;
 mod wakes;
 
 use ratatui::buffer::Buffer;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
-use crate::app::image::Image;
+use crate::app::image::{Class, Image};
 use crate::app::{Layout, State};
 use crate::table::{Unit, quantity};
 
+use super::doing::{DOINGS, Doing, doing_of};
 use super::paint::{Pen, cells, cut, seen};
 use super::theme::{Role, Theme};
 
@@ -72,7 +72,7 @@ impl Page<'_> {
         } else if !image.there {
             pen.put(" gone: last seen values", Role::Warn);
         } else if word != "-" {
-            pen.put(" ", Role::Text).put(&word, doing::role_of(&word));
+            pen.put(" ", Role::Text).put(&word, role_of(&word));
         }
         let deep = self.state.overlays.iter();
         let deep = deep.filter(|o| matches!(o, crate::app::Overlay::Image(_))).count();
@@ -188,6 +188,22 @@ impl Page<'_> {
         let text = self.text(id);
         (text != "-" && !text.is_empty()).then_some(text)
     }
+}
+
+/// How a class is drawn.
+fn doing(class: Class) -> &'static Doing {
+    doing_of(class.word()).unwrap_or(&DOINGS[0])
+}
+
+/// Its style: the two waits for a CPU differ by weight.
+fn style_of(class: Class, look: &Theme) -> Style {
+    let style = look.style(doing(class).role);
+    if class == Class::PREEMPTED { style.add_modifier(Modifier::BOLD) } else { style }
+}
+
+/// The role of a word of `state`.
+fn role_of(word: &str) -> Role {
+    doing_of(word).map_or(Role::Text, |d| d.role)
 }
 
 /// A duration in short.

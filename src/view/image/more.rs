@@ -8,7 +8,7 @@ use crate::view::rows::{address, cell_text};
 use crate::view::sparkline::sparkline;
 use crate::view::theme::Role;
 
-use super::{Line, Page, doing, number, time};
+use super::{Line, Page, role_of, number, time};
 
 /// Lines of a list at most; how many there are stands in its heading.
 const MOST: usize = 12;
@@ -211,7 +211,7 @@ pub fn children(page: &Page<'_>) -> Vec<Line> {
         let room = usize::from(page.width).saturating_sub(used + 1);
         out.push(vec![
             (head, page.s(Role::Dim)),
-            (format!("{state:<10}"), page.s(doing::role_of(&state))),
+            (format!("{state:<10}"), page.s(role_of(&state))),
             (format!("{:>7} {:>7}  ", get("cpu_ns_rate"), get("rss_bytes")), page.s(Role::Text)),
             (cut(&argv, room, page.mark()), page.s(Role::Accent)),
         ]);

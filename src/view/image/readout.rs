@@ -62,7 +62,7 @@ fn parts(cell: &Cell) -> Vec<(String, Role)> {
     all.iter()
         .map(|(c, tenths)| {
             let ns = time(cell.ns(*c) as f64);
-            (format!("{} {} {ns}", c.word(), share::share(*tenths)), doing::role(*c))
+            (format!("{} {} {ns}", c.word(), share::share(*tenths)), doing(*c).role)
         })
         .collect()
 }
@@ -72,7 +72,7 @@ fn stretch(page: &Page<'_>, lane: &Lane, s: &Stretch, now: i64, words: &mut Vec<
     let all = &page.image.lanes.words;
     let open = s.to >= now;
     words.push((precise(page, s.from), Role::Text));
-    words.push((s.class.word().to_owned(), doing::role(s.class)));
+    words.push((s.class.word().to_owned(), doing(s.class).role));
     let how = match s.kind {
         Kind::BINNED => ", a sum of many",
         Kind::SUMMED => ", a sum between samples",

@@ -5,7 +5,7 @@ use crate::table::Unit;
 use crate::view::paint::cells;
 use crate::view::theme::{Glyphs, Role};
 
-use super::doing;
+use super::{doing, style_of};
 use super::{Line, NARROW, Page, number, time, time_or};
 
 /// Cells of the longest word of a state.
@@ -42,9 +42,9 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
         out.push(vec![(head, page.s(Role::Dim))]);
     }
     for part in &b.parts {
-        let style = doing::style(part.class, page.look);
+        let style = style_of(part.class, page.look);
         let mut line: Line = vec![
-            (format!(" {} ", doing::letter(part.class)), page.s(Role::Dim)),
+            (format!(" {} ", doing(part.class).letter), page.s(Role::Dim)),
             (format!("{:<WORD$}", part.class.word()), style),
             (format!(" {:>6}", share(part.share)), page.s(Role::Text)),
             (" ".to_owned(), page.s(Role::Text)),

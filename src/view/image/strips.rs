@@ -196,7 +196,7 @@ impl Strips<'_> {
         let mut out = Vec::new();
         let rows: [(&str, &dyn Fn(Class) -> bool, Role); 2] = [
             ("running", &|c| c == Class::RUNNING, Role::Run),
-            ("held up", &|c| c != Class::RUNNING && doing::rank(c) > 1, Role::Wait),
+            ("held up", &|c| doing(c).rank > doing(Class::RUNNING).rank, Role::Wait),
         ];
         for (name, is, role) in rows {
             let values: Vec<Option<f64>> = sums
