@@ -28,7 +28,8 @@ fn start(pid: u64) -> u64 {
 
 /// A stretch: where it begins in its period and how long it is, in us; state, reason, futex, who
 /// ends it.
-type Stretch = (u64, u64, &'static str, &'static str, u64, Option<(u64, u64, &'static str, &'static str)>);
+type Stretch =
+    (u64, u64, &'static str, &'static str, u64, Option<(u64, u64, &'static str, &'static str)>);
 
 /// A thread: process, thread, name, period in us and what it does in each.
 struct Loop {
@@ -72,7 +73,14 @@ const LOOPS: &[Loop] = &[
         comm: "filter-pack",
         period: 50_000,
         stretches: &[
-            (0, 36_000, "lock", "futex", 0x7f3a_91c0_2a40, Some((FILTER, FILTER, "filter", "task"))),
+            (
+                0,
+                36_000,
+                "lock",
+                "futex",
+                0x7f3a_91c0_2a40,
+                Some((FILTER, FILTER, "filter", "task")),
+            ),
             (36_000, 500, "runnable", "", 0, None),
             (36_500, 11_500, "running", "", 0, None),
             (48_000, 2_000, "io", "write file", 7, Some((0, 0, "", "softirq:BLOCK"))),
@@ -95,7 +103,8 @@ impl Loop {
     /// All its stretches from the start of the machine's minute up to an instant, the open one cut.
     fn all(&self, from: u64, to: u64) -> Vec<(u64, u64, &'static Stretch)> {
         let mut out = Vec::new();
-        let mut period = (from - MONO % (self.period * 1_000)) / (self.period * 1_000) * self.period * 1_000;
+        let mut period =
+            (from - MONO % (self.period * 1_000)) / (self.period * 1_000) * self.period * 1_000;
         while period < to {
             for s in self.stretches {
                 let (at, end) = (period + s.0 * 1_000, period + (s.0 + s.1) * 1_000);
@@ -262,7 +271,9 @@ fn life(age: u64) -> Vec<Row> {
             .set("start", start(pid))
     };
     match age {
-        2 => vec![event(400, "exec", FILTER, 2215).set("old_comm", "bash").set("argv", argv(FILTER))],
+        2 => {
+            vec![event(400, "exec", FILTER, 2215).set("old_comm", "bash").set("argv", argv(FILTER))]
+        }
         4 => vec![
             event(700, "fork", 4300, FILTER).set("comm", "gzip").set("start", MONO + 3 * S),
             event(650, "exec", 4300, FILTER).set("comm", "gzip").set("argv", "gzip -9"),
@@ -323,7 +334,11 @@ fn moment_without(age: u64, tier: Tier, gone: &[u64]) -> Sample {
             let state = loops(pid).first().map_or("sleep", |l| l.open(now).1);
             let row = task(pid, comm(pid), &loops(pid), now, tier);
             let row = row.set("argv", argv(pid)).set("state", state);
-            if pid == FILTER { row.set("exe", "/usr/local/bin/filter").set("ns_pid", 7) } else { row }
+            if pid == FILTER {
+                row.set("exe", "/usr/local/bin/filter").set("ns_pid", 7)
+            } else {
+                row
+            }
         })
         .collect();
     let thread: Vec<Row> = LOOPS
@@ -342,7 +357,10 @@ fn moment_without(age: u64, tier: Tier, gone: &[u64]) -> Sample {
         })
         .collect();
     let mut tables = vec![
-        table("net", &sockets(age)[3..4].iter().map(|r| r.clone().set("pid", FILTER)).collect::<Vec<_>>()),
+        table(
+            "net",
+            &sockets(age)[3..4].iter().map(|r| r.clone().set("pid", FILTER)).collect::<Vec<_>>(),
+        ),
         table("host", &[host(age)]),
         table("probe", &well()),
         table("proc", &proc),
@@ -422,4 +440,278 @@ fn pages() {
     let mut stage = page(80, 24, 10);
     stage.press("<PgDn><PgDn>");
     shot!("image_lower_80x24", stage.text());
+}
+
+#[test]
+fn strips_at_three_zooms() {
+    let mut stage = page(120, 24, 10);
+    for (name, keys) in [("a_minute", ""), ("seconds", "++++"), ("ms", "++++++")] {
+        stage.press(keys);
+        shot!(format!("strips_{name}_120x24"), stage.text());
+    }
+    // From the cursor's sleep to who ended it is one key; what it did is on the line below.
+    stage.press("<Left><Left><Left>n");
+    shot!("strips_cursor_120x24", stage.text());
+}
+
+#[test]
+fn strips_in_every_look() {
+    let colour = Theme::default();
+    let mono = Theme { palette: Palette::Mono, glyphs: Glyphs::Unicode };
+    let ascii = Theme { palette: Palette::Sixteen, glyphs: Glyphs::Ascii };
+    let mut stage = page(80, 24, 10);
+    stage.press("+++++<Left><Left>");
+    shot!("strips_style_colour", styles_of(&paint(&stage.state, &colour)));
+    shot!("strips_style_mono", styles_of(&paint(&stage.state, &mono)));
+    shot!("strips_style_ascii", styles_of(&paint(&stage.state, &ascii)));
+    let text = text_of(&paint(&stage.state, &ascii));
+    assert!(text.is_ascii(), "{text}");
+}
+
+/// The lines below the time axis: what the cursor reads and what lies between the marks.
+fn read(stage: &Stage) -> String {
+    let text = stage.text();
+    let axis = text.lines().position(|l| l.contains('▲')).unwrap_or(0);
+    text.lines().skip(axis).take(5).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_cursor_reads_exact_values() {
+    let mut stage = page(120, 24, 10);
+    stage.press("++++++++<Left>N");
+    let text = read(&stage);
+    // The run of 4.7 ms after a sleep of 13 and a wait of 0.3.
+    for want in ["12:03:15.9", "ns)", "cpu 0"] {
+        assert!(text.contains(want), "{want}:\n{text}");
+    }
+    let mut stage = page(200, 40, 10);
+    stage.press("+++++++++<Left>");
+    // To the next sleep before: each class has its own n.
+    stage.press("<Less><Less><Less>");
+    assert_eq!(stage.state.image().unwrap().of.unwrap().word(), "sleep");
+    stage.press("N");
+    let text = read(&stage);
+    for want in [
+        "12:03:15.980000000",
+        "sleep",
+        "13.0ms (13000000 ns)",
+        "in read pipe 3",
+        "woken by producer 4000",
+        "ran 300us after the wake",
+        "cpu 0",
+    ] {
+        assert!(text.contains(want), "{want}:\n{text}");
+    }
+    // The futex by its address.
+    stage.press("j<Home><Less><Less><Less><Less><Less><Less>N");
+    assert_eq!(stage.state.image().unwrap().of.unwrap().word(), "lock");
+    let text = read(&stage);
+    for want in ["lock", "36.0ms (36000000 ns)", "in futex 0x7f3a91c02a40", "woken by filter 4100"]
+    {
+        assert!(text.contains(want), "{want}:\n{text}");
+    }
+    assert!(text.contains("12:03:15.950000000"), "{text}");
+}
+
+#[test]
+fn marks_have_what_lies_between_them() {
+    let mut stage = page(200, 40, 10);
+    stage.press("+++++++++<Left>");
+    stage.press("<Less><Less><Less>N");
+    // From one sleep to the one before: exactly one period.
+    stage.press("mNd");
+    let text = read(&stage);
+    for want in [
+        "A to B 20.0ms (20000000 ns)",
+        "sleep 65.0% 13.0ms",
+        "running 28.5% 5.70ms",
+        "preempted 5.0% 1.00ms",
+        "runnable 1.5% 300us",
+        "all threads:",
+    ] {
+        assert!(text.contains(want), "{want}:\n{text}");
+    }
+    let axis = stage.text();
+    let axis = axis.lines().find(|l| l.contains('▲')).unwrap();
+    assert!(axis.contains('A'), "{axis}");
+    stage.press("'");
+    let w = &stage.state.image().unwrap().window;
+    assert_eq!(w.cursor, w.a);
+    stage.press("'");
+    let w = &stage.state.image().unwrap().window;
+    assert_eq!(w.cursor, w.b);
+    stage.press("'m");
+    assert_eq!(stage.state.image().unwrap().window.between(), None, "m on A takes both away");
+    stage.press("d");
+    assert!(stage.state.note.clone().unwrap().text.contains("no mark"));
+}
+
+#[test]
+fn from_a_wake_to_who_did_it_and_back() {
+    let mut stage = page(120, 40, 10);
+    stage.press("++++++++<Left><Less><Less><Less>N");
+    let at = stage.state.image().unwrap().window.cursor.unwrap();
+    stage.press("<Enter>");
+    let image = stage.state.image().unwrap();
+    assert_eq!((u64::from(image.pid), image.tid.map(u64::from)), (PRODUCER, Some(PRODUCER)));
+    // At the instant of the wake, at the same zoom, with its own past.
+    assert_eq!(image.window.cursor, Some(at + 13 * MS as i64));
+    assert!(image.lanes.lanes[&(PRODUCER as u32)].exact.stretches().len() > 100);
+    shot!("image_jumped_120x40", stage.text());
+    // An interrupt is no thread.
+    stage.press("<Less><Less><Less><Less><Less><Less>N<Enter>");
+    let note = stage.state.note.clone().unwrap().text;
+    assert!(note.contains("hardirq:timer"), "{note}");
+    stage.press("<Backspace>");
+    let image = stage.state.image().unwrap();
+    assert_eq!((u64::from(image.pid), image.window.cursor), (FILTER, Some(at)));
+    stage.press("<Esc>");
+    assert!(stage.state.overlays.is_empty());
+}
+
+#[test]
+fn a_chain_of_three_is_one_chain() {
+    let mut stage = Stage::new(120, 60);
+    stage.live((0..10).map(moment));
+    stage.press("5/comm:sink<Enter><Enter>");
+    let text = stage.text();
+    let chain = "hardirq:timer 50/s 40.0us → producer 4000 50/s 300us → filter 4100 48/s 21.0us → sink 4200";
+    let at = text.find("hardirq:timer").unwrap();
+    let two: String = text[at..].lines().take(2).map(str::trim).collect::<Vec<_>>().join(" ");
+    assert!(two.contains(chain), "{two}\n{text}");
+}
+
+#[test]
+fn what_ends_while_it_is_looked_at_says_how() {
+    let mut stage = page(120, 40, 7);
+    stage.live([moment(7)]);
+    stage.live((8..10).map(|age| moment_without(age, Tier::Watched, &[FILTER])));
+    shot!("image_ended_120x40", stage.text());
+    let line = stage.line(2);
+    assert!(line.contains("ended: SIGTERM by bash 2215"), "{line}");
+    // Its strips stay, and what is past can be read.
+    stage.press("++++++<Left>N");
+    assert!(read(&stage).contains("ns)"), "{}", stage.text());
+}
+
+#[test]
+fn an_exec_keeps_the_page_and_takes_the_name() {
+    let mut stage = page(120, 40, 8);
+    let mut next = moment(8);
+    for t in &mut next.tables {
+        if t.name() == "proc" {
+            let rows: Vec<Row> = vec![
+                task(FILTER, "zstd", &loops(FILTER), MONO + 8 * S, Tier::Watched)
+                    .set("argv", "zstd -19")
+                    .set("state", "running"),
+            ];
+            *t = table("proc", &rows);
+        }
+    }
+    stage.live([next]);
+    assert!(stage.line(2).contains("zstd 4100"), "{}", stage.line(2));
+    assert!(stage.line(3).contains("zstd -19"), "{}", stage.line(3));
+}
+
+/// A recording of the pipeline.
+fn recording(tier: Tier, n: u64) -> (tempfile::TempDir, Reader) {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    for age in 0..n {
+        writer.append(&moment_without(age, tier, &[])).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    (place, reader)
+}
+
+/// Everything below the header, the footer left out.
+fn body(stage: &Stage) -> Vec<String> {
+    let text = stage.text();
+    let lines: Vec<String> = text.lines().skip(2).map(str::to_owned).collect();
+    lines[..lines.len() - 1].to_vec()
+}
+
+#[test]
+fn a_recording_has_the_same_image() {
+    let (_place, reader) = recording(Tier::Watched, 10);
+    for keys in
+        ["", "+++++", "+++++++<Left>N", "++++mNNd", "<PgDn>", "a", ">", "<Left><Enter>", "---"]
+    {
+        let live = {
+            let mut stage = page(120, 40, 10);
+            stage.press(keys);
+            stage
+        };
+        let mut past = Stage::replay(120, 40, reader.clone());
+        past.press("<End>5/comm:filter<Enter><Enter>");
+        past.press(keys);
+        assert_eq!(past.state.wall_ns(), live.state.wall_ns());
+        assert_eq!(body(&past), body(&live), "after {keys}");
+    }
+    // Stepping with the page open is the same as opening it there.
+    let mut stepped = Stage::replay(120, 40, reader.clone());
+    stepped.press("5/comm:filter<Enter><Enter>tttttt");
+    let mut opened = Stage::replay(120, 40, reader.clone());
+    opened.press("tttttt5/comm:filter<Enter><Enter>");
+    assert_eq!(stepped.state.wall_ns(), opened.state.wall_ns());
+    assert_eq!(body(&stepped), body(&opened));
+    stepped.press("TTTttb12:03:09<Enter>");
+    let mut opened = Stage::replay(120, 40, reader);
+    opened.press("tt5/comm:filter<Enter><Enter>");
+    assert_eq!(stepped.state.wall_ns(), opened.state.wall_ns());
+    let strips = |s: &Stage| -> Vec<String> {
+        body(s).into_iter().filter(|l| l.contains(" filter") && l.contains('%')).collect()
+    };
+    assert!(!strips(&opened).is_empty());
+    assert_eq!(strips(&stepped), strips(&opened));
+}
+
+#[test]
+fn a_freeze_has_the_minute_before() {
+    let mut stage = Stage::new(120, 40);
+    stage.live((0..10).map(moment));
+    // Opened only after the freeze: the past is asked.
+    stage.press(" 5/comm:filter<Enter><Enter>");
+    assert_eq!(stage.state.mode, Mode::Frozen);
+    let image = stage.state.image().unwrap();
+    let (from, to) = image.lanes.lanes[&4100].exact.span().unwrap();
+    assert!(to - from > 9 * S as i64, "{}", to - from);
+    let frozen = body(&stage);
+    let open = page(120, 40, 10);
+    assert_eq!(frozen, body(&open));
+}
+
+#[test]
+fn what_is_not_accounted_is_not_made_up() {
+    for (name, tier) in [("plain", Tier::Plain), ("states", Tier::States)] {
+        let mut stage = Stage::new(120, 40);
+        stage.live((0..10).map(|age| moment_without(age, tier, &[])));
+        stage.press("5/comm:filter<Enter><Enter>");
+        stage.live((10..15).map(|age| moment_without(age, tier, &[])));
+        shot!(format!("image_{name}_120x40"), stage.text());
+        // A sample or a sum is no change of state.
+        stage.press("<Left>N");
+        let note = stage.state.note.clone().map(|n| n.text).unwrap_or_default();
+        assert!(tier != Tier::Plain || note.contains("No change"), "{note}");
+    }
+}
+
+#[test]
+fn odd_sizes_and_keys_are_survived() {
+    let mut stage = page(80, 24, 10);
+    for (w, h) in [(1, 1), (2, 5), (9, 3), (20, 4), (40, 10), (59, 11), (300, 100)] {
+        stage.send(lmptop::app::Msg::Resize(w, h));
+        for key in [
+            "<Left>", "+", "-", "n", "N", "m", "d", "<Down>", "<PgDn>", "G", "g", "a", ">",
+            "v<Esc>",
+        ] {
+            stage.press(key);
+            paint(&stage.state, &Theme::default());
+        }
+    }
+    stage.press("6");
+    assert!(!stage.state.overlays.iter().any(|o| matches!(o, Overlay::Image(_))));
+    assert_eq!(stage.state.pane, 5);
 }

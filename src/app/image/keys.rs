@@ -75,9 +75,16 @@ pub fn scrolled(image: &mut Image, lines: isize) {
     image.scroll(lines);
 }
 
+/// Below this many lines of page the strips come first.
+pub const SHORT: usize = 30;
+
 /// Threads drawn at once on a page of so many lines.
 pub fn lanes_shown(lines: usize) -> usize {
-    (lines.saturating_sub(12)).clamp(3, 40)
+    if lines < SHORT {
+        lines.saturating_sub(10).clamp(3, 8)
+    } else {
+        lines.saturating_sub(24).clamp(6, 40)
+    }
 }
 
 impl Image {
@@ -115,7 +122,8 @@ fn moved(state: &mut State, now: i64) -> Vec<Effect> {
 fn change(state: &mut State, on: bool, now: i64) -> Vec<Effect> {
     let cells = strip_cells(state.size.0);
     let Some(image) = state.image_mut() else { return Vec::new() };
-    let at = image.window.cursor.unwrap_or(if on { i64::MIN } else { now });
+    let edge = if on { image.window.span(now, cells).from } else { now };
+    let at = image.window.cursor.unwrap_or(edge);
     let of = image.of;
     match image.lane().and_then(|l| l.change(at, on, of)) {
         Some(at) => {

@@ -16,6 +16,8 @@ use super::strips::{Cell, Kind, Span, Stretch, Track, stretch};
 pub const MOST_BYTES: usize = 64 << 20;
 /// Threads kept at most: those that ended long ago go first.
 const MOST_THREADS: usize = 4_096;
+/// Bins end a little off, ns.
+const SLACK: i64 = 100_000;
 /// Instants beyond this are not of a clock.
 const FAR: u64 = 1 << 61;
 
@@ -309,14 +311,21 @@ fn rough(
 }
 
 impl Lane {
+    /// What it does at the moment shown and since when, unless that is told to have ended since its
+    /// row was read.
+    fn now(&self) -> Option<(Class, i64)> {
+        let (class, since) = self.open?;
+        let end = self.exact.span().map_or(i64::MIN, |s| s.1);
+        (end.saturating_sub(since) < SLACK).then_some((class, since.max(end)))
+    }
+
     /// Its cells up to the moment shown: what is exact, and where there is nothing, what is known
     /// from samples.
     pub fn cells(&self, span: Span, now: i64, out: &mut Vec<Cell>) {
         out.clear();
         out.resize(span.cells, Cell::default());
         self.exact.cells(span, out);
-        if let Some((class, since)) = self.open {
-            let from = self.exact.span().map_or(since, |s| since.max(s.1));
+        if let Some((class, from)) = self.now() {
             stretch(span, from, now, class, Kind::EXACT, out);
         }
         if self.rough.is_empty() || out.iter().all(|c| c.known() > 0) {
@@ -344,12 +353,10 @@ impl Lane {
         if let Some((_, s)) = self.exact.at(at) {
             return Some(*s);
         }
-        let end = self.exact.span().map_or(i64::MIN, |s| s.1);
-        if let Some((class, since)) = self.open
-            && at >= since.max(end)
-            && at < now
+        if let Some((class, from)) = self.now()
+            && (from..now).contains(&at)
         {
-            return Some(Stretch::plain(since.max(end), now, class, Kind::EXACT));
+            return Some(Stretch::plain(from, now, class, Kind::EXACT));
         }
         self.rough.at(at).map(|(_, s)| *s)
     }
@@ -366,7 +373,7 @@ impl Lane {
     /// The beginning of the next stretch after an instant, or of the one before it; of this class
     /// only, where one is asked for.
     pub fn change(&self, at: i64, on: bool, of: Option<Class>) -> Option<i64> {
-        let open = self.open.map(|(c, since)| (c, since.max(self.exact.span().map_or(0, |s| s.1))));
+        let open = self.now();
         let is = |c: Class| of.is_none_or(|of| of == c);
         let list = self.exact.stretches();
         if on {

@@ -25,7 +25,7 @@ pub use breakdown::{Breakdown, Part, Whom, shares};
 pub use chain::{Edge, End, HOPS, Hop, Wakes};
 pub use class::{CLASSES, Class};
 pub use cols::Cols;
-pub use keys::{HINTS, key, lanes_shown, scrolled};
+pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
 pub use life::{Ended, Event, Life};
 pub use open::{arrived, asks, open};
@@ -94,8 +94,8 @@ pub struct Image {
 pub fn left(width: u16) -> u16 {
     match width {
         0..60 => 9,
-        60..100 => 22,
-        100..160 => 28,
+        60..100 => 25,
+        100..160 => 30,
         _ => 36,
     }
 }

@@ -48,8 +48,9 @@ pub struct Window {
 impl Window {
     /// Some time across this many cells, up to now.
     pub fn new(across_ns: i64, cells: usize) -> Window {
-        let cell = across_ns / cells.max(1) as i64;
-        let cell = STEPS.into_iter().find(|s| *s >= cell).unwrap_or(STEPS[STEPS.len() - 1]);
+        // Rather a little more than half of it.
+        let most = across_ns.saturating_add(across_ns / 4) / cells.max(1) as i64;
+        let cell = STEPS.into_iter().rev().find(|s| *s <= most).unwrap_or(STEPS[0]);
         Window { cell, until: None, cursor: None, a: None, b: None }
     }
 

@@ -29,6 +29,8 @@ pub struct Brush<'a> {
     pub span: Span,
     /// The moment shown, Unix ns: there the last cell ends.
     pub now: i64,
+    /// The class chosen: cells that hold several are as high as their share of it.
+    pub of: Option<Class>,
 }
 
 /// The class that marks a cell: the highest of those that held long enough to count.
@@ -68,7 +70,10 @@ impl Brush<'_> {
             return (if self.plain(top) { '·' } else { self.pick('▒', '⡪') }, style);
         }
         if cell.changes >= 2 || cell.kind.mixed() {
-            return self.level(cell, top, style);
+            return match self.of.filter(|of| cell.ns(*of) > 0) {
+                Some(of) => self.level(cell, of, style_of(of, self.look)),
+                None => self.level(cell, top, style),
+            };
         }
         let (from, to) = (self.span.edge(i), self.span.edge(i + 1));
         if cell.changes == 1 {
@@ -140,8 +145,8 @@ impl Brush<'_> {
         }
     }
 
-    /// Too much happened for a border: as high as what prevails had of the cell, over what else
-    /// there was most of.
+    /// Too much happened for a border. Where it rested most of the cell, as high as the time it did
+    /// not; else what prevails, as high as its share, over what there was most of.
     fn level(&self, cell: &Cell, top: Class, style: Style) -> Mark {
         let others = cell.classes().filter(|(c, _)| *c != top);
         let behind = others.max_by_key(|(_, ns)| *ns).map(|(c, _)| c);
@@ -150,7 +155,15 @@ impl Brush<'_> {
             // Only light patterns: nothing stands out.
             return (self.full(top), style);
         }
-        let part = cell.ns(top) as f64 / cell.known().max(1) as f64;
+        let rests = most(cell).is_some_and(|c| self.plain(c));
+        let ns = match self.of {
+            Some(of) if of == top => cell.ns(of),
+            _ if rests => cell.classes().filter(|(c, _)| !self.plain(*c)).map(|c| c.1).sum(),
+            _ => cell.ns(top),
+        };
+        let behind =
+            if rests || self.of == Some(top) { most(cell).unwrap_or(behind) } else { behind };
+        let part = ns as f64 / cell.known().max(1) as f64;
         let levels: &[char] = if self.look.glyphs == Glyphs::Unicode { &LEVELS } else { &DOTS };
         let n = ((part * levels.len() as f64).ceil() as usize).clamp(1, levels.len());
         let mark = levels[n - 1];

@@ -4,7 +4,7 @@ use crate::table::{Unit, clock};
 use crate::view::paint::{cells, cut, wrap};
 use crate::view::theme::Role;
 
-use super::{Line, NARROW, Page, number, time};
+use super::{Line, Page, number, time};
 
 /// The section.
 pub fn lines(page: &Page<'_>) -> Vec<Line> {
@@ -12,7 +12,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
     let mut out = Vec::new();
     let room = usize::from(page.width).saturating_sub(2);
     let argv = page.known("argv").or_else(|| image.life.argv.clone());
-    let rows = if page.state.size.1 < 16 { 1 } else { 3 };
+    let rows = if page.short() { 1 } else { 3 };
     if let Some(argv) = argv {
         let mut parts = wrap(&argv, room);
         if parts.len() > rows {
@@ -26,10 +26,26 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
     if let Some(line) = ended(page) {
         out.extend(line);
     }
-    out.extend(page.pairs(&pairs(page)));
-    if page.width < NARROW && page.state.size.1 < 16 {
-        out.truncate(3);
+    let pairs = page.pairs(&pairs(page));
+    if page.short() {
+        out.extend(pairs.into_iter().take(1));
+    } else {
+        out.extend(pairs);
     }
+    out
+}
+
+/// What the head left out on a short page.
+pub fn rest(page: &Page<'_>) -> Vec<Line> {
+    let mut lines = page.pairs(&pairs(page));
+    if !page.short() || lines.len() < 2 {
+        return Vec::new();
+    }
+    for line in &mut lines {
+        line.insert(0, ("  ".to_owned(), page.s(Role::Text)));
+    }
+    let mut out = vec![Vec::new(), page.heading("About", "")];
+    out.extend(lines);
     out
 }
 
@@ -46,10 +62,10 @@ fn pairs(page: &Page<'_>) -> Vec<(&'static str, String)> {
     if let Some((class, at)) = since {
         put("now", Some(format!("{} for {}", class.word(), time((now - at).max(0) as f64))));
     }
-    put("cpu", page.known("last_cpu"));
     put("parent", parent(page));
     put("age", age(page));
     put("threads", page.known("threads"));
+    put("cpu", page.known("last_cpu"));
     put("uid", page.known("uid").or_else(|| image.life.uid.map(|u| u.to_string())));
     put("nice", page.known("nice"));
     put("prio", page.known("prio"));

@@ -11,7 +11,7 @@ mod wakes;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::image::{Class, Image};
+use crate::app::image::{Class, Image, SHORT};
 use crate::app::{Layout, State};
 use crate::table::{Unit, quantity};
 
@@ -83,8 +83,13 @@ impl Page<'_> {
 
     fn lines(&self) -> Vec<Line> {
         let mut out = head::lines(self);
-        out.extend(share::lines(self));
-        out.extend(strips::lines(self));
+        if self.short() {
+            out.extend(strips::lines(self));
+            out.extend(share::lines(self));
+        } else {
+            out.extend(share::lines(self));
+            out.extend(strips::lines(self));
+        }
         let lower: Vec<Vec<Line>> = self.lower();
         if self.width >= WIDE {
             self.beside(lower, &mut out);
@@ -92,6 +97,11 @@ impl Page<'_> {
             out.extend(lower.into_iter().flatten());
         }
         out
+    }
+
+    /// Whether there are few lines: the strips come first, and who it is in full below.
+    fn short(&self) -> bool {
+        self.state.page_over() < SHORT
     }
 
     /// The sections below the strips, those that hold something.
@@ -107,6 +117,7 @@ impl Page<'_> {
             more::life(&page),
             more::children(&page),
             more::connections(&page),
+            head::rest(&page),
         ];
         all.into_iter().filter(|s| !s.is_empty()).collect()
     }

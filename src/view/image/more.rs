@@ -8,7 +8,7 @@ use crate::view::rows::{address, cell_text};
 use crate::view::sparkline::sparkline;
 use crate::view::theme::Role;
 
-use super::{Line, Page, role_of, number, time};
+use super::{Line, Page, number, role_of, time};
 
 /// Lines of a list at most; how many there are stands in its heading.
 const MOST: usize = 12;
@@ -99,13 +99,12 @@ pub fn locks(page: &Page<'_>) -> Vec<Line> {
         };
         let mut line = vec![
             (format!("   {:<7}", get("kind")), page.s(Role::Dim)),
-            (format!(" {address:<14}"), page.s(Role::Accent)),
+            (format!(" {address:<14} {:<10}", name_of(&frame, r)), page.s(Role::Accent)),
             (
                 format!(
-                    " {} waiting, waited {} of the time, {} times, longest {}",
+                    " {} wait now, {} of the time, longest {}",
                     get("waiters"),
                     get("wait_ns_rate"),
-                    get("waits"),
                     get("wait_max_ns")
                 ),
                 page.s(Role::Text),
@@ -122,12 +121,14 @@ pub fn locks(page: &Page<'_>) -> Vec<Line> {
             let held = format!("  held {} longest {}", get("hold_ns_rate"), get("hold_max_ns"));
             line.push((held, page.s(Role::Dim)));
         }
-        if let Value::Text(name) = frame.get(r, "name") {
-            line.push((format!("  {name}"), page.s(Role::Dim)));
-        }
         out.push(line);
     }
     section(page, "Locks", &note(rows.len()), out)
+}
+
+/// What lies at a lock's address.
+fn name_of(frame: &Frame, row: usize) -> String {
+    frame.get(row, "name").as_str().unwrap_or("").to_owned()
 }
 
 /// Its system calls, while they are counted.

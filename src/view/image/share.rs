@@ -5,8 +5,8 @@ use crate::table::Unit;
 use crate::view::paint::cells;
 use crate::view::theme::{Glyphs, Role};
 
-use super::{doing, style_of};
 use super::{Line, NARROW, Page, number, time, time_or};
+use super::{doing, style_of};
 
 /// Cells of the longest word of a state.
 const WORD: usize = 9;
@@ -157,10 +157,10 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
     let count = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
     let mut put = |name: &str, value: String, help: &str| {
         let mut line = vec![
-            (format!("   {name:<16}"), page.s(Role::Accent)),
-            (format!("{value:<34}"), page.s(Role::Text)),
+            (format!("   {name:<17}"), page.s(Role::Accent)),
+            (format!("{value:<37}"), page.s(Role::Text)),
         ];
-        if usize::from(page.width) > 53 + cells(help) {
+        if usize::from(page.width) > 57 + cells(help) {
             line.push((help.to_owned(), page.s(Role::Dim)));
         }
         out.push(line);
@@ -171,11 +171,13 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
         "a run from getting a CPU to losing it",
     );
     let mean = per_wake(run.map(|r| r.count as f64)).map_or("-".to_owned(), |n| format!("{n:.2}"));
-    let slices = format!("last {} mean {mean} max {}", count(b.slices.0), count(b.slices.1));
+    // Of a process there is no last one: its threads have one each.
+    let last = b.slices.0.map_or(String::new(), |n| format!("last {n} "));
+    let slices = format!("{last}mean {mean} max {}", count(b.slices.1));
     put("slices per wake", slices, "1: answers in one go");
     let runs = format!(
-        "last {} mean {} max {}",
-        time_or(b.run_ns.0.map(|n| n as f64)),
+        "{}mean {} max {}",
+        b.run_ns.0.map_or(String::new(), |n| format!("last {} ", time(n as f64))),
         time_or(per_wake(run.map(|r| r.ns as f64))),
         time_or(b.run_ns.1.map(|n| n as f64)),
     );

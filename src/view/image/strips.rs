@@ -34,7 +34,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
         .collect();
     let mut out = vec![strips.heading(top, shown, &rows)];
     out.extend(strips.life());
-    if threads > 1 {
+    if threads > 1 && page.state.page_over() > 10 {
         out.extend(strips.stacked());
     }
     for (tid, lane, cells) in &rows {
@@ -87,7 +87,7 @@ impl Strips<'_> {
             words.push("older fell off".to_owned());
         }
         if image.window.until.is_some() && !narrow {
-            words.push("held".to_owned());
+            words.push("held: Home follows".to_owned());
         }
         self.page.heading("Threads", &words.join(self.page.look.pick(" · ", " | ")))
     }
@@ -113,10 +113,11 @@ impl Strips<'_> {
         let text = match self.left {
             0..12 => format!("{sign}{tid}"),
             left => {
-                let comm = left.saturating_sub(17);
+                let digits = page.image.order.iter().max().map_or(1, |t| t.to_string().len());
+                let comm = left.saturating_sub(digits + 9);
                 let name = cut(&lane.comm, comm, page.mark());
                 let pad = comm.saturating_sub(cells_of(&name));
-                format!("{sign}{tid:>7} {name}{} {share:>5}", " ".repeat(pad))
+                format!("{sign}{tid:>digits$} {name}{} {share:>5}", " ".repeat(pad))
             }
         };
         let role = match (selected, lane.there) {
@@ -125,7 +126,7 @@ impl Strips<'_> {
             (false, false) => Role::Ended,
         };
         let mut line = vec![self.label(&text, page.s(role))];
-        let brush = Brush { look: page.look, span: self.span, now: self.now };
+        let brush = Brush { look: page.look, span: self.span, now: self.now, of: page.image.of };
         let mut marks = brush.row(cells);
         if selected && let Some(i) = page.image.window.cursor.and_then(|at| self.span.index(at)) {
             // Where the cursor is, the cell is turned round.
@@ -171,7 +172,7 @@ impl Strips<'_> {
         }
         let name = match self.left {
             0..12 => " life",
-            12..26 => " life  X end x child's",
+            12..28 => " life  Exec fork eXit",
             _ => " life  E exec f fork X end",
         };
         let mut line = vec![self.label(name, page.s(Role::Dim))];
