@@ -126,7 +126,9 @@ impl Processes {
         let behind = std::mem::take(&mut self.behind);
         for p in 0..self.processes.len() {
             let members = &self.order[self.processes[p].members.clone()];
-            let lost = ended.get(&self.rows[p].pid);
+            // What ended under the number of a new process was another's.
+            let is_new = self.from.get(p).is_some_and(|f| *f == NEW);
+            let lost = ended.get(&self.rows[p].pid).filter(|_| !is_new);
             if !behind && lost.is_none() && !members.iter().any(|&m| stale[m as usize]) {
                 continue;
             }
@@ -346,15 +348,17 @@ impl Whole<'_> {
             if !(all || is_new || leads || rows[m as usize].ppid != row.ppid) {
                 continue;
             }
-            let Some((thread, _)) = self.threads.change(m) else { continue };
+            let Some((thread, behind)) = self.threads.change(m) else { continue };
             thread.ppid = row.ppid;
             if all || is_new {
                 thread.argv.clone_from(&row.argv);
                 thread.exe.clone_from(&row.exe);
-                if thread.cgroup.is_none() {
+                if known(behind.raw.cgroup).is_none() {
                     thread.cgroup.clone_from(&row.cgroup);
                 }
-                thread.netns = thread.netns.or(row.netns);
+                if known32(behind.raw.netns).is_none() {
+                    thread.netns = row.netns;
+                }
             }
             if leads {
                 thread.threads = row.threads;
@@ -378,10 +382,13 @@ fn sum(row: &mut TaskRow, whole: &Whole<'_>, gone: &Gone, page_bytes: u64) {
     row.uid = leader.uid;
     (row.nice, row.prio, row.policy) = (leader.nice, leader.prio, leader.policy);
     (row.last_cpu, row.ns_pid) = (leader.last_cpu, leader.ns_pid);
-    row.netns = leader.netns.or(row.netns);
-    if leader.cgroup.is_some() && row.cgroup != leader.cgroup {
+    // Where the pass does not tell them, files told them of the process itself.
+    let told = whole.leader().map(|t| (known(t.raw.cgroup), known32(t.raw.netns)));
+    let (cgroup, netns) = told.unwrap_or_default();
+    if cgroup.is_some() && row.cgroup != leader.cgroup {
         row.cgroup.clone_from(&leader.cgroup);
     }
+    row.netns = netns.or(row.netns);
     if let Some(telling) = members().min_by_key(|r| class::rank(r.state)) {
         (row.state, row.syscall) = (telling.state, telling.syscall);
         if row.wchan != telling.wchan {

@@ -320,7 +320,7 @@ fn show(row: &mut TaskRow, raw: &types::thread_part) {
     row.prio = (raw.prio != i32::MAX).then_some(raw.prio);
     row.policy = policy(raw.policy);
     row.last_cpu = known32(raw.last_cpu);
-    row.netns = known32(raw.netns);
+    row.netns = known32(raw.netns).or(row.netns);
     row.ns_pid = known32(raw.ns_pid);
     row.syscall = place.call.filter(|_| !place.on_cpu).and_then(class::call_name);
 }
