@@ -7,7 +7,7 @@ use ahash::RandomState;
 
 use super::files::Files;
 use super::kernel::types;
-use super::threads::{Ended, Thread, Threads, is_kernel, known, known32};
+use super::threads::{Ended, Thread, Threads, known, known32};
 use crate::probe::proc::class;
 use crate::probe::proc::columns::TaskRow;
 use crate::probe::proc::doing::Spent;
@@ -34,7 +34,8 @@ struct Process {
 /// What tells one program from the next under the same pid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Program {
-    image: u64,
+    /// `None`: it has no memory, as the kernel's own and what has ended.
+    image: Option<u64>,
     comm: [u8; 16],
 }
 
@@ -48,27 +49,19 @@ struct Gone {
     spent: Option<Box<Spent>>,
 }
 
-/// Counters that the kernel sums up over ended threads.
+/// Counters other than those of run queues.
 const COUNTERS: usize = 9;
+/// The first of them the kernel sums up over ended threads.
+const SUMMED: usize = 5;
 
 /// These, of a thread.
 fn counters(t: &types::thread_part) -> [u64; COUNTERS] {
     [t.cpu, t.vol, t.invol, t.minflt, t.majflt, t.rchar, t.wchar, t.read, t.write]
 }
 
-/// These, of the threads that ended; all ones where they are not known.
-fn gone_counters(p: &types::process_part) -> [u64; COUNTERS] {
-    [
-        p.gone_cpu,
-        p.gone_vol,
-        p.gone_invol,
-        p.gone_minflt,
-        p.gone_majflt,
-        p.gone_rchar,
-        p.gone_wchar,
-        p.gone_read,
-        p.gone_write,
-    ]
+/// The kernel's sums; all ones where they are not known.
+fn gone_counters(p: &types::process_part) -> [u64; SUMMED] {
+    [p.gone_cpu, p.gone_vol, p.gone_invol, p.gone_minflt, p.gone_majflt]
 }
 
 /// What processes need from outside the pass.
@@ -253,24 +246,28 @@ enum Due {
 
 impl Process {
     fn due(&self, whole: &Whole<'_>, now_ns: u64) -> Due {
-        let Some(program) = whole.program() else { return Due::Not };
-        match self.program {
-            Some(was) if was == program => {
-                let old = now_ns.saturating_sub(self.read_ns) > AGAIN_NS;
-                if old { Due::Again } else { Due::Not }
-            }
-            _ => Due::New,
+        let program = whole.program();
+        let same = self.program.is_some() && self.program == program;
+        let has_memory = program.is_some_and(|p| p.image.is_some());
+        match (same, has_memory) {
+            (true, true) if now_ns.saturating_sub(self.read_ns) > AGAIN_NS => Due::Again,
+            (true, _) => Due::Not,
+            // What it was called while it lived is not to be read any more.
+            (false, false) if self.program.is_some() => Due::Not,
+            (false, _) => Due::New,
         }
     }
 
     fn read(&mut self, row: &mut TaskRow, whole: &Whole<'_>, outside: &mut Outside<'_>) {
         self.program = whole.program();
         self.read_ns = outside.now_ns;
-        row.argv = outside.files.arguments(row.pid);
-        row.exe = outside.files.binary(row.pid);
+        if let Some(tid) = whole.with_memory() {
+            row.argv = outside.files.arguments(row.pid, tid);
+            row.exe = outside.files.binary(row.pid, tid);
+        }
         if outside.by_files {
             row.cgroup = outside.files.cgroup(row.pid);
-            row.netns = outside.files.netns(row.pid);
+            row.netns = outside.files.netns(row.pid).or(row.netns);
         }
     }
 }
@@ -320,16 +317,18 @@ impl Whole<'_> {
         self.threads().find(|t| t.raw.tid == t.raw.pid).or_else(|| self.threads().next())
     }
 
-    /// Which program it runs; `None` for the kernel's own and for what has ended.
+    /// A thread with the process's memory: its files tell the arguments also where the leader has
+    /// ended.
+    fn with_memory(&self) -> Option<u32> {
+        let has = |t: &&Thread| t.process.as_ref().is_some_and(|p| known(p.image).is_some());
+        Some(self.threads().find(has)?.raw.tid)
+    }
+
+    /// Which program it runs.
     fn program(&self) -> Option<Program> {
-        let leader = self.leader()?;
-        let image = self.threads().filter_map(|t| t.process.as_ref()).map(|p| p.image);
-        let image = image.filter(|i| *i != u64::MAX).max();
-        let comm = leader.raw.comm;
-        if is_kernel(&leader.raw) || (image.is_none() && leader.raw.exit != 0) {
-            return None;
-        }
-        Some(Program { image: image.unwrap_or(0), comm })
+        let parts = self.threads().filter_map(|t| t.process.as_ref());
+        let image = parts.filter_map(|p| known(p.image)).max();
+        Some(Program { image, comm: self.leader()?.raw.comm })
     }
 
     /// Gives the threads what they have from their process: all if it changed, else the new ones.
@@ -415,13 +414,16 @@ fn used<'r, I: Iterator<Item = &'r TaskRow>>(
     part: Option<&types::process_part>,
     gone: &Gone,
 ) {
-    let ended = part.map_or([u64::MAX; COUNTERS], gone_counters);
+    let ended = part.map_or([u64::MAX; SUMMED], gone_counters);
     let total = |was: Option<u64>, ended: u64, of: fn(&TaskRow) -> Option<u64>| {
         let mut live = members().filter_map(of).peekable();
         live.peek()?;
         Some(live.sum::<u64>().saturating_add(ended).max(was.unwrap_or(0)))
     };
-    let or = |i: usize| known(ended[i]).unwrap_or(gone.others[i]);
+    let or = |i: usize| {
+        let told = ended.get(i).and_then(|sum| known(*sum));
+        told.unwrap_or(gone.others[i])
+    };
     row.cpu_ns = total(row.cpu_ns, or(0), |r| r.cpu_ns);
     row.vol_switches = total(row.vol_switches, or(1), |r| r.vol_switches);
     row.invol_switches = total(row.invol_switches, or(2), |r| r.invol_switches);

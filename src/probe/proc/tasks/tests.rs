@@ -50,7 +50,7 @@ impl Run {
     }
 
     fn argv(&self, pid: u32, text: &str) {
-        let place = self.dir.path().join(pid.to_string());
+        let place = self.dir.path().join(format!("{pid}/task/{pid}"));
         fs::create_dir_all(&place).unwrap();
         fs::write(place.join("cmdline"), text).unwrap();
     }

@@ -287,15 +287,10 @@ pub(super) fn place(raw: &types::thread_part) -> Place {
         exit: u32::from(raw.exit),
         on_cpu: raw.marks & mark::ON_CPU != 0,
         iowait: raw.marks & mark::IOWAIT != 0,
-        kernel: is_kernel(raw),
+        kernel: raw.marks & mark::KERNEL != 0,
         call: u32::try_from(raw.call).ok(),
         call_known: raw.call != CALL_UNKNOWN,
     }
-}
-
-/// Whether it is a thread of the kernel itself.
-pub(super) fn is_kernel(raw: &types::thread_part) -> bool {
-    raw.marks & mark::KERNEL != 0
 }
 
 /// The cells that come from the record alone.
