@@ -17,7 +17,9 @@ pub(super) struct Irqs(AHashMap<u32, Option<String>>);
 
 impl Irqs {
     fn name(&mut self, irq: u32) -> Option<&str> {
-        self.0.entry(irq).or_insert_with(|| named(&fs::read_to_string("/proc/interrupts").ok()?, irq));
+        self.0
+            .entry(irq)
+            .or_insert_with(|| named(&fs::read_to_string("/proc/interrupts").ok()?, irq));
         self.0.get(&irq)?.as_deref()
     }
 
@@ -45,9 +47,8 @@ impl Irqs {
 /// The last word of this interrupt's line: its device.
 fn named(interrupts: &str, irq: u32) -> Option<String> {
     let number = irq.to_string();
-    let line = interrupts
-        .lines()
-        .find(|l| l.trim_start().split(':').next() == Some(number.as_str()))?;
+    let line =
+        interrupts.lines().find(|l| l.trim_start().split(':').next() == Some(number.as_str()))?;
     let word = line.split_whitespace().next_back()?;
     (!word.bytes().all(|b| b.is_ascii_digit())).then(|| word.to_owned())
 }

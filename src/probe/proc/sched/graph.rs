@@ -116,11 +116,7 @@ impl Graph {
     }
 
     /// The edges as rows.
-    pub fn wakes(
-        &mut self,
-        irqs: &mut Irqs,
-        name: impl Fn(u32) -> Option<Clean>,
-    ) -> Vec<WakeRow> {
+    pub fn wakes(&mut self, irqs: &mut Irqs, name: impl Fn(u32) -> Option<Clean>) -> Vec<WakeRow> {
         let mut shown = std::mem::take(&mut self.shown);
         shown.retain(|edge, _| self.edges.contains_key(edge));
         for (edge, now) in &self.edges {
@@ -151,11 +147,7 @@ impl Graph {
     }
 
     /// The futexes as rows; `threads` is by tid.
-    pub fn locks(
-        &self,
-        threads: &[TaskRow],
-        name: impl Fn(u32) -> Option<Clean>,
-    ) -> Vec<LockRow> {
+    pub fn locks(&self, threads: &[TaskRow], name: impl Fn(u32) -> Option<Clean>) -> Vec<LockRow> {
         let of = |tid: u32| {
             let i = threads.binary_search_by_key(&tid, |t| t.tid).ok()?;
             threads.get(i)

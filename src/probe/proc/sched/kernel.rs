@@ -98,8 +98,7 @@ impl Kernel {
         };
         let a = bpf::attach(ProcSchedHashSkelBuilder::default)?;
         let ring = ring(&a.skel.maps.ring)?;
-        let mut kernel =
-            Kernel::begin(Object::Hash(Box::new(a.skel)), a.links, a.refused, ring)?;
+        let mut kernel = Kernel::begin(Object::Hash(Box::new(a.skel)), a.links, a.refused, ring)?;
         kernel.no_storage = Some(why.into());
         Ok(kernel)
     }

@@ -215,26 +215,64 @@ mod live {
     use super::*;
     #[test]
     fn live_dump() {
-        let mut k = match Kernel::open() { Ok(k) => k, Err(e) => { println!("ERR {:?}", e.downcast_ref::<Refusal>()); return; } };
+        let mut k = match Kernel::open() {
+            Ok(k) => k,
+            Err(e) => {
+                println!("ERR {:?}", e.downcast_ref::<Refusal>());
+                return;
+            }
+        };
         println!("{:?} {:?}", k.contexts, k.refused);
         println!("storage {:?}", k.no_storage);
         let hold: u64 = std::env::var("HOLD").ok().and_then(|h| h.parse().ok()).unwrap_or(3);
         let t0 = std::time::Instant::now();
-        while t0.elapsed() < Duration::from_secs(hold) { std::thread::sleep(Duration::from_millis(100)); k.consume(|_| ()); }
+        while t0.elapsed() < Duration::from_secs(hold) {
+            std::thread::sleep(Duration::from_millis(100));
+            k.consume(|_| ());
+        }
         let t = std::time::Instant::now();
-        let mut n = 0; let mut bad = 0;
+        let mut n = 0;
+        let mut bad = 0;
         let mut g = Graph::default();
         g.begin(k.edges(), k.futexes());
         let mut out = vec![];
-        k.dump(|r| { n += 1; g.add(r); match account::spent(r) { None => bad += 1, Some(s) => out.push((r.tid, r.tgid, r.start_ns, r.now, Clean::from_c(&r.comm), account::doing(r).word(), s)) } }).unwrap();
+        k.dump(|r| {
+            n += 1;
+            g.add(r);
+            match account::spent(r) {
+                None => bad += 1,
+                Some(s) => out.push((
+                    r.tid,
+                    r.tgid,
+                    r.start_ns,
+                    r.now,
+                    Clean::from_c(&r.comm),
+                    account::doing(r).word(),
+                    s,
+                )),
+            }
+        })
+        .unwrap();
         println!("{n} rows, torn {bad}, {:?}", t.elapsed());
         for (tid, tgid, _, now, comm, w, s) in out.iter().take(400) {
             let sum: u64 = s.ns.iter().sum();
-            if s.wakes > 0 { println!("{tid} {tgid} {comm} {w} sum {} ns {:?} count {:?} by {:?} ep {} {} {}", sum, s.ns, s.count, s.wakes_by, s.episode_slices, s.episode_slices_max, now); }
+            if s.wakes > 0 {
+                println!(
+                    "{tid} {tgid} {comm} {w} sum {} ns {:?} count {:?} by {:?} ep {} {} {}",
+                    sum, s.ns, s.count, s.wakes_by, s.episode_slices, s.episode_slices_max, now
+                );
+            }
         }
         let mut irqs = Irqs::default();
-        for w in g.wakes(&mut irqs, |_| None).into_iter().filter(|w| w.count > 50) { println!("{:?} {} {} count {} delay {} max {}", w.waker_pid, w.context, w.pid, w.count, w.delay_ns, w.delay_max_ns); }
+        for w in g.wakes(&mut irqs, |_| None).into_iter().filter(|w| w.count > 50) {
+            println!(
+                "{:?} {} {} count {} delay {} max {}",
+                w.waker_pid, w.context, w.pid, w.count, w.delay_ns, w.delay_max_ns
+            );
+        }
         println!("{:?}", k.lost());
-        for s in status::signals(Some(&k), None) { println!("{s:?}"); }
+        for s in status::signals(Some(&k), None) {
+            println!("{s:?}");
+        }
     }
 }
