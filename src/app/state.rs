@@ -8,6 +8,7 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
 use super::ended::Ended;
+use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
 use super::layout::Layout;
@@ -61,6 +62,8 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
+    /// What follows from it.
+    pub closer: Closer,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -217,6 +220,7 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
+            closer: Closer::default(),
             mouse: true,
             mark: None,
             recording: None,
@@ -259,6 +263,12 @@ impl State {
             Overlay::Detail(d) => Some(d.as_ref()),
             _ => None,
         })
+    }
+
+    /// The process that the page on top is about.
+    pub fn looked_at(&self) -> Option<u64> {
+        let (frame, row) = self.detail()?.last.as_ref()?;
+        frame.get(*row, "pid").as_u64()
     }
 
     /// The line being typed, if one is.
