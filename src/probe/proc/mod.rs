@@ -155,7 +155,7 @@ impl Probe for Proc {
         let table = renewed(&self.thread, last, self.tasks.threads(), renewal)?;
         self.last_threads = Some(table.clone());
         out.push(table);
-        self.tasks.sum();
+        self.tasks.sum(|pid, start| self.sched.ended(pid, start));
         let last = self.last_processes.take();
         let renewal = self.tasks.processes_renewal();
         let table = renewed(&self.proc, last, self.tasks.processes(), renewal)?;

@@ -107,27 +107,29 @@ impl Sched {
 
     /// Adds what each of these threads did.
     pub fn read(&mut self, _at: At, threads: &mut [TaskRow]) {
-        self.take();
         let Some(kernel) = &mut self.kernel else { return };
+        self.ended.begin();
         // Before the records: what moves from a record to the graph meanwhile is missing for one
         // sample then, and not counted twice.
         self.graph.begin(kernel.edges(), kernel.futexes());
-        let graph = &mut self.graph;
-        let names = &mut self.names;
+        let (graph, names, ended) = (&mut self.graph, &mut self.names, &mut self.ended);
         let mut alive = 0;
         // A pass that fails leaves threads without account: that is what is shown.
         let _ = kernel.dump(|row| {
             alive += 1;
             names.insert(row.tid, Clean::from_c(&row.comm));
             graph.add(row);
+            ended.lives(row);
             account::give(row, threads);
         });
+        self.take();
+        self.ended.settle(threads);
+        let (names, graph) = (&mut self.names, &self.graph);
         if names.len() > 2 * alive + 4096 {
             names.retain(|tid, _| {
                 threads.binary_search_by_key(tid, |t| t.tid).is_ok() || graph.has(*tid)
             });
         }
-        self.ended.forget(threads);
     }
 
     /// What threads of this process did that have ended, if any has since the account began.
@@ -138,7 +140,13 @@ impl Sched {
     /// Who wakes whom, as counted so far.
     pub fn wakes(&mut self, tasks: &Tasks) -> Vec<WakeRow> {
         let names = &self.names;
-        self.graph.wakes(&mut self.irqs, |pid| name(pid, tasks, names))
+        let lives = |pid| tasks.thread(pid).is_some();
+        let name = |pid| name(pid, tasks, names);
+        let (rows, gone) = self.graph.wakes(&mut self.irqs, lives, name);
+        if let Some(kernel) = &self.kernel {
+            kernel.forget(&gone);
+        }
+        rows
     }
 
     /// What the threads of watched processes did since the call before, each stretch.
@@ -172,7 +180,7 @@ impl Sched {
             Told::Bin(b) => told::bin(b, stretches),
             Told::End(row) => {
                 names.insert(row.tid, Clean::from_c(&row.comm));
-                ended.add(row);
+                ended.push(row);
             }
         });
     }
@@ -192,22 +200,7 @@ impl Sched {
 
 /// The name of this process: as it is now, else as it was.
 fn name(pid: u32, tasks: &Tasks, names: &AHashMap<u32, Clean>) -> Option<Clean> {
-    let threads = tasks.threads();
-    match threads.binary_search_by_key(&pid, |t| t.tid) {
-        Ok(i) => Some(threads[i].comm.clone()),
-        Err(_) => names.get(&pid).cloned(),
-    }
-}
-
-/// Reads a record's struct at the front of `bytes`.
-fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
-    let at = bytes.as_ptr();
-    if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
-        return None;
-    }
-    // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
-    // which every bit pattern is valid; the reference borrows `bytes`.
-    Some(unsafe { &*at.cast::<T>() })
+    tasks.thread(pid).map(|t| t.comm.clone()).or_else(|| names.get(&pid).cloned())
 }
 
 #[cfg(test)]
@@ -247,7 +240,7 @@ mod live {
                     r.start_ns,
                     r.now,
                     Clean::from_c(&r.comm),
-                    account::doing(r).word(),
+                    r.r.state,
                     s,
                 )),
             }
@@ -264,7 +257,7 @@ mod live {
             }
         }
         let mut irqs = Irqs::default();
-        for w in g.wakes(&mut irqs, |_| None).into_iter().filter(|w| w.count > 50) {
+        for w in g.wakes(&mut irqs, |_| true, |_| None).0.into_iter().filter(|w| w.count > 50) {
             println!(
                 "{:?} {} {} count {} delay {} max {}",
                 w.waker_pid, w.context, w.pid, w.count, w.delay_ns, w.delay_max_ns
