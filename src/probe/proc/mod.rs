@@ -194,9 +194,11 @@ impl Probe for Proc {
         let mut needs = vec![Capability::CAP_SYS_PTRACE];
         if self.later {
             // Kernel programs are loaded when they are first asked for, uprobes into files of others.
+            // Since 6.16, and in stable kernels since then, a breakpoint asks for CAP_SYS_ADMIN.
             needs.extend([
                 Capability::CAP_BPF,
                 Capability::CAP_PERFMON,
+                Capability::CAP_SYS_ADMIN,
                 Capability::CAP_DAC_READ_SEARCH,
             ]);
         }
