@@ -17,6 +17,8 @@ enum Show {
     Pair(&'static str, &'static str, &'static str),
     /// Two numbers added, under this title.
     Sum(&'static str, &'static str, &'static str),
+    /// The first number for each of the second, under this title.
+    Mean(&'static str, &'static str, &'static str),
 }
 
 /// One pane: built in, or made of a table found at run time.
@@ -159,6 +161,7 @@ impl From<Show> for Shown {
             Show::One(a) => Shown::One(a.to_owned()),
             Show::Pair(a, b, t) => Shown::Pair(a.to_owned(), b.to_owned(), t.to_owned()),
             Show::Sum(a, b, t) => Shown::Sum(a.to_owned(), b.to_owned(), t.to_owned()),
+            Show::Mean(a, b, t) => Shown::Mean(a.to_owned(), b.to_owned(), t.to_owned()),
         }
     }
 }

@@ -124,7 +124,9 @@ pub fn time_of(frame: &Frame, row: usize, wall_ns: i64) -> i64 {
 /// A column's number in a row.
 fn figure(frame: &Frame, row: usize, shown: &Shown) -> Option<f64> {
     match shown {
-        Shown::Sum(a, b, _) => Some(frame.get(row, a).as_f64()? + frame.get(row, b).as_f64()?),
+        Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+            shown.together(frame.get(row, a), frame.get(row, b)).as_f64()
+        }
         Shown::One(id) | Shown::Pair(id, ..) => frame.get(row, id).as_f64(),
     }
 }
