@@ -330,11 +330,11 @@ pub(super) const LATE: &[BuiltIn] = &[
         keep: &[
             One("comm"),
             One("wait_ns_rate"),
-            One("name"),
             One("addr"),
             One("waiters"),
-            One("kind"),
             One("holder_comm"),
+            One("name"),
+            One("kind"),
             One("holder_tid"),
             One("pid"),
             WAIT,
