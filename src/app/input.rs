@@ -24,6 +24,11 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Some(Overlay::Prompt(_)) => return typed::key(state, key),
         Some(Overlay::Columns { .. }) => return choose::key(state, key),
         Some(Overlay::Help { .. }) => return help_key(state, key),
+        Some(Overlay::Image(_)) => {
+            if let Some(effects) = super::image::key(state, key) {
+                return effects;
+            }
+        }
         Some(Overlay::Detail(_)) | None => {}
     }
     action(key).map_or_else(Vec::new, |a| act(state, a))
@@ -221,6 +226,9 @@ pub fn enter(state: &mut State) -> Vec<Effect> {
     if let Line::Group { open, .. } = line {
         fold(state, !open);
         return Vec::new();
+    }
+    if let Some(effects) = super::image::open(state) {
+        return effects;
     }
     match page_of(state) {
         Some(detail) => open_page(state, detail),

@@ -11,6 +11,7 @@ mod ended;
 mod focus;
 mod found;
 mod grid;
+pub mod image;
 mod input;
 mod key;
 mod keymap;

@@ -20,6 +20,9 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
             Some(Overlay::Help { scroll, .. }) => {
                 *scroll = scroll.saturating_add_signed(if action == Action::Up { -3 } else { 3 });
             }
+            Some(Overlay::Image(image)) => {
+                super::image::scrolled(image, if action == Action::Up { -3 } else { 3 });
+            }
             Some(Overlay::Prompt(_) | Overlay::Columns { .. }) => {}
             Some(Overlay::Detail(_)) | None => {
                 for _ in 0..3 {

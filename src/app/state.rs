@@ -11,6 +11,7 @@ use super::ended::Ended;
 use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
+use super::image::Image;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::pane::{Pane, built_in};
@@ -136,6 +137,8 @@ pub enum Overlay {
     },
     /// One row in full.
     Detail(Box<Detail>),
+    /// A process: where its time went and what its threads did.
+    Image(Box<Image>),
     /// A line being typed.
     Prompt(Prompt),
 }
@@ -267,8 +270,27 @@ impl State {
 
     /// The process that the page on top is about.
     pub fn looked_at(&self) -> Option<u64> {
+        if let Some(image) = self.image() {
+            return Some(u64::from(image.pid));
+        }
         let (frame, row) = self.detail()?.last.as_ref()?;
         frame.get(*row, "pid").as_u64()
+    }
+
+    /// The process image on top, if one is open.
+    pub fn image(&self) -> Option<&Image> {
+        self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The same, to change.
+    pub fn image_mut(&mut self) -> Option<&mut Image> {
+        self.overlays.iter_mut().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_mut()),
+            _ => None,
+        })
     }
 
     /// The line being typed, if one is.
@@ -299,6 +321,7 @@ impl State {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
             Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            Some(Overlay::Image(i)) => i.scroll = i.scroll.min(most),
             _ => {}
         }
     }

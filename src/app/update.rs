@@ -40,12 +40,13 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
                 && detail.series.of == series.of
             {
                 detail.series.fill(series);
+            } else if let Some(image) = state.image_mut().filter(|i| i.series.of == series.of) {
+                image.series.fill(series);
             } else if let Some(trend) = state.trend.as_mut().filter(|t| t.series.of == series.of) {
                 trend.fill(series);
             }
         }
-        // Nobody waits for events of the past any more.
-        Msg::Events { .. } => {}
+        Msg::Events { want, rows, .. } => super::image::arrived(state, &want, rows.as_ref()),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Recording(what) => {
@@ -83,6 +84,12 @@ pub fn show(state: &mut State, moment: Moment, live: bool) {
     super::found::adopt(state, &moment);
     if let Some(detail) = detail_mut(state) {
         detail.take(&moment, live);
+    }
+    let width = state.size.0;
+    for overlay in &mut state.overlays {
+        if let Overlay::Image(image) = overlay {
+            image.take(&moment, live, width);
+        }
     }
     let idle = live && still(state, &moment);
     state.moment = Some(moment);

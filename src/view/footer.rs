@@ -66,6 +66,11 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
             out.extend(time_hints(state));
             return out;
         }
+        Some(Overlay::Image(_)) => {
+            let mut out = fixed(crate::app::image::HINTS);
+            out.extend(time_hints(state));
+            return out;
+        }
         Some(Overlay::Detail(_)) => {
             let mut out =
                 fixed(&[("Esc", "back"), ("Up Down", "scroll"), ("[ ]", "time"), ("c", "copy")]);
