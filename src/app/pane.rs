@@ -148,6 +148,11 @@ impl BuiltIn {
 }
 
 impl Pane {
+    /// Whether its table is there only at times.
+    pub fn late(&self) -> bool {
+        !self.found && self.rank > TOOLS
+    }
+
     /// Whether its rows are of processes or threads: of table `proc` and those beside it.
     pub fn of_tasks(&self) -> bool {
         let tables = ["proc", "thread", "life", "wake", "lock", "syscall"];

@@ -21,7 +21,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
             (None, _) if pane.found => &pane.empty,
             (None, Mode::Replay { .. }) => "Opening the recording ...",
             (None, _) => "Attaching probes ...",
-            (Some(m), _) if !pane.found && m.now.table(&pane.table).is_none() => {
+            (Some(m), _) if !pane.found && !pane.late() && m.now.table(&pane.table).is_none() => {
                 "Nothing is known here; ? says what is missing."
             }
             (Some(_), _) => &pane.empty,
