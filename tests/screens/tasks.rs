@@ -455,3 +455,18 @@ fn questions() {
     stage.press("5?wait");
     shot!("help_waits_80x30", stage.text());
 }
+
+#[test]
+fn any_row_is_drawn_over_time() {
+    let mut s = busy(120, 30);
+    s.press("5jjv");
+    assert!(s.line(2).contains("java 4410"), "{}", s.line(2));
+    shot!("graph_proc_120x30", s.text());
+    for keys in ["8v", "9v", "9<Tab>v", "6v"] {
+        s.press("<Esc>");
+        s.press(keys);
+        assert!(s.state.detail().is_some_and(|d| d.graph.is_some()), "{keys}: {}", s.text());
+    }
+    s.press("<Esc>8<Enter>");
+    shot!("detail_wake_120x30", s.text());
+}
