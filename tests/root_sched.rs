@@ -188,6 +188,19 @@ fn schedstat(pid: u32) -> [u64; 3] {
     std::array::from_fn(|_| n.next().unwrap())
 }
 
+/// Waits until this process sleeps, as it does when it has said what it did.
+fn rests(pid: u32) {
+    let end = Instant::now() + SOON;
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        if stat.rsplit(") ").next().unwrap().starts_with('S') {
+            return;
+        }
+        assert!(Instant::now() < end, "{pid} does not rest: {stat}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Runs `act` until nothing was lost of this thread: in some sandboxes events are hidden where a
 /// switch runs in the context of their first process, and what is hidden is unknown.
 fn unlost<T>(
@@ -197,8 +210,10 @@ fn unlost<T>(
     mut judge: impl FnMut(Did, T, BTreeMap<&'static str, Table>),
 ) {
     for _ in 0..5 {
+        rests(tid);
         let before = Did::thread(probe, tid);
         let said = act();
+        rests(tid);
         let tables = sample(probe);
         let did = Did::of(&tables, "thread", "tid", tid).unwrap().since(&before);
         if did.ns(Doing::Unknown) == 0 {
@@ -244,8 +259,7 @@ fn a_program_that_runs_and_sleeps_is_told_as_it_says() {
             }
             // The kernel's own accounts, read while the thread waited for its orders.
             let now = switches(pid);
-            let asleep = [Doing::Io, Doing::Lock, Doing::Timer, Doing::Sleep, Doing::Fault];
-            let vol: u64 = asleep.iter().map(|d| did.count(*d)).sum();
+            let vol: u64 = did.count[Doing::Io as usize..Doing::Unknown as usize].iter().sum();
             assert_eq!([vol, did.count(Doing::Preempted)], [now[0] - was[0], now[1] - was[1]]);
             let stat = schedstat(pid);
             assert!(near(did.ns(Doing::Running), stat[0] - ran[0], 0.005, MS));
@@ -429,7 +443,8 @@ fn a_chain_over_pipes_is_one_chain() {
         });
         let row = row.unwrap_or_else(|| panic!("{waker} does not wake {wakee}"));
         let count = num(t, row, "count").unwrap();
-        assert!(count > 250 && count <= 310, "{waker} woke {wakee} {count} times");
+        // On two CPUs a byte can be there before it is waited for.
+        assert!(count > 60 && count <= 310, "{waker} woke {wakee} {count} times");
         let delay = num(t, row, "delay_ns").unwrap();
         let max = num(t, row, "delay_max_ns").unwrap();
         assert!(delay > 0 && max <= delay && max >= delay / count);
