@@ -225,7 +225,9 @@ pub fn rebuild(state: &mut State) {
         let kept: Bound = only.bind(frame.table().schema());
         // A term that only the other table knows (how it ended) is not met by a row of this one.
         let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
-        for row in 0..frame.len() {
+        // Of what ended the last comes first.
+        let turned = |row: usize| if p == 1 { frame.len() - 1 - row } else { row };
+        for row in (0..frame.len()).map(turned) {
             let gone = gone.as_ref().filter(|_| p == 1);
             if !kept.matches(frame, row) || gone.is_some_and(|g| !g.shows(frame, row)) {
                 continue;

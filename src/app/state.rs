@@ -8,8 +8,10 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
 use super::ended::Ended;
+use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
+use super::image::Image;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::pane::{Pane, built_in};
@@ -61,6 +63,8 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
+    /// What follows from it.
+    pub closer: Closer,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -133,6 +137,8 @@ pub enum Overlay {
     },
     /// One row in full.
     Detail(Box<Detail>),
+    /// A process: where its time went and what its threads did.
+    Image(Box<Image>),
     /// A line being typed.
     Prompt(Prompt),
 }
@@ -217,6 +223,7 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
+            closer: Closer::default(),
             mouse: true,
             mark: None,
             recording: None,
@@ -261,6 +268,31 @@ impl State {
         })
     }
 
+    /// The process that the page on top is about.
+    pub fn looked_at(&self) -> Option<u64> {
+        if let Some(image) = self.image() {
+            return Some(u64::from(image.pid));
+        }
+        let (frame, row) = self.detail()?.last.as_ref()?;
+        frame.get(*row, "pid").as_u64()
+    }
+
+    /// The process image on top, if one is open.
+    pub fn image(&self) -> Option<&Image> {
+        self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The same, to change.
+    pub fn image_mut(&mut self) -> Option<&mut Image> {
+        self.overlays.iter_mut().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_mut()),
+            _ => None,
+        })
+    }
+
     /// The line being typed, if one is.
     pub fn prompt(&self) -> Option<&Prompt> {
         match self.overlays.last() {
@@ -289,6 +321,7 @@ impl State {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
             Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            Some(Overlay::Image(i)) => i.scroll = i.scroll.min(most),
             _ => {}
         }
     }

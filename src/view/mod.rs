@@ -27,6 +27,7 @@ mod fate;
 mod footer;
 mod header;
 mod help;
+mod image;
 mod paint;
 mod rows;
 mod screen;

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod folk;
+mod image;
 mod keys;
 mod looks;
 mod past;

@@ -17,6 +17,7 @@ pub mod columns;
 pub mod doing;
 mod life;
 mod locks;
+mod maps;
 mod sched;
 mod tasks;
 
@@ -185,7 +186,7 @@ impl Probe for Proc {
     }
 
     fn drain(&mut self) -> Duration {
-        self.life.drain().min(self.sched.drain())
+        self.life.drain().min(self.sched.drain()).min(self.locks.drain())
     }
 
     fn needs(&self) -> Vec<Capability> {
