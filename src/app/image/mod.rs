@@ -9,6 +9,7 @@ mod keys;
 mod lanes;
 mod life;
 mod open;
+mod rough;
 mod strips;
 mod window;
 
@@ -29,6 +30,7 @@ pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
 pub use life::{Ended, Event, Life};
 pub use open::{arrived, asks, open};
+pub use rough::Rough;
 pub use strips::{Cell, Kind, Span, Stretch, Track, stretch};
 pub use window::Window;
 

@@ -65,7 +65,7 @@ fn push(
     }
     if let Some((at, cell)) = at {
         image.window.cell = cell;
-        image.window.centre(at, super::strip_cells(width));
+        image.window.centre(at, moment.now.wall_ns, super::strip_cells(width));
     }
     image.arrange(moment.now.wall_ns, width);
     let effects = image.asks(moment.now.wall_ns, width);

@@ -151,7 +151,7 @@ impl Cell {
         self.kind = self.kind.and(other.kind);
     }
 
-    fn put(&mut self, slot: u8, kind: Kind, ns: i64, at: i64) {
+    pub(super) fn put(&mut self, slot: u8, kind: Kind, ns: i64, at: i64) {
         if ns <= 0 {
             return;
         }
@@ -257,7 +257,7 @@ impl Track {
     }
 
     /// Takes in the next stretch. What overlaps the one before is cut; sums of stretches that were
-    /// told for the same time lie one after the other, as their order is not known.
+    /// told for the same time are put one after the other.
     pub fn push(&mut self, mut s: Stretch) {
         if self.is_empty() {
             (self.floor, self.end) = (s.from, s.from);
@@ -365,15 +365,67 @@ impl Track {
     fn from_stretches(&self, span: Span, out: &mut [Cell]) {
         let first = self.stretches.partition_point(|s| s.to <= span.from);
         let mut known = self.floor;
-        for s in self.stretches.range(first..) {
-            if s.from >= span.to() {
-                break;
-            }
-            if first > 0 || known > self.floor {
+        let mut i = first;
+        while let Some(s) = self.stretches.get(i) {
+            // Nothing is known before the first; between two there is a gap.
+            if i > 0 {
                 spread(span, (known.max(span.from), s.from), GAP, Kind::default(), out);
             }
-            spread(span, (s.from, s.to), s.class.0, s.kind, out);
-            known = s.to;
+            if s.from >= span.to() {
+                return;
+            }
+            if s.kind == Kind::BINNED {
+                let (from, to) = self.bin(i);
+                self.mix(from, to, span, out);
+                i = to;
+                known = self.stretches.get(to - 1).map_or(known, |s| s.to);
+            } else {
+                spread(span, (s.from, s.to), s.class.0, s.kind, out);
+                i += 1;
+                known = s.to;
+            }
+        }
+    }
+
+    /// The stretches that are the sums of one bin: they follow each other in the order of their
+    /// classes.
+    fn bin(&self, at: usize) -> (usize, usize) {
+        let goes_on = |i: usize| match (self.stretches.get(i), self.stretches.get(i + 1)) {
+            (Some(a), Some(b)) => {
+                b.kind == Kind::BINNED && a.kind == b.kind && a.to == b.from && a.class < b.class
+            }
+            _ => false,
+        };
+        let (mut from, mut to) = (at, at + 1);
+        while from > 0 && goes_on(from - 1) {
+            from -= 1;
+        }
+        while goes_on(to - 1) {
+            to += 1;
+        }
+        (from, to)
+    }
+
+    /// Adds the sums of a bin to the cells it touches, to each its part: their order is not known.
+    fn mix(&self, first: usize, end: usize, span: Span, out: &mut [Cell]) {
+        let ends = |i: usize| self.stretches.get(i);
+        let (Some(a), Some(b)) = (ends(first), ends(end - 1)) else { return };
+        let (from, to) = (a.from, b.to);
+        let mut at = from.max(span.from);
+        while at < to.min(span.to()) {
+            let Some(i) = span.index(at) else { return };
+            let until = span.edge(i + 1).min(to);
+            let part = |ns: i64, t: i64| {
+                let ns = i128::from(ns) * i128::from(t - from) / i128::from(to - from);
+                i64::try_from(ns).unwrap_or(0)
+            };
+            for s in self.stretches.range(first..end) {
+                if let Some(cell) = out.get_mut(i) {
+                    let ns = part(s.ns(), until) - part(s.ns(), at);
+                    cell.put(s.class.0, s.kind, ns, at);
+                }
+            }
+            at = until;
         }
     }
 }

@@ -192,7 +192,9 @@ impl Strips<'_> {
                 sum.sum(cell);
             }
         }
-        let threads = image.lanes.lanes.values().filter(|l| l.there).count();
+        // Of one that has ended all it had.
+        let there = image.lanes.lanes.values().filter(|l| l.there).count();
+        let threads = if there > 0 { there } else { image.order.len() };
         let at = image.window.cursor.and_then(|at| self.span.index(at));
         let mut out = Vec::new();
         let rows: [(&str, &dyn Fn(Class) -> bool, Role); 2] = [

@@ -150,6 +150,30 @@ fn what_overlaps_is_cut_and_sums_of_one_bin_lie_side_by_side() {
 }
 
 #[test]
+fn sums_of_a_bin_are_spread_over_finer_cells() {
+    let mut track = Track::default();
+    track.push(Stretch::plain(BASE - MS, BASE, Class::STOPPED, Kind::EXACT));
+    let mut at = BASE;
+    for _ in 0..2 {
+        for (class, ms) in [(Class::RUNNING, 6), (Class::RUNNABLE, 4)] {
+            track.push(Stretch::plain(at, at + ms * MS, class, Kind::BINNED));
+            at += ms * MS;
+        }
+    }
+    let mut cells = vec![Cell::default(); 25];
+    track.cells(Span { from: BASE, cell: MS, cells: 25 }, &mut cells);
+    for cell in &cells[..20] {
+        assert_eq!((cell.ns(Class::RUNNING), cell.ns(Class::RUNNABLE)), (600_000, 400_000));
+        assert!(cell.kind.mixed());
+    }
+    assert!(cells[20..].iter().all(|c| c.known() == 0));
+    // From the middle of one on too.
+    let mut cells = vec![Cell::default(); 5];
+    track.cells(Span { from: BASE + 8 * MS, cell: MS, cells: 5 }, &mut cells);
+    assert!(cells.iter().all(|c| c.ns(Class::RUNNING) == 600_000 && c.known() == MS));
+}
+
+#[test]
 fn odd_input_is_survived() {
     let mut track = Track::default();
     track.push(Stretch::plain(10, 5, Class::RUNNING, Kind::EXACT));
