@@ -270,6 +270,11 @@ static __always_inline u32 mode_of(struct task_struct *p, u64 fd)
 	return BPF_CORE_READ(file, f_inode, i_mode);
 }
 
+static __always_inline bool asleep(u8 doing)
+{
+	return doing >= IO && doing < UNKNOWN;
+}
+
 static __always_inline u8 sort_of(u32 mode)
 {
 	switch (mode & MODE_SORT) {
@@ -361,19 +366,26 @@ static __always_inline u8 waits_for(struct task_struct *task, u32 state, struct 
 #include "proc_sched_wake.h"
 #include "proc_sched_tell.h"
 
+/* In a register of its own, so that the verifier sees the bound of the index that is used. */
+static __always_inline void add(u64 *sums, u32 doing, u64 n)
+{
+	barrier_var(doing);
+	if (doing < DOINGS)
+		sums[doing] += n;
+}
+
 /* Begins the account of a thread that nothing has happened to since there is one. */
 static __always_inline void begin(struct record *r, u8 state)
 {
 	r->born = r->since = on_since;
 	r->state = state;
-	r->count[state < DOINGS ? state : UNKNOWN]++;
+	add(r->count, state, 1);
 }
 
 static __always_inline void close_stretch(struct record *r, struct task_struct *p, u8 doing,
 					  u64 end, bool woken)
 {
-	if (doing < DOINGS)
-		r->ns[doing] += end - r->since;
+	add(r->ns, doing, end - r->since);
 	if (unlikely(r->watch_round != watch_round))
 		look_up_watch(r, p);
 	if (unlikely(r->watched))
@@ -392,7 +404,6 @@ static __always_inline void new_window(struct record *r)
 static __always_inline void leaves(struct task_struct *p, bool preempt, u32 state, u64 now)
 {
 	struct record *r = record_of(p);
-	u64 run;
 	u8 doing;
 
 	if (unlikely(!r))
@@ -401,13 +412,18 @@ static __always_inline void leaves(struct task_struct *p, bool preempt, u32 stat
 	barrier();
 	if (unlikely(!r->born))
 		begin(r, RUNNING);
-	run = now - r->since;
 	doing = r->state;
 	if (unlikely(doing != RUNNING)) {
+		/* Nobody told that it got a CPU. That it was woken is known, perhaps. */
+		if (asleep(doing) && r->wake.ts > r->since)
+			close_stretch(r, p, doing, r->wake.ts, true);
+		r->wake.ts = 0;
 		doing = UNKNOWN;
+		add(r->count, UNKNOWN, 1);
 		this_cpu()->lost++;
+	} else {
+		r->run += now - r->since;
 	}
-	r->run += run;
 	close_stretch(r, p, doing, now, false);
 	/*
 	 * 5.18 to 6.15: a thread with a signal waiting is told to sleep though it stays; its state
@@ -433,7 +449,7 @@ static __always_inline void leaves(struct task_struct *p, bool preempt, u32 stat
 		r->run = 0;
 	}
 	r->state = doing;
-	r->count[doing < DOINGS ? doing : UNKNOWN]++;
+	add(r->count, doing, 1);
 	barrier();
 	r->seq++;
 }
@@ -483,7 +499,7 @@ static __always_inline void comes(struct task_struct *p, u64 now)
 		r->call = r->wake.call;
 	}
 	state = r->state;
-	if (state >= IO && state < UNKNOWN) {
+	if (asleep(state)) {
 		if (r->wake.ts + EARLY_NS >= r->since) {
 			comes_woken(r, p, now);
 		} else {
@@ -627,8 +643,10 @@ int BPF_PROG(timer_ends, struct hrtimer *timer)
 SEC("iter/task")
 int seed(struct bpf_iter__task *ctx)
 {
-	if (ctx->task && ctx->task->pid)
-		make_record(ctx->task);
+	struct task_struct *p = ctx->task;
+
+	if (p && p->pid)
+		make_record(p);
 	return 0;
 }
 
@@ -644,7 +662,7 @@ static __always_inline void untouched(struct task_struct *p, struct record *r, u
 		r->state = PREEMPTED;
 	else
 		r->state = waits_for(p, state, r, false);
-	r->count[r->state < DOINGS ? r->state : UNKNOWN]++;
+	add(r->count, r->state, 1);
 }
 
 SEC("iter/task")
@@ -673,7 +691,7 @@ int dump(struct bpf_iter__task *ctx)
 	state = state_of(p);
 	if (!row->r.born)
 		untouched(p, &row->r, state);
-	row->lead = row->r.wake.ts && row->r.state >= IO && row->r.state < UNKNOWN &&
+	row->lead = row->r.wake.ts && asleep(row->r.state) &&
 		    (!state || (state & STATE_WAKING) || p->on_cpu);
 	row->kind = KIND_END;
 	row->tid = p->pid;

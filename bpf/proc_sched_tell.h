@@ -46,6 +46,7 @@ static __always_inline bool bins(struct record *r, struct task_struct *p, u8 doi
 {
 	u64 window = end / TOLD_WINDOW_NS;
 	u64 len = end - r->since;
+	u32 i;
 
 	if (window != r->told_window) {
 		/* What was too much is binned for the next window too, lest it flickers. */
@@ -65,15 +66,16 @@ static __always_inline bool bins(struct record *r, struct task_struct *p, u8 doi
 		r->bin_start = r->since;
 	/* 1 more, so that a stretch of no length counts. */
 	r->bin_len += len + 1;
-	if (doing < DOINGS)
-		r->bin[doing] += len;
+	i = doing;
+	barrier_var(i);
+	if (i < DOINGS)
+		r->bin[i] += len;
 	return true;
 }
 
 /* Tells the stretch that ends now. */
 static __noinline void tell(struct record *r, struct task_struct *p, u8 doing, u64 end, bool woken)
 {
-	bool asleep = doing >= IO && doing < UNKNOWN;
 	struct stretch *s;
 
 	if (bins(r, p, doing, end))
@@ -90,12 +92,12 @@ static __noinline void tell(struct record *r, struct task_struct *p, u8 doing, u
 	s->context = r->wake.context;
 	s->sort = r->sort;
 	s->woken = woken;
-	s->call = asleep ? r->call : NO_CALL;
+	s->call = asleep(doing) ? r->call : NO_CALL;
 	s->detail = r->wake.detail;
 	s->cpu = bpf_get_smp_processor_id();
 	s->start = r->since;
 	s->dur = end - r->since;
-	s->addr = asleep ? r->addr : 0;
+	s->addr = asleep(doing) ? r->addr : 0;
 	s->waker_tid = r->wake.tid;
 	s->waker_tgid = r->wake.tgid;
 	bpf_probe_read_kernel(s->comm, sizeof(s->comm), p->comm);

@@ -5,7 +5,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
 
-use super::pane::Pane;
+use super::ended::Ended;
+use super::pane::{Pane, TREE};
 use super::seen::Seen;
 use super::state::PaneState;
 
@@ -37,6 +38,9 @@ const LINE_MIN: u16 = 24;
 const LINE_MAX: u16 = 400;
 /// Cells of a group's first column before and behind the name: the fold and the count.
 pub const FOLD: u16 = 6;
+/// Cells of a tree's first column before the name, on a screen that is wide enough for them.
+const BRANCHES: u16 = 14;
+const WIDE: u16 = 100;
 
 impl Shown {
     /// The field that gives the column its unit and help.
@@ -123,7 +127,7 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
     if view.sort.as_ref() == Some(shown) {
         return (0, 0);
     }
-    if view.ended && pane.totals.contains(shown) {
+    if view.ended != Ended::Hidden && pane.totals.contains(shown) {
         return (2, 1);
     }
     match pane.keep.iter().position(|s| s == shown) {
@@ -151,8 +155,12 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
 pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(usize, u16)> {
     let pane = view.pane.as_ref();
     let shown = &view.columns.shown;
-    let grouped = !view.group_by().is_empty();
-    let extra = |i: usize| if i == 0 && grouped { FOLD } else { 0 };
+    let beside = match view.group_by() {
+        "" => 0,
+        TREE if width >= WIDE => BRANCHES,
+        _ => FOLD,
+    };
+    let extra = |i: usize| if i == 0 { beside } else { 0 };
     let mut drawn: Vec<(usize, u16)> = shown
         .iter()
         .enumerate()

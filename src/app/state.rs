@@ -7,6 +7,8 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
+use super::ended::Ended;
+use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
 use super::image::Image;
@@ -61,6 +63,8 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
+    /// What follows from it.
+    pub closer: Closer,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -102,8 +106,8 @@ pub struct PaneState {
     pub open: Vec<String>,
     /// Whether every group is open but those in `open`.
     pub all_open: bool,
-    /// Whether what ended is shown.
-    pub ended: bool,
+    /// How much of what ended is shown.
+    pub ended: Ended,
     /// The selected row's key; `None` stays on the first row.
     pub selected: Option<RowKey>,
     /// Index of the selected line.
@@ -170,7 +174,7 @@ impl PaneState {
             group: 0,
             open: Vec::new(),
             all_open: false,
-            ended: false,
+            ended: Ended::first(&pane),
             selected: None,
             at: 0,
             offset: 0,
@@ -219,6 +223,7 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
+            closer: Closer::default(),
             mouse: true,
             mark: None,
             recording: None,
@@ -277,6 +282,15 @@ impl State {
             Overlay::Image(i) => Some(i.as_mut()),
             _ => None,
         })
+    }
+
+    /// The process that the page on top is about.
+    pub fn looked_at(&self) -> Option<u64> {
+        if let Some(image) = self.image() {
+            return image.there.then_some(u64::from(image.pid));
+        }
+        let (frame, row) = self.detail()?.last.as_ref()?;
+        frame.get(*row, "pid").as_u64()
     }
 
     /// The line being typed, if one is.

@@ -40,7 +40,7 @@ pub fn open(state: &mut State, action: Action) {
 /// Carries out a key in the line.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     let Some(Overlay::Prompt(p)) = state.overlays.last_mut() else { return Vec::new() };
-    if matches!(p.kind, PromptKind::Kill { .. }) {
+    if p.kind.question() {
         return super::target::answer(state, key);
     }
     match key {
@@ -134,7 +134,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
             }
             None => wrong(state, "no such command; ? lists them".to_owned()),
         },
-        PromptKind::Kill { .. } => Vec::new(),
+        PromptKind::Kill { .. } | PromptKind::Renice { .. } | PromptKind::Dear { .. } => Vec::new(),
     }
 }
 

@@ -24,14 +24,14 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             return input::key(state, key);
         }
         Msg::Paste(text) => return input::paste(state, &text),
-        Msg::Mouse(mouse) => return input::mouse(state, mouse),
+        Msg::Mouse(mouse) => return super::mouse::mouse(state, mouse),
         Msg::Resize(w, h) => {
             state.size = (w, h);
             super::grid::settle(state);
             let page = state.page();
             super::grid::show_selected(state.view_mut(), page);
         }
-        Msg::Live(moment) => live(state, moment),
+        Msg::Live(moment) => return live(state, moment),
         Msg::Sought { moment, trail, span } => {
             return travel::arrived(state, moment, trail, span);
         }
@@ -65,16 +65,18 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
     Vec::new()
 }
 
-fn live(state: &mut State, moment: Moment) {
+fn live(state: &mut State, moment: Moment) -> Vec<Effect> {
     state.late = false;
     let first = state.span.map_or(moment.now.wall_ns, |s| s.0);
     state.span = Some((first, moment.now.wall_ns));
+    let newest = moment.clone();
     if state.mode == Mode::Live {
         state.trail.push(&moment.now);
         show(state, moment, true);
     } else {
         state.newest = Some(moment);
     }
+    super::focus::follow(state, &newest)
 }
 
 /// Shows a moment: rows, selection and the detail page follow it.

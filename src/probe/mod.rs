@@ -8,6 +8,7 @@ mod ladder;
 pub mod net;
 pub mod proc;
 mod records;
+mod ring;
 pub mod status;
 
 use std::time::Duration;

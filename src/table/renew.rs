@@ -114,8 +114,10 @@ fn runs(from: &[u32]) -> Vec<(u32, usize)> {
 
 /// The cells in their new order; those of new rows are missing yet.
 fn arrange(old: &ArrayRef, runs: &[(u32, usize)]) -> Result<ArrayRef> {
-    if let [(0, n)] = runs {
-        return Ok(old.slice(0, *n));
+    match runs {
+        [] => return Ok(old.slice(0, 0)),
+        [(0, n)] => return Ok(old.slice(0, *n)),
+        _ => {}
     }
     let rows = runs.iter().map(|(_, n)| n).sum();
     if old.null_count() == old.len() {

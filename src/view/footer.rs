@@ -80,10 +80,11 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
         _ => {}
     }
     let mut out = time_hints(state);
-    let found = state.view().pane.found;
+    let pane = &state.view().pane;
     let here = |b: &&Binding| match b.context {
         Context::Table => true,
-        Context::Tool => found,
+        Context::Tool => pane.found,
+        Context::Process => pane.of_tasks(),
         Context::Time | Context::Quiet => false,
     };
     let table = BINDINGS.iter().filter(here);

@@ -97,7 +97,7 @@ fn status(state: &State, look: &Theme) -> String {
     let narrow = state.size.0 < 60;
     let grid = &state.grid;
     let ended = grid.rows.iter().filter(|r| r.0 == 1).count();
-    let shown = grid.rows.len() - ended;
+    let shown = (grid.rows.len() - ended).saturating_sub(grid.context);
     let noun = if shown == 1 && grid.total == 1 { "row" } else { "rows" };
     let mut s = if shown + ended == grid.total {
         format!("{shown} {noun}")

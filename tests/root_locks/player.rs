@@ -5,8 +5,8 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_long};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -139,6 +139,7 @@ fn ns(since: Instant) -> u64 {
 #[derive(Default)]
 struct Stage {
     reader: Option<(c_int, JoinHandle<()>)>,
+    waiter: Option<JoinHandle<()>>,
 }
 
 impl Stage {
@@ -158,6 +159,8 @@ impl Stage {
             "cond" => cond(first),
             "fight" => fight(first, second),
             "hold" => hold(first),
+            "wait" => self.wait(),
+            "waited" => self.waited(),
             "maps" => maps(first, second),
             "exec" => exec(),
             _ => vec![tid()],
@@ -189,6 +192,25 @@ impl Stage {
         // SAFETY: one byte from one byte.
         unsafe { libc::write(end, b"x".as_ptr().cast(), 1) };
         thread.join().unwrap();
+        vec![]
+    }
+
+    /// A thread that takes the mutex and gives it back at once.
+    fn wait(&mut self) -> Vec<u64> {
+        let lock = SHELF.mutex.get() as u64;
+        self.waiter = Some(std::thread::spawn(move || {
+            let lock = lock as *mut libc::pthread_mutex_t;
+            // SAFETY: an initialised mutex that lives for ever.
+            unsafe {
+                libc::pthread_mutex_lock(lock);
+                libc::pthread_mutex_unlock(lock);
+            }
+        }));
+        vec![lock]
+    }
+
+    fn waited(&mut self) -> Vec<u64> {
+        self.waiter.take().unwrap().join().unwrap();
         vec![]
     }
 }
@@ -300,12 +322,6 @@ fn fight(times: u64, hold_ns: u64) -> Vec<u64> {
     let lock = SHELF.mutex.get() as u64;
     let held = Arc::new(AtomicBool::new(false));
     let seen = held.clone();
-    let turn = Arc::new(Mutex::new(()));
-    let waits = turn.clone();
-    fn enter(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
-        turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    drop(enter(&turn));
     let owner = std::thread::spawn(move || {
         for _ in 0..times {
             let lock = lock as *mut libc::pthread_mutex_t;
@@ -313,6 +329,10 @@ fn fight(times: u64, hold_ns: u64) -> Vec<u64> {
             unsafe {
                 libc::pthread_mutex_lock(lock);
                 held.store(true, Ordering::SeqCst);
+                // glibc's word of a mutex is 2 while somebody sleeps for it.
+                while AtomicU32::from_ptr(lock.cast()).load(Ordering::SeqCst) != 2 {
+                    std::thread::yield_now();
+                }
                 spend(hold_ns);
                 libc::pthread_mutex_unlock(lock);
             }
@@ -323,7 +343,6 @@ fn fight(times: u64, hold_ns: u64) -> Vec<u64> {
     });
     let mut waited = 0;
     for _ in 0..times {
-        let _turn = enter(&waits);
         while !seen.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }

@@ -88,7 +88,7 @@ const WHO: &[Who] = &[
         Some("stress --cpu 2 --timeout 600"),
         1000,
         ("child", 0, 0),
-        (1 * MB, 1),
+        (MB, 1),
     ),
     who(
         (2301, 2300),
@@ -96,7 +96,7 @@ const WHO: &[Who] = &[
         Some("stress --cpu 2 --timeout 600"),
         1000,
         ("running", 610, 390),
-        (1 * MB, 1),
+        (MB, 1),
     ),
     who(
         (2302, 2300),
@@ -104,7 +104,7 @@ const WHO: &[Who] = &[
         Some("stress --cpu 2 --timeout 600"),
         1000,
         ("preempted", 580, 420),
-        (1 * MB, 1),
+        (MB, 1),
     ),
     who(
         (811, 1),

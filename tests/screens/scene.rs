@@ -450,14 +450,16 @@ impl Stage {
         stage
     }
 
-    /// Live samples, one after the other.
-    pub fn live(&mut self, samples: impl IntoIterator<Item = Sample>) {
+    /// Live samples, one after the other; effects that are not about the past come back.
+    pub fn live(&mut self, samples: impl IntoIterator<Item = Sample>) -> Vec<Effect> {
+        let mut left = Vec::new();
         for sample in samples {
             self.writer.as_mut().expect("a live screen").append(&sample).unwrap();
             let newest = self.state.newest.as_ref().or(self.state.moment.as_ref());
             let before = newest.map(|m| m.now.clone());
-            self.send(Msg::Live(Moment { now: Arc::new(sample), before }));
+            left.extend(self.send(Msg::Live(Moment { now: Arc::new(sample), before })));
         }
+        left
     }
 
     /// Presses keys; effects that are not about the past come back.

@@ -66,9 +66,8 @@ impl Calls {
     /// Its calls as counted so far, the dearest first.
     pub fn rows(&mut self, at: At, tasks: &Tasks) -> Vec<CallRow> {
         let Some((pid, Ok(counter))) = &mut self.on else { return Vec::new() };
-        let leader = tasks.threads().iter().find(|t| t.pid == *pid && t.tid == *pid);
-        if let Some(t) = leader.filter(|_| !counter.has_ended()) {
-            counter.comm = t.comm.clone();
+        if let Some(p) = tasks.process(*pid).filter(|_| !counter.has_ended()) {
+            counter.comm = p.comm.clone();
         }
         counter.rows(at.mono_ns)
     }

@@ -17,6 +17,7 @@ pub mod columns;
 pub mod doing;
 mod life;
 mod locks;
+mod maps;
 mod sched;
 mod tasks;
 
@@ -130,9 +131,11 @@ impl Probe for Proc {
     }
 
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // A reading of many threads takes its time: what has happened makes room before.
+        self.life.drain();
         let read = self.tasks.read(at);
         // What happened is told even where the threads cannot be read.
-        out.push(self.life_def.table(&self.life.rows(&self.tasks))?);
+        out.push(self.life_def.table(&self.life.rows(at, &self.tasks))?);
         if self.focus.states {
             self.sched.read(at, self.tasks.threads_mut());
             out.push(self.wake.table(&self.sched.wakes(&self.tasks))?);
@@ -152,7 +155,7 @@ impl Probe for Proc {
         let table = renewed(&self.thread, last, self.tasks.threads(), renewal)?;
         self.last_threads = Some(table.clone());
         out.push(table);
-        self.tasks.sum();
+        self.tasks.sum(|pid, start| self.sched.ended(pid, start));
         let last = self.last_processes.take();
         let renewal = self.tasks.processes_renewal();
         let table = renewed(&self.proc, last, self.tasks.processes(), renewal)?;
@@ -183,7 +186,7 @@ impl Probe for Proc {
     }
 
     fn drain(&mut self) -> Duration {
-        self.life.drain().min(self.sched.drain())
+        self.life.drain().min(self.sched.drain()).min(self.locks.drain())
     }
 
     fn needs(&self) -> Vec<Capability> {

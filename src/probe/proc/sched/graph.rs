@@ -9,8 +9,14 @@ use crate::probe::proc::columns::{LockRow, TaskRow, WakeRow};
 use crate::probe::proc::doing::Doing;
 use crate::table::Clean;
 
+/// How long edges stay of which an end is no more.
+const LINGER_NS: u64 = 10_000_000_000;
+
+/// Edges shown at most, the busiest: thousands of short processes make thousands that matter to none.
+const MOST_ROWS: usize = 2_000;
+
 /// Waker (0: none), context, detail, wakee.
-type Edge = (u32, u16, u16, u32);
+pub(super) type Edge = (u32, u16, u16, u32);
 
 /// As in `WakeRow`.
 #[derive(Clone, Copy, Default)]
@@ -115,9 +121,26 @@ impl Graph {
         self.edges.keys().any(|(waker, _, _, wakee)| *waker == pid || *wakee == pid)
     }
 
-    /// The edges as rows.
-    pub fn wakes(&mut self, irqs: &mut Irqs, name: impl Fn(u32) -> Option<Clean>) -> Vec<WakeRow> {
+    /// The edges as rows, and those that are of no use any more.
+    pub fn wakes(
+        &mut self,
+        irqs: &mut Irqs,
+        lives: impl Fn(u32) -> bool,
+        name: impl Fn(u32) -> Option<Clean>,
+    ) -> (Vec<WakeRow>, Vec<Edge>) {
         let mut shown = std::mem::take(&mut self.shown);
+        let now = self.edges.values().map(|w| w.last).max().unwrap_or(0);
+        let stays = |&(waker, _, _, wakee): &Edge, w: &Wakes| {
+            now - w.last < LINGER_NS || (lives(wakee) && (waker == 0 || lives(waker)))
+        };
+        let mut gone = Vec::new();
+        self.edges.retain(|edge, w| {
+            let stays = stays(edge, w);
+            if !stays {
+                gone.push(*edge);
+            }
+            stays
+        });
         shown.retain(|edge, _| self.edges.contains_key(edge));
         for (edge, now) in &self.edges {
             let was = shown.entry(*edge).or_insert(*now);
@@ -128,22 +151,14 @@ impl Graph {
                 was.delay_ns = was.delay_ns.max(now.delay_ns);
             }
         }
+        let mut rows: Vec<WakeRow> =
+            shown.iter().map(|(edge, w)| row(edge, w, irqs, &name)).collect();
         self.shown = shown;
-        let row = |(&(waker, context, detail, pid), w): (&Edge, &Wakes)| {
-            let waker = (waker != 0).then_some(waker);
-            WakeRow {
-                waker_pid: waker,
-                waker_comm: waker.and_then(&name),
-                context: irqs.word(u32::from(context), detail),
-                pid,
-                comm: name(pid).unwrap_or_default(),
-                count: w.count,
-                delay_ns: w.delay_ns,
-                delay_max_ns: w.max_ns,
-                last_ns: w.last,
-            }
-        };
-        self.shown.iter().map(row).collect()
+        if rows.len() > MOST_ROWS {
+            rows.select_nth_unstable_by_key(MOST_ROWS, |r| std::cmp::Reverse(r.count));
+            rows.truncate(MOST_ROWS);
+        }
+        (rows, gone)
     }
 
     /// The futexes as rows; `threads` is by tid.
@@ -175,6 +190,26 @@ impl Graph {
             }
         };
         self.futexes.iter().map(row).collect()
+    }
+}
+
+fn row(
+    &(waker, context, detail, pid): &Edge,
+    w: &Wakes,
+    irqs: &mut Irqs,
+    name: &impl Fn(u32) -> Option<Clean>,
+) -> WakeRow {
+    let waker = (waker != 0).then_some(waker);
+    WakeRow {
+        waker_pid: waker,
+        waker_comm: waker.and_then(name),
+        context: irqs.word(u32::from(context), detail),
+        pid,
+        comm: name(pid).unwrap_or_default(),
+        count: w.count,
+        delay_ns: w.delay_ns,
+        delay_max_ns: w.max_ns,
+        last_ns: w.last,
     }
 }
 

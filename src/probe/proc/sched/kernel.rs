@@ -5,18 +5,19 @@
 //! (before 5.11) the same programs with a hash.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
+use super::calibrate;
 use super::calls;
+use super::graph::Edge;
 use super::kernel_hash::{ProcSchedHashSkel, ProcSchedHashSkelBuilder};
 use super::kernel_storage::{ProcSchedSkel, ProcSchedSkelBuilder, types};
-use super::{calibrate, front};
 use crate::bpf::{self, Refusal};
+use crate::probe::records::{Records, front};
 
 /// What the ring brings.
 pub(super) enum Told<'a> {
@@ -71,7 +72,7 @@ pub(super) struct Kernel {
     taken: Vec<u64>,
     links: BTreeMap<String, Link>,
     object: Object,
-    buffer: Box<[u64]>,
+    records: Records,
     /// Programs that are missing, with the kernel's words.
     pub refused: BTreeMap<String, String>,
     /// Why records are in a hash, if they are.
@@ -82,9 +83,6 @@ pub(super) struct Kernel {
 
 /// Records copied out of the ring at a time: bounds the memory between ring and rows.
 const BATCH: usize = 4096;
-
-/// What a read brings at most is 32 KB (`bpf_seq_read`); a record may be left over from before it.
-const BUFFER: usize = 64 * 1024;
 
 impl Kernel {
     /// Loads and attaches what the kernel takes, and begins the account.
@@ -109,14 +107,13 @@ impl Kernel {
         refused: BTreeMap<String, String>,
         (ring, inbox): (RingBuffer<'static>, Arc<Mutex<Vec<u64>>>),
     ) -> Result<Kernel> {
-        let buffer = vec![0u64; BUFFER / 8].into_boxed_slice();
         let mut kernel = Kernel {
             ring,
             inbox,
             taken: Vec::new(),
             links,
             object,
-            buffer,
+            records: Records::new(),
             refused,
             no_storage: None,
             contexts: Contexts::Unknown(String::new()),
@@ -222,20 +219,12 @@ impl Kernel {
     fn pass(&mut self, program: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
         const SIZE: usize = size_of::<types::row>();
         let link = self.links.get(program).context("this iterator is not attached")?;
-        let mut iter = Iter::new(link)?;
-        let mut filled = 0usize;
-        loop {
-            let bytes = plain_mut(&mut self.buffer);
-            let got = iter.read(&mut bytes[filled..]).context("the kernel ended the pass")?;
-            if got == 0 {
-                return Ok(());
-            }
-            filled += got;
-            let used = filled - filled % SIZE;
-            bytes[..used].chunks_exact(SIZE).for_each(&mut each);
-            bytes.copy_within(used..filled, 0);
-            filled -= used;
-        }
+        self.records.read(link, |bytes| {
+            let whole = bytes.chunks_exact(SIZE);
+            let used = bytes.len() - whole.remainder().len();
+            whole.for_each(&mut each);
+            used
+        })
     }
 
     /// Hands over what was told since the last call; how many bytes of records that was.
@@ -259,6 +248,18 @@ impl Kernel {
     /// Edges of the wake graph that are in no thread's record.
     pub fn edges(&self) -> Vec<(types::edge_key, types::edge_sum)> {
         with!(&self.object, skel => pairs(&skel.maps.edges))
+    }
+
+    /// Forgets these edges.
+    pub fn forget(&self, gone: &[Edge]) {
+        for &(waker, context, detail, wakee) in gone {
+            let key = [waker.to_ne_bytes(), wakee.to_ne_bytes()].concat();
+            let key = [&key[..], &context.to_ne_bytes(), &detail.to_ne_bytes()].concat();
+            with!(&self.object, skel => {
+                // Out of the way already is as good.
+                let _ = skel.maps.edges.delete(&key);
+            });
+        }
     }
 
     /// Futexes that were waited for.
@@ -297,14 +298,11 @@ fn ring(map: &dyn MapCore) -> Result<Filled> {
     Ok((builder.build().context("the ring of stretches cannot be mapped")?, inbox))
 }
 
-/// All of a hash, as far as it is there when read.
+/// All of a hash (5.6 and later read it at once).
 fn pairs<K: Copy, V: Copy>(map: &dyn MapCore) -> Vec<(K, V)> {
     let mut all = Vec::new();
-    for key in map.keys() {
-        let Ok(Some(value)) = map.lookup(&key, MapFlags::ANY) else { continue };
-        if let (Some(k), Some(v)) = (copied(&key), copied(&value)) {
-            all.push((k, v));
-        }
+    if let Ok(batch) = map.lookup_batch(BATCH as u32, MapFlags::ANY, MapFlags::ANY) {
+        all.extend(batch.filter_map(|(k, v)| Some((copied(&k)?, copied(&v)?))));
     }
     all
 }
@@ -345,13 +343,6 @@ fn parse(words: &[u64], each: &mut impl FnMut(Told<'_>)) {
 fn as_bytes(words: &[u64]) -> &[u8] {
     // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
     unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) }
-}
-
-/// The buffer as bytes.
-fn plain_mut(words: &mut [u64]) -> &mut [u8] {
-    let len = words.len() * 8;
-    // SAFETY: the bytes of u64s are initialised, any byte is a valid u8, and the borrow is unique.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), len) }
 }
 
 // Records follow each other in words of 8 bytes.

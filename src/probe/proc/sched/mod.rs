@@ -107,27 +107,29 @@ impl Sched {
 
     /// Adds what each of these threads did.
     pub fn read(&mut self, _at: At, threads: &mut [TaskRow]) {
-        self.take();
         let Some(kernel) = &mut self.kernel else { return };
+        self.ended.begin();
         // Before the records: what moves from a record to the graph meanwhile is missing for one
         // sample then, and not counted twice.
         self.graph.begin(kernel.edges(), kernel.futexes());
-        let graph = &mut self.graph;
-        let names = &mut self.names;
+        let (graph, names, ended) = (&mut self.graph, &mut self.names, &mut self.ended);
         let mut alive = 0;
         // A pass that fails leaves threads without account: that is what is shown.
         let _ = kernel.dump(|row| {
             alive += 1;
             names.insert(row.tid, Clean::from_c(&row.comm));
             graph.add(row);
+            ended.lives(row);
             account::give(row, threads);
         });
+        self.take();
+        self.ended.settle(threads);
+        let (names, graph) = (&mut self.names, &self.graph);
         if names.len() > 2 * alive + 4096 {
             names.retain(|tid, _| {
                 threads.binary_search_by_key(tid, |t| t.tid).is_ok() || graph.has(*tid)
             });
         }
-        self.ended.forget(threads);
     }
 
     /// What threads of this process did that have ended, if any has since the account began.
@@ -138,7 +140,13 @@ impl Sched {
     /// Who wakes whom, as counted so far.
     pub fn wakes(&mut self, tasks: &Tasks) -> Vec<WakeRow> {
         let names = &self.names;
-        self.graph.wakes(&mut self.irqs, |pid| name(pid, tasks, names))
+        let lives = |pid| tasks.thread(pid).is_some();
+        let name = |pid| name(pid, tasks, names);
+        let (rows, gone) = self.graph.wakes(&mut self.irqs, lives, name);
+        if let Some(kernel) = &self.kernel {
+            kernel.forget(&gone);
+        }
+        rows
     }
 
     /// What the threads of watched processes did since the call before, each stretch.
@@ -172,7 +180,7 @@ impl Sched {
             Told::Bin(b) => told::bin(b, stretches),
             Told::End(row) => {
                 names.insert(row.tid, Clean::from_c(&row.comm));
-                ended.add(row);
+                ended.push(row);
             }
         });
     }
@@ -192,20 +200,72 @@ impl Sched {
 
 /// The name of this process: as it is now, else as it was.
 fn name(pid: u32, tasks: &Tasks, names: &AHashMap<u32, Clean>) -> Option<Clean> {
-    let threads = tasks.threads();
-    match threads.binary_search_by_key(&pid, |t| t.tid) {
-        Ok(i) => Some(threads[i].comm.clone()),
-        Err(_) => names.get(&pid).cloned(),
-    }
+    tasks.thread(pid).map(|t| t.comm.clone()).or_else(|| names.get(&pid).cloned())
 }
 
-/// Reads a record's struct at the front of `bytes`.
-fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
-    let at = bytes.as_ptr();
-    if bytes.len() < size_of::<T>() || at.align_offset(align_of::<T>()) != 0 {
-        return None;
+#[cfg(test)]
+mod live {
+    use super::*;
+    #[test]
+    fn live_dump() {
+        let mut k = match Kernel::open() {
+            Ok(k) => k,
+            Err(e) => {
+                println!("ERR {:?}", e.downcast_ref::<Refusal>());
+                return;
+            }
+        };
+        println!("{:?} {:?}", k.contexts, k.refused);
+        println!("storage {:?}", k.no_storage);
+        let hold: u64 = std::env::var("HOLD").ok().and_then(|h| h.parse().ok()).unwrap_or(3);
+        let t0 = std::time::Instant::now();
+        while t0.elapsed() < Duration::from_secs(hold) {
+            std::thread::sleep(Duration::from_millis(100));
+            k.consume(|_| ());
+        }
+        let t = std::time::Instant::now();
+        let mut n = 0;
+        let mut bad = 0;
+        let mut g = Graph::default();
+        g.begin(k.edges(), k.futexes());
+        let mut out = vec![];
+        k.dump(|r| {
+            n += 1;
+            g.add(r);
+            match account::spent(r) {
+                None => bad += 1,
+                Some(s) => out.push((
+                    r.tid,
+                    r.tgid,
+                    r.start_ns,
+                    r.now,
+                    Clean::from_c(&r.comm),
+                    account::doing(r).word(),
+                    s,
+                )),
+            }
+        })
+        .unwrap();
+        println!("{n} rows, torn {bad}, {:?}", t.elapsed());
+        for (tid, tgid, _, now, comm, w, s) in out.iter().take(400) {
+            let sum: u64 = s.ns.iter().sum();
+            if s.wakes > 0 {
+                println!(
+                    "{tid} {tgid} {comm} {w} sum {} ns {:?} count {:?} by {:?} ep {} {} {}",
+                    sum, s.ns, s.count, s.wakes_by, s.episode_slices, s.episode_slices_max, now
+                );
+            }
+        }
+        let mut irqs = Irqs::default();
+        for w in g.wakes(&mut irqs, |_| true, |_| None).0.into_iter().filter(|w| w.count > 50) {
+            println!(
+                "{:?} {} {} count {} delay {} max {}",
+                w.waker_pid, w.context, w.pid, w.count, w.delay_ns, w.delay_max_ns
+            );
+        }
+        println!("{:?}", k.lost());
+        for s in status::signals(Some(&k), None) {
+            println!("{s:?}");
+        }
     }
-    // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
-    // which every bit pattern is valid; the reference borrows `bytes`.
-    Some(unsafe { &*at.cast::<T>() })
 }

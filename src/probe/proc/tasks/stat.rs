@@ -158,7 +158,7 @@ mod tests {
         assert_eq!((s.cpu_ticks, s.prio, s.nice, s.threads), (300, 39, 19, 7));
         assert_eq!((s.start_ticks, s.vsz_bytes, s.rss_pages), (12345, 8_192_000, 321));
         assert_eq!((s.last_cpu, s.policy), (1, 3));
-        assert_eq!(s.image, 4096 ^ 65536 << 16);
+        assert_eq!(s.image, 4096 ^ 61440 << 16);
     }
 
     #[test]
