@@ -291,8 +291,7 @@ impl Lane {
         (end.saturating_sub(since) < SLACK).then_some((class, since.max(end)))
     }
 
-    /// Its cells up to the moment shown: what is exact, and where there is nothing, what is known
-    /// from samples.
+    /// Its cells up to the moment shown: what is exact, and where more is known from samples, that.
     pub fn cells(&self, span: Span, now: i64, out: &mut Vec<Cell>) {
         out.clear();
         out.resize(span.cells, Cell::default());

@@ -48,6 +48,8 @@ pub const FIGURES: [(&str, &str); 8] = [
 
 /// Time across the screen at first, ns; what is asked of the past at least.
 const MINUTE: i64 = 60_000_000_000;
+/// Wakers that are watched beside the process itself.
+const WAKERS: usize = 3;
 /// What is asked of the past at most, ns.
 const HOUR: i64 = 60 * MINUTE;
 
@@ -272,6 +274,13 @@ impl Image {
             self.lanes.fill(rows, self.pid, self.start_ns, range);
             self.arrange(now, width);
         }
+    }
+
+    /// The processes that wake it most, at most [`WAKERS`], most frequent first.
+    pub fn wakers(&self) -> Vec<u32> {
+        let near = self.wakes.tree.iter().filter(|h| h.depth == 1);
+        let near = near.filter_map(|h| h.edge.waker);
+        near.filter(|w| *w != self.pid).take(WAKERS).collect()
     }
 
     /// How it ended, once it has and is not there any more.

@@ -96,13 +96,14 @@ impl Rough {
         Some(Stretch::plain(interval.from, interval.to, most, interval.kind))
     }
 
-    /// Adds what it knows to the cells that hold nothing.
+    /// Puts what it knows into cells of which less is known so far.
     pub fn cells(&self, span: Span, out: &mut [Cell]) {
         for (i, cell) in out.iter_mut().enumerate() {
-            if cell.known() > 0 {
+            let (from, to) = (span.edge(i), span.edge(i + 1));
+            let known = cell.known();
+            if known >= span.cell {
                 continue;
             }
-            let (from, to) = (span.edge(i), span.edge(i + 1));
             let first = self.list.partition_point(|i| i.to <= from);
             let last = self.list.partition_point(|i| i.from < to);
             if first >= last {
@@ -112,9 +113,14 @@ impl Rough {
                 continue;
             };
             let kind = self.list.range(first..last).take(2).fold(b.kind, |k, i| k.and(i.kind));
+            let mut sum = Cell::default();
             for class in Class::all() {
                 let ns = b.upto(class, to).saturating_sub(a.upto(class, from));
-                cell.put(class.0, kind, ns, from);
+                sum.put(class.0, kind, ns, from);
+            }
+            // Rounding alone is no reason to prefer it.
+            if sum.known() > known.saturating_add(1_000) {
+                *cell = sum;
             }
         }
     }

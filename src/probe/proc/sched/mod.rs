@@ -240,7 +240,7 @@ mod live {
                     r.start_ns,
                     r.now,
                     Clean::from_c(&r.comm),
-                    account::doing(r).word(),
+                    r.r.state,
                     s,
                 )),
             }
