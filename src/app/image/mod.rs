@@ -23,7 +23,7 @@ use super::series::{Series, Subject};
 use super::state::{RowKey, frame_of, row_key};
 
 pub use breakdown::{Breakdown, Part, Whom, shares};
-pub use chain::{Edge, End, HOPS, Hop, Wakes};
+pub use chain::{Edge, End, HOPS, Hop, Link, Wakes};
 pub use class::{CLASSES, Class};
 pub use cols::Cols;
 pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
@@ -192,6 +192,14 @@ impl Image {
         self.breakdown = Breakdown::of(moment, whom);
         self.wakes = Wakes::of(moment, self.pid);
         self.arrange(moment.now.wall_ns, width);
+        self.trace(moment);
+    }
+
+    /// Follows the last wake of the thread selected back, from the cursor or from now.
+    pub fn trace(&mut self, moment: &Moment) {
+        let at = self.window.cursor.map(|at| at.saturating_sub(self.lanes.offset));
+        let until = at.and_then(|at| u64::try_from(at).ok()).unwrap_or(moment.now.mono_ns);
+        self.wakes.last = self.tid.map_or(Vec::new(), |tid| chain::last(moment, tid, until));
     }
 
     /// The time across the screen.

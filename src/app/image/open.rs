@@ -68,6 +68,7 @@ fn push(
         image.window.centre(at, moment.now.wall_ns, super::strip_cells(width));
     }
     image.arrange(moment.now.wall_ns, width);
+    image.trace(&moment);
     let effects = image.asks(moment.now.wall_ns, width);
     state.overlays.push(Overlay::Image(Box::new(image)));
     effects

@@ -118,6 +118,7 @@ impl Page<'_> {
             more::children(&page),
             more::connections(&page),
             head::rest(&page),
+            more::keys(&page),
         ];
         all.into_iter().filter(|s| !s.is_empty()).collect()
     }
