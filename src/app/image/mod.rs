@@ -29,7 +29,7 @@ pub use cols::Cols;
 pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
 pub use life::{Ended, Event, Life};
-pub use open::{arrived, asks, open};
+pub use open::{arrived, asks, open, resized};
 pub use rough::Rough;
 pub use strips::{Cell, Kind, Span, Stretch, Track, stretch};
 pub use window::Window;
@@ -76,6 +76,8 @@ pub struct Image {
     pub lanes: Lanes,
     /// The threads in the order drawn.
     pub order: Vec<u32>,
+    /// The sums of all of them over the time across the screen.
+    pub stack: Vec<Cell>,
     /// First of them drawn.
     pub top: usize,
     /// Which time is across the screen.
@@ -123,6 +125,7 @@ impl Image {
             life: Life::default(),
             lanes: Lanes::new(moment),
             order: Vec::new(),
+            stack: Vec::new(),
             top: 0,
             window: Window::new(MINUTE, strip_cells(width)),
             of: None,
@@ -208,16 +211,17 @@ impl Image {
     }
 
     /// Puts the threads in order: by the share of the class chosen in the time across the screen,
-    /// else by their numbers; those that are there first.
+    /// else by their numbers; those that are there first. Sums them up on the way.
     pub fn arrange(&mut self, now: i64, width: u16) {
         let span = self.span(now, width);
         let mut cells = Vec::new();
+        self.stack.clear();
+        self.stack.resize(span.cells, Cell::default());
         let mut order: Vec<(bool, i64, u32)> = Vec::with_capacity(self.lanes.lanes.len());
         for (tid, lane) in &self.lanes.lanes {
-            let held = self.of.map_or(0, |class| {
-                lane.cells(span, now, &mut cells);
-                cells.iter().map(|c| c.ns(class)).sum()
-            });
+            lane.cells(span, now, &mut cells);
+            self.stack.iter_mut().zip(&cells).for_each(|(sum, cell)| sum.sum(cell));
+            let held = self.of.map_or(0, |class| cells.iter().map(|c| c.ns(class)).sum());
             order.push((!lane.there, -held, *tid));
         }
         order.sort_unstable();
