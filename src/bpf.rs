@@ -95,12 +95,7 @@ impl From<anyhow::Error> for Refusal {
 ///
 /// # Errors
 /// When nothing of it loads: a [`Refusal`] with the kernel's words.
-pub fn attach<B>(
-    make: impl Fn() -> B,
-) -> Result<Attached<<<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output>>
-where
-    B: SkelBuilder<'static>,
-{
+pub fn attach<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<Loaded<B>>> {
     let mut refused = BTreeMap::new();
     let skel = load(&make, &mut refused)?;
     let mut links = BTreeMap::new();
@@ -109,13 +104,12 @@ where
         if refused.contains_key(&name) || !program.autoload() {
             continue;
         }
-        listen();
-        match program.attach() {
+        match told(|| program.attach()) {
             Ok(link) => {
                 links.insert(name, link);
             }
-            Err(e) => {
-                refused.insert(name, words_of(&heard()).unwrap_or_else(|| e.to_string()));
+            Err(words) => {
+                refused.insert(name, words);
             }
         }
     }
@@ -125,14 +119,34 @@ where
     Ok(Attached { skel, links, refused })
 }
 
+/// What an object's programs and maps are called by.
+type Loaded<B> = <<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output;
+
+/// Loads what loads of an object and attaches nothing: for programs whose place is known only when
+/// they are attached.
+///
+/// # Errors
+/// When nothing of it loads: a [`Refusal`] with the kernel's words.
+pub fn place<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<Loaded<B>>> {
+    let mut refused = BTreeMap::new();
+    let skel = load(&make, &mut refused)?;
+    Ok(Attached { skel, links: BTreeMap::new(), refused })
+}
+
+/// Does something by libbpf; when it fails, in the kernel's words.
+///
+/// # Errors
+/// Those words.
+pub fn told<T>(attempt: impl FnOnce() -> libbpf_rs::Result<T>) -> Result<T, String> {
+    listen();
+    attempt().map_err(|e| words_of(&heard()).unwrap_or_else(|| e.to_string()))
+}
+
 /// The whole object, or without the programs that the kernel refuses.
-fn load<B>(
+fn load<B: SkelBuilder<'static>>(
     make: &impl Fn() -> B,
     refused: &mut BTreeMap<String, String>,
-) -> Result<<<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output>
-where
-    B: SkelBuilder<'static>,
-{
+) -> Result<Loaded<B>> {
     loop {
         listen();
         // The object borrows this for as long as the process observes anything: a few bytes a try.

@@ -3,9 +3,10 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
+use crate::table::{Field, Kind, Schema, Type, Unit, Value, quantity};
 
-use super::pane::Pane;
+use super::ended::Ended;
+use super::pane::{Pane, TREE};
 use super::seen::Seen;
 use super::state::PaneState;
 
@@ -25,6 +26,8 @@ pub enum Shown {
     Pair(String, String, String),
     /// Two ids added, title.
     Sum(String, String, String),
+    /// The first id for each of the second, title.
+    Mean(String, String, String),
 }
 
 /// Narrowest an address with a port is drawn: an IPv4 address in full.
@@ -37,6 +40,9 @@ const LINE_MIN: u16 = 24;
 const LINE_MAX: u16 = 400;
 /// Cells of a group's first column before and behind the name: the fold and the count.
 pub const FOLD: u16 = 6;
+/// Cells of a tree's first column before the name, on a screen that is wide enough for them.
+const BRANCHES: std::ops::RangeInclusive<u16> = 14..=40;
+const WIDE: u16 = 100;
 
 impl Shown {
     /// The field that gives the column its unit and help.
@@ -47,7 +53,7 @@ impl Shown {
     /// The id it is known by: of two, the first.
     pub fn first_id(&self) -> &str {
         match self {
-            Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) => a,
+            Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) | Shown::Mean(a, ..) => a,
         }
     }
 
@@ -57,6 +63,16 @@ impl Shown {
             Shown::One(a) => a.clone(),
             Shown::Pair(a, b, _) => format!("{a}:{b}"),
             Shown::Sum(a, b, _) => format!("{a} + {b}"),
+            Shown::Mean(a, b, _) => format!("{a} / {b}"),
+        }
+    }
+
+    /// What two cells are together, where the column is of two numbers.
+    pub fn together<'a>(&self, a: Value<'a>, b: Value<'a>) -> Value<'a> {
+        match (self, a.as_f64(), b.as_f64()) {
+            (Shown::Sum(..), Some(a), Some(b)) => Value::F64(a + b),
+            (Shown::Mean(..), Some(a), Some(b)) if b != 0.0 => Value::F64(a / b),
+            _ => Value::None,
         }
     }
 
@@ -64,7 +80,7 @@ impl Shown {
     pub fn title<'a>(&'a self, schema: &'a Schema) -> &'a str {
         match self {
             Shown::One(_) => self.field(schema).map_or("?", |f| f.title.as_str()),
-            Shown::Pair(.., t) | Shown::Sum(.., t) => t,
+            Shown::Pair(.., t) | Shown::Sum(.., t) | Shown::Mean(.., t) => t,
         }
     }
 
@@ -123,7 +139,7 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
     if view.sort.as_ref() == Some(shown) {
         return (0, 0);
     }
-    if view.ended && pane.totals.contains(shown) {
+    if view.ended != Ended::Hidden && pane.totals.contains(shown) {
         return (2, 1);
     }
     match pane.keep.iter().position(|s| s == shown) {
@@ -151,13 +167,20 @@ fn rank(shown: &Shown, schema: &Schema, pane: &Pane, view: &PaneState) -> (u8, u
 pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(usize, u16)> {
     let pane = view.pane.as_ref();
     let shown = &view.columns.shown;
-    let grouped = !view.group_by().is_empty();
-    let extra = |i: usize| if i == 0 && grouped { FOLD } else { 0 };
+    let beside = match view.group_by() {
+        "" => 0,
+        TREE if width >= WIDE => (width / 6).clamp(*BRANCHES.start(), *BRANCHES.end()),
+        _ => FOLD,
+    };
+    let extra = |i: usize| if i == 0 { beside } else { 0 };
     let mut drawn: Vec<(usize, u16)> = shown
         .iter()
         .enumerate()
         .filter(|(i, s)| s.field(schema).is_some() && (*i < 2 || *i >= 2 + view.pan))
+        .filter(|(_, s)| view.dear || !pane.dear.contains(s))
         .map(|(i, s)| (i, s.widths(schema, &view.seen, bits).0 + extra(i)))
+        // What says most takes a share of the screen before others come.
+        .map(|(i, w)| (i, if pane.wide.as_ref() == Some(&shown[i]) { w.max(width / 4) } else { w }))
         .collect();
     let total = |d: &[(usize, u16)]| -> u32 {
         d.iter().map(|c| u32::from(c.1) + 1).sum::<u32>().saturating_sub(1)
@@ -181,7 +204,11 @@ pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(us
         .collect();
     let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
     let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
-    widen(&mut drawn, &most, spare, pair);
+    let spare = widen(&mut drawn, &most, spare, pair);
+    // A command line can take it all.
+    if let Some((_, w)) = drawn.iter_mut().find(|d| pane.wide.as_ref() == Some(&shown[d.0])) {
+        *w = w.saturating_add(spare);
+    }
     drawn
 }
 

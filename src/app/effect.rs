@@ -17,6 +17,40 @@ pub struct Want {
     pub to: i64,
 }
 
+/// A signal that the screen offers to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// End, please.
+    Term,
+    /// End at once.
+    Kill,
+    /// Stop where it is.
+    Stop,
+    /// Go on.
+    Cont,
+    /// The terminal is gone; many daemons read their settings again.
+    Hup,
+    /// As Ctrl-C does.
+    Int,
+}
+
+impl Deed {
+    /// All, with the key that answers the question with it, and their names.
+    pub const ALL: [(char, Deed, &'static str); 6] = [
+        ('t', Deed::Term, "SIGTERM"),
+        ('k', Deed::Kill, "SIGKILL"),
+        ('s', Deed::Stop, "SIGSTOP"),
+        ('g', Deed::Cont, "SIGCONT"),
+        ('h', Deed::Hup, "SIGHUP"),
+        ('i', Deed::Int, "SIGINT"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Deed::ALL.iter().find(|d| d.1 == self).map_or("", |d| d.2)
+    }
+}
+
 /// One side effect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -44,8 +78,10 @@ pub enum Effect {
     },
     /// Turn mouse reporting on or off.
     Mouse(bool),
-    /// Send SIGTERM to a process, if it is still the one named.
+    /// Send a signal to a process, if it is still the one named.
     Signal {
+        /// Which.
+        signal: Deed,
         /// Process id.
         pid: u64,
         /// Its name when the question was asked.

@@ -101,7 +101,7 @@ pub fn adopt(state: &mut State, moment: &Moment) {
     let logs = state.trail.schemas();
     take(state, now.iter().chain(&logs));
     let known = |pane: &Pane| {
-        let rows = moment.now.table(&pane.table).map(|t| !t.is_empty() || pane.rank < TOOLS);
+        let rows = moment.now.table(&pane.table).map(|t| !t.is_empty() || !pane.rows);
         rows == Some(true) || logs.iter().any(|s| s.table() == pane.table)
     };
     let (come, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(known);

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::table::{Bound, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
+use crate::table::{Bound, Field, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
 
 use super::columns::Shown;
+use super::ended::{Ended, Gone};
+use super::pane::{Pane, TREE};
 use super::state::{RowKey, State, cell_text, is_only, is_whole, row_key};
+use super::tree::{self, Node};
 
 /// Rows of a pane as shown.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,8 @@ pub struct Grid {
     pub rows: Vec<(u8, u32)>,
     /// What is drawn, one a line.
     pub lines: Vec<Line>,
+    /// How many of these only lead to a row that matches, in a tree.
+    pub context: usize,
     /// Rows before the filter.
     pub total: usize,
     /// Filter keys this table does not have; their terms are ignored.
@@ -42,6 +47,18 @@ pub enum Line {
         /// Whether its rows follow.
         open: bool,
     },
+    /// A row of a tree.
+    Node(Node),
+}
+
+impl Line {
+    /// The row it is of, or begins with.
+    pub fn index(&self) -> usize {
+        match *self {
+            Line::Row { index, .. } | Line::Node(Node { index, .. }) => index,
+            Line::Group { from, .. } => from,
+        }
+    }
 }
 
 /// What stands in a cell.
@@ -58,17 +75,14 @@ pub enum Cell<'a> {
 impl Grid {
     /// The part and row of a line; the first row of a group.
     pub fn row_of(&self, line: usize) -> Option<(&Frame, usize, u8)> {
-        let index = match *self.lines.get(line)? {
-            Line::Row { index, .. } => index,
-            Line::Group { from, .. } => from,
-        };
-        let &(part, row) = self.rows.get(index)?;
+        let &(part, row) = self.rows.get(self.lines.get(line)?.index())?;
         Some((self.parts.get(usize::from(part))?, row as usize, part))
     }
 
     /// Whether the line is of what ended.
     pub fn ended(&self, line: Line) -> bool {
-        matches!(line, Line::Row { index, .. } if self.rows.get(index).is_some_and(|r| r.0 == 1))
+        let group = matches!(line, Line::Group { .. });
+        !group && self.rows.get(line.index()).is_some_and(|r| r.0 == 1)
     }
 
     /// The cell of a line under a column.
@@ -76,6 +90,19 @@ impl Grid {
         match line {
             Line::Row { index, .. } => self.row_cell(index, shown),
             Line::Group { from, to, .. } => self.group_cell(from, to, shown),
+            // What is hidden below a row is in its figures.
+            Line::Node(n) if n.parent() && !n.open => self.folded_cell(n, shown),
+            Line::Node(n) => self.row_cell(n.index, shown),
+        }
+    }
+
+    fn folded_cell(&self, node: Node, shown: &Shown) -> Cell<'_> {
+        let schema = self.parts.first().map(|f| f.table().schema());
+        let field = schema.and_then(|s| shown.field(s));
+        if field.is_some_and(sums) {
+            self.group_cell(node.index, node.to, shown)
+        } else {
+            self.row_cell(node.index, shown)
         }
     }
 
@@ -88,7 +115,9 @@ impl Grid {
         match shown {
             Shown::One(id) => Cell::One(self.value(index, id)),
             Shown::Pair(a, b, _) => Cell::Pair(self.value(index, a), self.value(index, b)),
-            Shown::Sum(a, b, _) => Cell::One(add(self.value(index, a), self.value(index, b))),
+            Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+                Cell::One(shown.together(self.value(index, a), self.value(index, b)))
+            }
         }
     }
 
@@ -103,16 +132,29 @@ impl Grid {
                 Some(v) => Cell::One(v),
                 None => self.common(from, to, id).map_or(Cell::Many(to - from), Cell::One),
             },
-            Shown::Sum(a, b, _) => Cell::One(add(
+            Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => Cell::One(shown.together(
                 self.total_of(from, to, a).unwrap_or(Value::None),
                 self.total_of(from, to, b).unwrap_or(Value::None),
             )),
         }
     }
 
+    /// Where a column stands in each part, and a cell of it.
+    fn column<'a>(&'a self, id: &str) -> impl Fn(usize) -> Value<'a> + use<'a> {
+        let find = |p: usize| self.parts.get(p).and_then(|f| f.table().schema().find(id));
+        let fields = [find(0), find(1)];
+        move |index| {
+            let Some(&(part, row)) = self.rows.get(index) else { return Value::None };
+            let part = usize::from(part);
+            let field = fields.get(part).copied().flatten();
+            field.map_or(Value::None, |f| self.parts[part].value(row as usize, f))
+        }
+    }
+
     fn common(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
-        let first = self.value(from, id);
-        (from + 1..to).all(|i| self.value(i, id) == first).then_some(first)
+        let value = self.column(id);
+        let first = value(from);
+        (from + 1..to).all(|i| value(i) == first).then_some(first)
     }
 
     /// Sum or maximum over a group, where that means something for the column.
@@ -122,24 +164,24 @@ impl Grid {
         if field.ty == Type::Text || field.unit == Unit::Id || field.kind == Kind::Key {
             return None;
         }
-        let sums = field.kind == Kind::Counter
-            || matches!(field.from, From::Rate(_))
-            || field.unit == Unit::Bytes;
+        let value = self.column(id);
         // The queues of a listener count connections, not bytes.
         let queue = matches!(id, "recvq" | "sendq");
         let numbers = (from..to)
             .filter(|&i| !queue || self.value(i, "role") != Value::Text("listen"))
-            .filter_map(|i| self.value(i, id).as_f64());
-        let total = if sums { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
+            .filter_map(|i| value(i).as_f64());
+        let total =
+            if sums(field) { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
         Some(total.map_or(Value::None, Value::F64))
     }
 }
 
-fn add<'a>(a: Value<'a>, b: Value<'a>) -> Value<'a> {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(x), Some(y)) => Value::F64(x + y),
-        _ => Value::None,
-    }
+/// Whether the sum of a column's cells means something.
+pub fn sums(field: &Field) -> bool {
+    field.kind == Kind::Counter
+        || matches!(field.from, From::Rate(_))
+        || field.unit == Unit::Bytes
+        || field.id == "threads"
 }
 
 /// Builds the rows of the pane shown, and keeps the selection on its row.
@@ -150,10 +192,17 @@ pub fn rebuild(state: &mut State) {
     if let (true, Some(frame)) = (pane.found, grid.parts.first()) {
         state.panes[state.pane].seen.take(frame);
     }
+    state.panes[state.pane].dear = collected(&pane, grid.parts.first());
     let view = &state.panes[state.pane];
-    if let (true, Some(ended)) = (view.ended && !grid.parts.is_empty(), &pane.ended) {
+    if let (true, Some(ended)) =
+        (view.ended != Ended::Hidden && !grid.parts.is_empty(), &pane.ended)
+    {
         grid.parts.extend(part(state, ended));
     }
+    let gone = match grid.parts.as_slice() {
+        [now, ended] => Some(Gone::new(view, now, ended)),
+        _ => None,
+    };
     let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
     let only = Filter::parse(&pane.only).unwrap_or_default();
     let bound: Vec<Vec<Bound>> = grid
@@ -171,8 +220,11 @@ pub fn rebuild(state: &mut State) {
         let kept: Bound = only.bind(frame.table().schema());
         // A term that only the other table knows (how it ended) is not met by a row of this one.
         let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
-        for row in 0..frame.len() {
-            if !kept.matches(frame, row) {
+        // Of what ended the last comes first.
+        let turned = |row: usize| if p == 1 { frame.len() - 1 - row } else { row };
+        for row in (0..frame.len()).map(turned) {
+            let gone = gone.as_ref().filter(|_| p == 1);
+            if !kept.matches(frame, row) || gone.is_some_and(|g| !g.shows(frame, row)) {
                 continue;
             }
             grid.total += 1;
@@ -181,10 +233,18 @@ pub fn rebuild(state: &mut State) {
             }
         }
     }
+    let group = view.group_by();
+    let leads = if group == TREE { tree::above(&grid) } else { Vec::new() };
+    grid.context = leads.len();
+    if !leads.is_empty() {
+        grid.rows.extend(&leads);
+        grid.rows.sort_unstable();
+    }
     let rows = sorted(&grid, view.sort.as_ref(), view.order);
     grid.rows = rows;
-    let group = view.group_by();
-    if group.is_empty() {
+    if group == TREE && tree::possible(&grid) {
+        tree::lay_out(&mut grid, &leads.into_iter().collect(), view);
+    } else if group.is_empty() || group == TREE {
         grid.lines = (0..grid.rows.len()).map(|index| Line::Row { index, inside: false }).collect();
     } else {
         group_lines(&mut grid, group, view);
@@ -198,6 +258,16 @@ pub fn refresh(state: &mut State) {
     if let Some(frame) = part(state, &state.view().pane.table) {
         state.grid.parts = vec![frame];
     }
+}
+
+/// Whether any row has the first of the columns that are collected on demand.
+fn collected(pane: &Pane, frame: Option<&Frame>) -> bool {
+    let (Some(first), Some(frame)) = (pane.dear.first(), frame) else { return false };
+    let schema = frame.table().schema();
+    let Some(field) = first.field(schema) else { return false };
+    let (From::Stored(i) | From::Rate(i) | From::Age(i)) = field.from;
+    let column = frame.table().batch().column(i);
+    column.null_count() < column.len()
 }
 
 fn part(state: &State, table: &str) -> Option<Frame> {
@@ -228,7 +298,9 @@ fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
             let find = |id: &str| f.table().schema().find(id);
             match by {
                 Shown::One(a) => (find(a), None),
-                Shown::Pair(a, b, _) | Shown::Sum(a, b, _) => (find(a), find(b)),
+                Shown::Pair(a, b, _) | Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+                    (find(a), find(b))
+                }
             }
         })
         .collect();
@@ -242,7 +314,9 @@ fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
         .map(|r| match by {
             Shown::One(_) => (value(r, false), Value::None, *r),
             Shown::Pair(..) => (value(r, false), value(r, true), *r),
-            Shown::Sum(..) => (add(value(r, false), value(r, true)), Value::None, *r),
+            Shown::Sum(..) | Shown::Mean(..) => {
+                (by.together(value(r, false), value(r, true)), Value::None, *r)
+            }
         })
         .collect();
     keyed.sort_by(|a, b| {
@@ -302,7 +376,7 @@ pub fn line_key(state: &State, line: usize) -> Option<RowKey> {
             let by = state.view().group_by();
             Some(vec![format!("group {by}"), cell_text(frame.get(row, by))])
         }
-        Line::Row { .. } => Some(row_key(frame, row)),
+        Line::Row { .. } | Line::Node(_) => Some(row_key(frame, row)),
     }
 }
 
@@ -326,10 +400,11 @@ fn find_line(state: &State, key: &RowKey) -> Option<usize> {
             .filter(|&l| matches!(state.grid.lines[l], Line::Group { .. }))
             .find(|&l| line_key(state, l).as_ref() == Some(key));
     }
-    (0..state.grid.lines.len()).find(|&l| {
-        matches!(state.grid.lines[l], Line::Row { .. })
+    let there = (0..state.grid.lines.len()).find(|&l| {
+        !matches!(state.grid.lines[l], Line::Group { .. })
             && state.grid.row_of(l).is_some_and(|(frame, row, _)| has_key(frame, row, key))
-    })
+    });
+    there.or_else(|| super::ended::line_of(state, key))
 }
 
 /// Whether the row has these key cells; compares numbers without writing them out.

@@ -1,4 +1,4 @@
-//! Keys, pastes and the mouse: the innermost overlay first, then the table.
+//! Keys and pastes: the innermost overlay first, then the table.
 
 use crate::table::Filter;
 
@@ -8,13 +8,12 @@ use super::effect::Effect;
 use super::grid::{Line, line_key, rebuild, show_selected};
 use super::key::Key;
 use super::keymap::{Action, BINDINGS, action};
-use super::layout::tabs;
 use super::mode::Mode;
-use super::msg::{Mouse, MouseKind};
-use super::prompt::{Prompt, PromptKind};
+use super::pane::TREE;
+use super::prompt::{Dear, Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{choose, target, travel, typed};
+use super::{choose, ended, focus, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -25,6 +24,11 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Some(Overlay::Prompt(_)) => return typed::key(state, key),
         Some(Overlay::Columns { .. }) => return choose::key(state, key),
         Some(Overlay::Help { .. }) => return help_key(state, key),
+        Some(Overlay::Image(_)) => {
+            if let Some(effects) = super::image::key(state, key) {
+                return effects;
+            }
+        }
         Some(Overlay::Detail(_)) | None => {}
     }
     action(key).map_or_else(Vec::new, |a| act(state, a))
@@ -79,14 +83,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             view.selected = view.selected.take().or(key);
             state.say(Tone::Plain, if follow { "Following the row." } else { "Not following." });
         }
-        Action::Ended => {
-            let ended = !state.view().ended;
-            state.view_mut().ended = ended;
-            rebuild(state);
-            if state.view().pane.ended.is_none() {
-                state.say(Tone::Plain, "This view has no ended rows.");
-            }
-        }
+        Action::Ended => ended::toggle(state),
         Action::Units => state.bits = !state.bits,
         Action::MouseToggle => {
             state.mouse = !state.mouse;
@@ -96,6 +93,11 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             typed::open(state, action);
         }
         Action::Kill => target::ask(state),
+        Action::Nicer => target::renice(state, 1),
+        Action::Meaner => target::renice(state, -1),
+        Action::States => return focus::states(state),
+        Action::Calls => return focus::ask(state, Dear::Calls),
+        Action::Locks => return focus::ask(state, Dear::Locks),
         Action::Copy => return target::copy(state),
         Action::Export => return target::export(state),
         Action::ZoomIn => return travel::zoom(state, false),
@@ -196,6 +198,9 @@ pub fn step(state: &mut State, by: isize) {
 }
 
 fn sideways(state: &mut State, right: bool) {
+    if tree::shown(state) && tree::sideways(state, right) {
+        return;
+    }
     match state.grid.lines.get(state.view().at) {
         Some(Line::Group { open, .. }) if *open != right => return fold(state, right),
         _ => {}
@@ -214,12 +219,16 @@ pub fn open_pane(state: &mut State, pane: usize) {
     }
 }
 
-fn enter(state: &mut State) -> Vec<Effect> {
+/// Unfolds a group, or opens the page of a row.
+pub fn enter(state: &mut State) -> Vec<Effect> {
     let at = state.view().at;
     let Some(line) = state.grid.lines.get(at).copied() else { return Vec::new() };
     if let Line::Group { open, .. } = line {
         fold(state, !open);
         return Vec::new();
+    }
+    if let Some(effects) = super::image::open(state) {
+        return effects;
     }
     match page_of(state) {
         Some(detail) => open_page(state, detail),
@@ -336,18 +345,25 @@ fn next_group(state: &mut State) {
     let view = state.view_mut();
     view.group = (view.group + 1) % view.pane.groups.len().max(1);
     view.open.clear();
-    view.all_open = false;
     view.selected = None;
     view.at = 0;
     view.offset = 0;
     let by = view.group_by();
-    let text = if by.is_empty() { "Not grouped.".to_owned() } else { format!("Grouped by {by}.") };
+    let text = match by {
+        "" => "Not grouped.".to_owned(),
+        TREE => "As a tree: parents above what they began.".to_owned(),
+        by => format!("Grouped by {by}."),
+    };
+    view.all_open = by == TREE;
     rebuild(state);
     state.say(Tone::Plain, text);
 }
 
 /// Unfolds or folds the selected group; all of them when a row outside any is selected.
 fn fold(state: &mut State, open: bool) {
+    if tree::shown(state) {
+        return tree::fold(state, open);
+    }
     if state.view().group_by().is_empty() {
         state.say(Tone::Plain, "Rows are not grouped; a groups them.");
         return;
@@ -410,7 +426,7 @@ fn help_key(state: &mut State, key: Key) -> Vec<Effect> {
 pub fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     let first = text.lines().next().unwrap_or("");
     if let Some(Overlay::Prompt(p)) = state.overlays.last_mut() {
-        if !matches!(p.kind, PromptKind::Kill { .. }) {
+        if !p.kind.question() {
             p.insert(first);
             typed::changed(state);
         }
@@ -420,70 +436,10 @@ pub fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Carries out a mouse event.
-pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
-    let wheel = match mouse.kind {
-        MouseKind::WheelUp => Some(Action::Up),
-        MouseKind::WheelDown => Some(Action::Down),
-        _ => None,
-    };
-    if let Some(action) = wheel {
-        match state.overlays.last_mut() {
-            Some(Overlay::Help { scroll, .. }) => {
-                *scroll = scroll.saturating_add_signed(if action == Action::Up { -3 } else { 3 });
-            }
-            Some(Overlay::Prompt(_) | Overlay::Columns { .. }) => {}
-            Some(Overlay::Detail(_)) | None => {
-                for _ in 0..3 {
-                    act(state, action);
-                }
-            }
-        }
-        return Vec::new();
-    }
-    if !state.overlays.is_empty() {
-        return Vec::new();
-    }
-    let layout = state.layout();
-    if mouse.y == layout.tabs && mouse.kind == MouseKind::Press {
-        if let Some(pane) = tab_at(state, mouse.x) {
-            open_pane(state, pane);
-        }
-    } else if mouse.y == layout.titles && mouse.kind == MouseKind::Press {
-        if let Some(column) = column_at(state, mouse.x) {
-            sort_by(state, column);
-        }
-    } else if mouse.y >= layout.body && mouse.y < layout.body + layout.rows {
-        let line = state.view().offset + usize::from(mouse.y - layout.body);
-        if line < state.grid.lines.len() {
-            let again = line == state.view().at && mouse.kind == MouseKind::Press;
-            let by = line as isize - state.view().at as isize;
-            step(state, by);
-            if again && matches!(state.grid.lines.get(line), Some(Line::Group { .. })) {
-                return enter(state);
-            }
-        }
-    }
-    Vec::new()
-}
-
 /// The columns drawn: index into the pane's chosen columns, and width.
 pub fn drawn(state: &State) -> Vec<(usize, u16)> {
     let Some(frame) = state.grid.parts.first() else { return Vec::new() };
     fit(state.view(), frame.table().schema(), state.bits, state.size.0)
-}
-
-fn column_at(state: &State, x: u16) -> Option<usize> {
-    let mut left = 0;
-    drawn(state).into_iter().find_map(|(i, w)| {
-        let hit = x >= left && x < left + w;
-        left += w + 1;
-        hit.then_some(i)
-    })
-}
-
-fn tab_at(state: &State, x: u16) -> Option<usize> {
-    tabs(state).iter().find(|t| x >= t.x && x < t.x + t.width).map(|t| t.pane)
 }
 
 /// A binding by the word typed after `:`.

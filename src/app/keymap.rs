@@ -85,6 +85,16 @@ pub enum Action {
     GoMark,
     /// Close the connection or signal its process, after a question.
     Kill,
+    /// Raise the nice value of the process.
+    Nicer,
+    /// Lower it.
+    Meaner,
+    /// Account states or not.
+    States,
+    /// Count the system calls of the process or not.
+    Calls,
+    /// Time the locks of the process or not.
+    Locks,
     /// Copy the row.
     Copy,
     /// Write this view to a file.
@@ -106,6 +116,8 @@ pub enum Context {
     Table,
     /// On tables of tools.
     Tool,
+    /// On tables of processes and threads.
+    Process,
     /// While frozen or in a recording.
     Time,
     /// Everywhere, but not in the footer.
@@ -137,7 +149,7 @@ const fn bind(
 }
 
 use Action as A;
-use Context::{Quiet, Table, Time, Tool};
+use Context::{Process, Quiet, Table, Time, Tool};
 use Key::{Char, Ctrl, F};
 
 /// Every key, in the order of the help; the footer takes them in this order too.
@@ -173,7 +185,14 @@ pub const BINDINGS: &[Binding] = &[
         A::Filter,
         Table,
         "filter",
-        "Filter, live while typing: words, key:value, rtt>50ms, !x, /regex/, dst:10.0.0.0/8",
+        "Filter, live while typing: words, key:value, rtt>50ms, cpu>20%, !x, /regex/, dst:10.0.0.0/8",
+    ),
+    bind(
+        &[Char('s')],
+        A::States,
+        Process,
+        "states",
+        "Account what every thread does, or no more: some 0.2 us a context switch",
     ),
     bind(&[Char('>'), Char('.')], A::SortRight, Table, "sort", "Sort by the column to the right"),
     bind(&[Char('<'), Char(',')], A::SortLeft, Quiet, "sort", "Sort by the column to the left"),
@@ -206,11 +225,17 @@ pub const BINDINGS: &[Binding] = &[
         A::Group,
         Table,
         "group",
-        "Group rows: by process, remote, local port, state, none",
+        "Group rows by what fits them, in turn; processes as a tree first",
     ),
     bind(&[Char('+'), Char('=')], A::Unfold, Quiet, "unfold", "Unfold the group, or all of them"),
     bind(&[Char('-')], A::Fold, Quiet, "fold", "Fold the group, or all of them"),
-    bind(&[Char('e')], A::Ended, Table, "ended", "Show what ended too"),
+    bind(
+        &[Char('e')],
+        A::Ended,
+        Table,
+        "ended",
+        "Show what ended too: lately, all of it, nothing of it",
+    ),
     bind(&[F(2)], A::Columns, Table, "columns", "Choose and order the columns"),
     bind(&[Char('F')], A::Follow, Quiet, "follow", "Keep the selected row in view while it moves"),
     bind(&[Char('n')], A::NextMatch, Quiet, "next match", "Next row"),
@@ -232,15 +257,24 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Tab], A::NextPane, Quiet, "next pane", "Next view"),
     bind(&[Key::BackTab], A::PrevPane, Quiet, "pane before", "View before"),
     bind(&[Char('1')], A::Pane(1), Quiet, "connections", "Connections"),
-    bind(&[Char('2')], A::Pane(2), Quiet, "processes", "Processes: connections grouped by process"),
+    bind(&[Char('2')], A::Pane(2), Quiet, "by process", "By process: connections by who has them"),
     bind(&[Char('3')], A::Pane(3), Quiet, "listeners", "Listeners"),
     bind(&[Char('4')], A::Pane(4), Quiet, "events", "Events: states, retransmits, resets, drops"),
+    bind(&[Char('5')], A::Pane(5), Quiet, "processes", "Processes, also as a tree (a)"),
+    bind(&[Char('6')], A::Pane(6), Quiet, "threads", "Threads"),
     bind(
-        &[Char('5'), Char('6'), Char('7'), Char('8'), Char('9')],
-        A::Pane(5),
+        &[Char('7')],
+        A::Pane(7),
+        Quiet,
+        "life",
+        "Life: what began, became another program, ended",
+    ),
+    bind(
+        &[Char('8'), Char('9')],
+        A::Pane(8),
         Quiet,
         "pane",
-        "The pane of this number: each table of a tool has one",
+        "The pane of this number: each table of a tool has one, and what s, S and L count",
     ),
     bind(&[Char('u')], A::Units, Table, "units", "Bytes or bits per second"),
     bind(&[Char(']')], A::ZoomIn, Quiet, "zoom in", "Shorter time window in the details"),
@@ -250,9 +284,37 @@ pub const BINDINGS: &[Binding] = &[
     bind(
         &[Char('K')],
         A::Kill,
+        Process,
+        "kill",
+        "Close this connection or signal this process, after a question",
+    ),
+    bind(
+        &[F(7)],
+        A::Meaner,
         Quiet,
-        "close",
-        "Close this connection or signal its process, after a question",
+        "nice -1",
+        "Lower the nice value of the process by 1, after a question",
+    ),
+    bind(
+        &[F(8)],
+        A::Nicer,
+        Quiet,
+        "nice +1",
+        "Raise the nice value of the process by 1, after a question",
+    ),
+    bind(
+        &[Char('S')],
+        A::Calls,
+        Process,
+        "syscalls of it",
+        "Count the system calls of the process, or no more; dear, after a question",
+    ),
+    bind(
+        &[Char('L')],
+        A::Locks,
+        Process,
+        "locks of it",
+        "Time every lock of the process for 30 s, or no more; very dear, after a question",
     ),
     bind(&[Char('c')], A::Copy, Quiet, "copy", "Copy the row to the clipboard (OSC 52)"),
     bind(

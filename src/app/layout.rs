@@ -22,13 +22,15 @@ pub struct Tab {
 const TITLE: usize = 20;
 /// Cells kept beside the tabs for the number of rows, and a share of the screen at most.
 const BESIDE: u16 = 24;
+/// Cells beside them that are never given to a title, unless the screen is narrow.
+const LEAST: u16 = 12;
 /// Below this many cells only the pane shown has its title.
 const NARROW: u16 = 60;
 
 /// The tabs that fit, the pane shown always among them.
 pub fn tabs(state: &State) -> Vec<Tab> {
     let width = state.size.0;
-    let all: Vec<Tab> = state
+    let mut all: Vec<Tab> = state
         .panes
         .iter()
         .enumerate()
@@ -36,15 +38,22 @@ pub fn tabs(state: &State) -> Vec<Tab> {
             // On a narrow screen the others shrink to their digits.
             let titled = width >= NARROW || pane == state.pane;
             let title = if titled { p.pane.title.width().min(TITLE) as u16 } else { 0 };
-            // Blank, number, blank; title, blank.
-            let number = if pane < 9 { 1 } else { 2 };
-            let cells = 2 + number + if titled { title + 1 } else { 0 };
-            Tab { pane, x: 0, width: cells, title }
+            Tab { pane, x: 0, width: cells(pane, title), title }
         })
         .collect();
     let sum = |tabs: &[Tab]| tabs.iter().map(|t| u32::from(t.width)).sum::<u32>();
-    let crowded = sum(&all) > u32::from(width);
+    let least = if width >= NARROW { LEAST } else { 0 };
+    let crowded = sum(&all) > u32::from(width.saturating_sub(least));
     let room = if crowded { width.saturating_sub(BESIDE.min(width / 4)) } else { width };
+    // Of many, those far from the one shown lose their titles first.
+    let mut far: Vec<usize> = (0..all.len()).filter(|&t| t != state.pane).collect();
+    far.sort_by_key(|&t| std::cmp::Reverse(t.abs_diff(state.pane)));
+    for t in far {
+        if sum(&all) <= u32::from(room) {
+            break;
+        }
+        all[t] = Tab { title: 0, width: cells(t, 0), ..all[t] };
+    }
     // Those before the one shown leave, from the left, until it fits.
     let mut from = 0;
     while from < state.pane && sum(&all[from..=state.pane]) > u32::from(room) {
@@ -60,6 +69,12 @@ pub fn tabs(state: &State) -> Vec<Tab> {
         x = x.saturating_add(tab.width);
     }
     out
+}
+
+/// Cells of a tab: blank, number, blank; title, blank.
+fn cells(pane: usize, title: u16) -> u16 {
+    let number = if pane < 9 { 1 } else { 2 };
+    2 + number + if title > 0 { title + 1 } else { 0 }
 }
 
 /// Rows of the screen.

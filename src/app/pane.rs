@@ -1,4 +1,9 @@
-//! The panes: which table each shows and how it looks at first. A new built-in pane is one entry.
+//! The panes: which table each shows and how it looks at first. A new built-in pane is one entry
+//! in the file of its room.
+
+mod net;
+mod proc;
+mod tool;
 
 use super::columns::Shown;
 use crate::table::Order;
@@ -12,6 +17,8 @@ enum Show {
     Pair(&'static str, &'static str, &'static str),
     /// Two numbers added, under this title.
     Sum(&'static str, &'static str, &'static str),
+    /// The first number for each of the second, under this title.
+    Mean(&'static str, &'static str, &'static str),
 }
 
 /// One pane: built in, or made of a table found at run time.
@@ -25,14 +32,24 @@ pub struct Pane {
     pub found: bool,
     /// Its place among the panes: lower ones come first.
     pub rank: u8,
+    /// Whether it comes only once its table has a row; others come with the table.
+    pub rows: bool,
     /// The table of what ended, shown with `e`.
     pub ended: Option<String>,
+    /// Which rows of that table it is about, as a filter expression.
+    pub ended_only: String,
+    /// How long what ended is shown without being asked for, ns; `None` is not at all.
+    pub recent_ns: Option<u64>,
     /// Rows it is about, as a filter expression.
     pub only: String,
     /// Columns shown at first, in order.
     pub columns: Vec<Shown>,
+    /// Of these, what is drawn only while it is collected: while a row has the first of them.
+    pub dear: Vec<Shown>,
     /// What stays longest as the screen gets narrower, the most telling first.
     pub keep: Vec<Shown>,
+    /// The column that takes what the others leave of a wide screen.
+    pub wide: Option<Shown>,
     /// What stays before the rest of that while ended rows are shown: they have no rates.
     pub totals: Vec<Shown>,
     /// The column it is sorted by at first; `None` is the order in which the rows come.
@@ -48,16 +65,33 @@ pub struct Pane {
 /// Where the panes of tools stand: behind the built-in ones of the machine.
 pub const TOOLS: u8 = 100;
 
+/// What groups rows as parents with their children.
+pub const TREE: &str = "tree";
+
+/// When a pane has its tab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Come {
+    /// From the start.
+    AtOnce,
+    /// As soon as its table is there.
+    WithTable,
+    /// As soon as its table has a row.
+    WithRows,
+}
+
 /// A built-in pane as written here; see [`Pane`].
 struct BuiltIn {
     title: &'static str,
     table: &'static str,
-    /// Shown only where its table is: before there is one, no tab.
-    late: bool,
+    come: Come,
     ended: Option<&'static str>,
+    ended_only: &'static str,
+    recent_ns: Option<u64>,
     only: &'static str,
     columns: &'static [Show],
+    dear: &'static [Show],
     keep: &'static [Show],
+    wide: Option<Show>,
     totals: &'static [Show],
     /// Index into `columns`.
     sort: usize,
@@ -66,6 +100,26 @@ struct BuiltIn {
     empty: &'static str,
 }
 
+/// What most panes have nothing of.
+const PLAIN: BuiltIn = BuiltIn {
+    title: "",
+    table: "",
+    come: Come::AtOnce,
+    ended: None,
+    ended_only: "",
+    recent_ns: None,
+    only: "",
+    columns: &[],
+    dear: &[],
+    keep: &[],
+    wide: None,
+    totals: &[],
+    sort: 0,
+    order: Order::Descending,
+    groups: &[""],
+    empty: "",
+};
+
 impl BuiltIn {
     fn pane(&self, rank: u8) -> Pane {
         let all = |list: &[Show]| list.iter().map(|&s| s.into()).collect();
@@ -73,11 +127,17 @@ impl BuiltIn {
             title: self.title.to_owned(),
             table: self.table.to_owned(),
             found: false,
-            rank: if self.late { TOOLS + 1 + rank } else { rank },
+            // What comes later stands behind the tables of tools: their digits stay as they are.
+            rank: if self.come == Come::AtOnce { rank } else { TOOLS + 1 + rank },
+            rows: self.come == Come::WithRows,
             ended: self.ended.map(str::to_owned),
+            ended_only: self.ended_only.to_owned(),
+            recent_ns: self.recent_ns,
             only: self.only.to_owned(),
             columns: all(self.columns),
+            dear: all(self.dear),
             keep: all(self.keep),
+            wide: self.wide.map(Shown::from),
             totals: all(self.totals),
             sort: self.columns.get(self.sort).map(|&s| s.into()),
             order: self.order,
@@ -87,260 +147,35 @@ impl BuiltIn {
     }
 }
 
+impl Pane {
+    /// Whether its table is there only at times.
+    pub fn late(&self) -> bool {
+        !self.found && self.rank > TOOLS
+    }
+
+    /// Whether its rows are of processes or threads: of table `proc` and those beside it.
+    pub fn of_tasks(&self) -> bool {
+        let tables = ["proc", "thread", "life", "wake", "lock", "syscall"];
+        !self.found && tables.contains(&self.table.as_str())
+    }
+}
+
 impl From<Show> for Shown {
     fn from(s: Show) -> Shown {
         match s {
             Show::One(a) => Shown::One(a.to_owned()),
             Show::Pair(a, b, t) => Shown::Pair(a.to_owned(), b.to_owned(), t.to_owned()),
             Show::Sum(a, b, t) => Shown::Sum(a.to_owned(), b.to_owned(), t.to_owned()),
+            Show::Mean(a, b, t) => Shown::Mean(a.to_owned(), b.to_owned(), t.to_owned()),
         }
     }
 }
 
 /// The built-in panes that are there from the start, and those that come with their table.
 pub fn built_in() -> (Vec<Pane>, Vec<Pane>) {
-    let all = BUILT_IN.iter().zip(0u8..).map(|(b, rank)| (b.late, b.pane(rank)));
-    let (late, at_once): (Vec<_>, Vec<_>) = all.partition(|p| p.0);
-    let panes = |list: Vec<(bool, Pane)>| list.into_iter().map(|p| p.1).collect();
+    let all = net::PANES.iter().chain(proc::PANES).chain(tool::PANES).chain(proc::LATE);
+    let all = all.zip(0u8..).map(|(b, rank)| (b.come, b.pane(rank)));
+    let (at_once, late): (Vec<_>, Vec<_>) = all.partition(|p| p.0 == Come::AtOnce);
+    let panes = |list: Vec<(Come, Pane)>| list.into_iter().map(|p| p.1).collect();
     (panes(at_once), panes(late))
 }
-
-use Show::{One, Pair, Sum};
-
-const LOCAL: Show = Pair("saddr", "sport", "LOCAL");
-const PEER: Show = Pair("daddr", "dport", "PEER");
-const RATE: Show = Sum("bytes_acked_rate", "bytes_received_rate", "RATE");
-
-const TOTALS: &[Show] = &[One("bytes_acked"), One("bytes_received"), One("age_ns")];
-
-/// Every built-in pane, in the order of its digit.
-const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn {
-        title: "Connections",
-        table: "net",
-        late: false,
-        ended: Some("flow"),
-        only: "!role=listen",
-        columns: &[
-            One("comm"),
-            One("pid"),
-            One("proto"),
-            One("state"),
-            LOCAL,
-            PEER,
-            RATE,
-            One("bytes_acked_rate"),
-            One("bytes_received_rate"),
-            One("srtt_us"),
-            One("retrans"),
-            One("sendq"),
-            One("recvq"),
-            One("snd_cwnd"),
-            One("bytes_acked"),
-            One("bytes_received"),
-            One("age_ns"),
-            One("min_rtt_us"),
-            One("lost"),
-            One("cc"),
-            One("rto_us"),
-            One("mss"),
-            One("role"),
-            One("netns"),
-        ],
-        keep: &[
-            One("comm"),
-            PEER,
-            RATE,
-            One("srtt_us"),
-            One("pid"),
-            One("state"),
-            One("bytes_received_rate"),
-            One("bytes_acked_rate"),
-            One("retrans"),
-            LOCAL,
-            One("proto"),
-            One("sendq"),
-            One("recvq"),
-        ],
-        totals: TOTALS,
-        sort: 6,
-        order: Order::Descending,
-        groups: &["", "pid", "daddr", "sport", "dport", "state"],
-        empty: "No connection.",
-    },
-    BuiltIn {
-        title: "Processes",
-        table: "net",
-        late: false,
-        ended: Some("flow"),
-        only: "",
-        columns: &[
-            One("comm"),
-            One("pid"),
-            RATE,
-            One("bytes_acked_rate"),
-            One("bytes_received_rate"),
-            One("state"),
-            LOCAL,
-            PEER,
-            One("srtt_us"),
-            One("retrans"),
-            One("sendq"),
-            One("recvq"),
-            One("bytes_acked"),
-            One("bytes_received"),
-            One("drops"),
-            One("uid"),
-            One("netns"),
-        ],
-        keep: &[
-            One("comm"),
-            RATE,
-            One("pid"),
-            One("bytes_received_rate"),
-            One("bytes_acked_rate"),
-            PEER,
-            One("srtt_us"),
-            One("retrans"),
-            One("state"),
-            LOCAL,
-            One("sendq"),
-            One("recvq"),
-        ],
-        totals: TOTALS,
-        sort: 2,
-        order: Order::Descending,
-        groups: &["pid", "comm", "uid", "netns", ""],
-        empty: "No process has a socket.",
-    },
-    BuiltIn {
-        title: "Listeners",
-        table: "net",
-        late: false,
-        ended: None,
-        // A UDP server has no state of its own: it is bound and not connected, as ss -l has it.
-        only: "state:/^(listen|unconn)$/",
-        columns: &[
-            One("comm"),
-            One("pid"),
-            One("proto"),
-            LOCAL,
-            One("backlog"),
-            One("backlog_max"),
-            One("drops"),
-            One("recvq"),
-            One("bytes_received_rate"),
-            One("bytes_acked_rate"),
-            One("uid"),
-            One("netns"),
-            One("owners"),
-        ],
-        keep: &[
-            One("comm"),
-            LOCAL,
-            One("backlog"),
-            One("pid"),
-            One("backlog_max"),
-            One("drops"),
-            One("proto"),
-            One("recvq"),
-        ],
-        totals: &[],
-        sort: 3,
-        order: Order::Ascending,
-        groups: &["", "pid", "netns"],
-        empty: "Nothing listens.",
-    },
-    BuiltIn {
-        title: "Events",
-        table: "tcpevent",
-        late: false,
-        ended: None,
-        only: "",
-        columns: &[
-            One("time_ns"),
-            One("kind"),
-            One("comm"),
-            One("pid"),
-            LOCAL,
-            PEER,
-            One("old_state"),
-            One("state"),
-            One("dur_ns"),
-            One("how"),
-            One("location"),
-        ],
-        keep: &[
-            One("kind"),
-            PEER,
-            One("time_ns"),
-            One("how"),
-            One("comm"),
-            One("state"),
-            One("old_state"),
-            One("dur_ns"),
-            One("pid"),
-            LOCAL,
-        ],
-        totals: &[],
-        sort: 0,
-        order: Order::Descending,
-        groups: &["", "kind", "pid", "daddr", "how"],
-        empty: "Nothing has happened yet.",
-    },
-    BuiltIn {
-        title: "Text",
-        table: "text",
-        late: true,
-        ended: None,
-        only: "",
-        columns: &[One("time"), One("tool"), One("why"), One("line"), One("stream")],
-        keep: &[One("line"), One("time"), One("why"), One("tool")],
-        totals: &[],
-        sort: 0,
-        order: Order::Descending,
-        groups: &["", "tool", "why", "stream"],
-        empty: "No tool has printed a line that is no row.",
-    },
-    BuiltIn {
-        title: "Tools",
-        table: "tool",
-        late: true,
-        ended: None,
-        only: "",
-        columns: &[
-            One("tool"),
-            One("state"),
-            One("pid"),
-            One("exit"),
-            One("restarts"),
-            One("rows"),
-            One("noise"),
-            One("dropped"),
-            One("skipped"),
-            One("how"),
-            One("sure"),
-            One("cpu_ns_rate"),
-            One("rss_bytes"),
-            One("last_error"),
-            One("lines"),
-            One("bytes"),
-            One("limit"),
-        ],
-        keep: &[
-            One("tool"),
-            One("state"),
-            One("last_error"),
-            One("dropped"),
-            One("exit"),
-            One("rows"),
-            One("how"),
-            One("sure"),
-        ],
-        totals: &[],
-        sort: 0,
-        order: Order::Ascending,
-        groups: &["", "state"],
-        empty: "No tool runs.",
-    },
-];

@@ -30,6 +30,81 @@ pub enum PromptKind {
         /// The connection, when it is a TCP one: cookie, local, remote.
         socket: Option<Socket>,
     },
+    /// A question about the nice value of a process; the target is fixed when asked.
+    Renice {
+        /// Process.
+        pid: u64,
+        /// Its name.
+        comm: String,
+        /// `CLOCK_MONOTONIC` ns of the moment it was asked about.
+        seen_ns: u64,
+        /// What it has.
+        from: i64,
+        /// What it gets.
+        to: i8,
+    },
+    /// A question about what slows down others; the target is fixed when asked.
+    Dear {
+        /// What is asked for.
+        dear: Dear,
+        /// Process.
+        pid: u64,
+        /// Its name.
+        comm: String,
+    },
+}
+
+impl PromptKind {
+    /// Whether one key answers it.
+    pub fn question(&self) -> bool {
+        matches!(
+            self,
+            PromptKind::Kill { .. } | PromptKind::Renice { .. } | PromptKind::Dear { .. }
+        )
+    }
+}
+
+/// What is too dear to be collected without a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dear {
+    /// Counting the system calls of a process.
+    Calls,
+    /// Timing every acquire of a process's locks.
+    Locks,
+}
+
+impl Dear {
+    /// What it costs, as measured on a virtual machine with Linux 6.18.
+    pub fn price(self) -> &'static str {
+        match self {
+            Dear::Calls => "counting doubles the cost of every system call of every process",
+            Dear::Locks => "timing costs some 20 us a lock, 1400 times; stops after 30 s",
+        }
+    }
+
+    /// The same in few words.
+    pub fn short(self) -> &'static str {
+        match self {
+            Dear::Calls => "all system calls cost 2x",
+            Dear::Locks => "20 us a lock for 30 s",
+        }
+    }
+
+    /// Said when it begins.
+    pub fn begun(self, comm: &str, pid: u64) -> String {
+        match self {
+            Dear::Calls => format!("Counting the system calls of {comm} ({pid}); S ends it."),
+            Dear::Locks => format!("Timing the locks of {comm} ({pid}) for 30 s; L ends it."),
+        }
+    }
+
+    /// Said when it ends.
+    pub fn ended(self) -> &'static str {
+        match self {
+            Dear::Calls => "System calls are no longer counted.",
+            Dear::Locks => "Locks are no longer timed.",
+        }
+    }
 }
 
 /// The line.
@@ -66,16 +141,38 @@ impl Prompt {
                     "c closes the connection, t sends SIGTERM, Esc leaves it ",
                     "c close  t SIGTERM  Esc leave ",
                 ),
-                (true, false) => ("t sends SIGTERM, Esc leaves it ", "t SIGTERM  Esc leave "),
+                (true, false) => (
+                    "send t TERM  k KILL  s STOP  g CONT  h HUP  i INT, Esc leaves it ",
+                    "t TERM k KILL s STOP g CONT h HUP i INT",
+                ),
                 (false, _) => ("c closes the connection, Esc leaves it ", "c close  Esc leave "),
             },
+            PromptKind::Renice { .. } => ("y sets it, Esc leaves it ", "y set it  Esc leave "),
+            PromptKind::Dear { dear: Dear::Calls, .. } => {
+                ("y counts them, Esc leaves it ", "y count  Esc leave ")
+            }
+            PromptKind::Dear { dear: Dear::Locks, .. } => {
+                ("y times them, Esc leaves it ", "y time  Esc leave ")
+            }
         };
         if narrow { short } else { wide }.to_owned()
     }
 
-    /// What the question is about.
-    pub fn about(&self) -> Option<String> {
-        let PromptKind::Kill { pid, comm, socket, .. } = &self.kind else { return None };
+    /// What the question is about; on a narrow screen the price comes first and in short.
+    pub fn about(&self, narrow: bool) -> Option<String> {
+        let (pid, comm, socket) = match &self.kind {
+            PromptKind::Kill { pid, comm, socket, .. } => (pid, comm, socket),
+            PromptKind::Renice { pid, comm, from, to, .. } => {
+                return Some(format!("{comm} ({pid}): nice {from} becomes {to}"));
+            }
+            PromptKind::Dear { dear, pid, comm } if narrow => {
+                return Some(format!("{}: {comm} ({pid})", dear.short()));
+            }
+            PromptKind::Dear { dear, pid, comm } => {
+                return Some(format!("{comm} ({pid}): {}", dear.price()));
+            }
+            _ => return None,
+        };
         let mut out = match pid {
             Some(pid) => format!("{comm} ({pid})"),
             None => "no process".to_owned(),

@@ -7,8 +7,11 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
+use super::ended::Ended;
+use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
+use super::image::Image;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::pane::{Pane, built_in};
@@ -60,6 +63,8 @@ pub struct State {
     pub bits: bool,
     /// What is looked at more closely.
     pub focus: Focus,
+    /// What follows from it.
+    pub closer: Closer,
     /// Mouse reporting.
     pub mouse: bool,
     /// A marked instant, Unix ns.
@@ -89,6 +94,8 @@ pub struct PaneState {
     pub seen: Seen,
     /// Columns.
     pub columns: Columns,
+    /// Whether a row has what is collected only on demand: see [`Pane::dear`].
+    pub dear: bool,
     /// The column sorted by; `None` is the order in which the rows come.
     pub sort: Option<Shown>,
     /// Which way.
@@ -99,8 +106,8 @@ pub struct PaneState {
     pub open: Vec<String>,
     /// Whether every group is open but those in `open`.
     pub all_open: bool,
-    /// Whether what ended is shown.
-    pub ended: bool,
+    /// How much of what ended is shown.
+    pub ended: Ended,
     /// The selected row's key; `None` stays on the first row.
     pub selected: Option<RowKey>,
     /// Index of the selected line.
@@ -130,6 +137,8 @@ pub enum Overlay {
     },
     /// One row in full.
     Detail(Box<Detail>),
+    /// A process: where its time went and what its threads did.
+    Image(Box<Image>),
     /// A line being typed.
     Prompt(Prompt),
 }
@@ -159,12 +168,13 @@ impl PaneState {
             version: None,
             seen: Seen::default(),
             columns: Columns { shown: pane.columns.clone() },
+            dear: false,
             sort: pane.sort.clone(),
             order: pane.order,
             group: 0,
             open: Vec::new(),
             all_open: false,
-            ended: false,
+            ended: Ended::first(&pane),
             selected: None,
             at: 0,
             offset: 0,
@@ -213,6 +223,7 @@ impl State {
             note: None,
             bits: false,
             focus: Focus::default(),
+            closer: Closer::default(),
             mouse: true,
             mark: None,
             recording: None,
@@ -257,6 +268,34 @@ impl State {
         })
     }
 
+    /// The process image on top, if one is open.
+    pub fn image(&self) -> Option<&Image> {
+        self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The same, to change.
+    pub fn image_mut(&mut self) -> Option<&mut Image> {
+        self.overlays.iter_mut().rev().find_map(|o| match o {
+            Overlay::Image(i) => Some(i.as_mut()),
+            _ => None,
+        })
+    }
+
+    /// The processes that the page on top is about, the one it is of last: of an image also those
+    /// that wake it most, so that one can go to them and see what they did.
+    pub fn looked_at(&self) -> Vec<u64> {
+        if let Some(image) = self.image() {
+            let mut all: Vec<u64> = image.wakers().into_iter().rev().map(u64::from).collect();
+            all.extend(image.there.then_some(u64::from(image.pid)));
+            return all;
+        }
+        let last = self.detail().and_then(|d| d.last.as_ref());
+        last.and_then(|(frame, row)| frame.get(*row, "pid").as_u64()).into_iter().collect()
+    }
+
     /// The line being typed, if one is.
     pub fn prompt(&self) -> Option<&Prompt> {
         match self.overlays.last() {
@@ -285,6 +324,7 @@ impl State {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. }) => *scroll = (*scroll).min(most),
             Some(Overlay::Detail(d)) => d.scroll = d.scroll.min(most),
+            Some(Overlay::Image(i)) => i.scroll = i.scroll.min(most),
             _ => {}
         }
     }

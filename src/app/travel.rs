@@ -147,9 +147,13 @@ pub fn beat(state: &mut State) -> Vec<Effect> {
 /// Asks for the past of the row on the detail page, over its window.
 pub fn past(state: &mut State) -> Vec<Effect> {
     let Some(until) = state.wall_ns() else { return Vec::new() };
-    let Some(detail) = detail_mut(state) else { return Vec::new() };
+    let mut effects = super::image::asks(state);
+    let Some(detail) = detail_mut(state) else { return effects };
     let (of, back_ns) = (detail.series.of.clone(), detail.window_ns);
-    if of.figures.is_empty() { Vec::new() } else { vec![Effect::Series { of, back_ns, until }] }
+    if !of.figures.is_empty() {
+        effects.push(Effect::Series { of, back_ns, until });
+    }
+    effects
 }
 
 /// Longer or shorter time across the detail page: 10 s to 1 h.

@@ -102,7 +102,8 @@ fn wanted(state: &State) -> Option<(&Frame, Subject)> {
 
 /// Follows the selected row: its newest point, and its past where that is not known.
 pub fn follow(state: &mut State) -> Vec<Effect> {
-    let covered = state.overlays.iter().any(|o| matches!(o, Overlay::Detail(_)));
+    let covered =
+        state.overlays.iter().any(|o| matches!(o, Overlay::Detail(_) | Overlay::Image(_)));
     if covered || rows(state) == 0 {
         return Vec::new();
     }

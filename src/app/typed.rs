@@ -24,11 +24,7 @@ pub fn open(state: &mut State, action: Action) {
             state.say(Tone::Plain, "Unpinned.");
         }
         Action::Pin => {
-            let pid = state
-                .grid
-                .row_of(state.view().at)
-                .and_then(|(f, row, _)| f.get(row, "pid").as_u64())
-                .map_or_else(String::new, |p| p.to_string());
+            let pid = super::target::pid(state).map_or_else(String::new, |p| p.to_string());
             prompt(state, PromptKind::Pin, &pid);
         }
         Action::JumpTime => prompt(state, PromptKind::Time, ""),
@@ -40,7 +36,7 @@ pub fn open(state: &mut State, action: Action) {
 /// Carries out a key in the line.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     let Some(Overlay::Prompt(p)) = state.overlays.last_mut() else { return Vec::new() };
-    if matches!(p.kind, PromptKind::Kill { .. }) {
+    if p.kind.question() {
         return super::target::answer(state, key);
     }
     match key {
@@ -134,7 +130,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
             }
             None => wrong(state, "no such command; ? lists them".to_owned()),
         },
-        PromptKind::Kill { .. } => Vec::new(),
+        PromptKind::Kill { .. } | PromptKind::Renice { .. } | PromptKind::Dear { .. } => Vec::new(),
     }
 }
 

@@ -24,14 +24,15 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             return input::key(state, key);
         }
         Msg::Paste(text) => return input::paste(state, &text),
-        Msg::Mouse(mouse) => return input::mouse(state, mouse),
+        Msg::Mouse(mouse) => return super::mouse::mouse(state, mouse),
         Msg::Resize(w, h) => {
             state.size = (w, h);
+            super::image::resized(state);
             super::grid::settle(state);
             let page = state.page();
             super::grid::show_selected(state.view_mut(), page);
         }
-        Msg::Live(moment) => live(state, moment),
+        Msg::Live(moment) => return live(state, moment),
         Msg::Sought { moment, trail, span } => {
             return travel::arrived(state, moment, trail, span);
         }
@@ -40,12 +41,13 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
                 && detail.series.of == series.of
             {
                 detail.series.fill(series);
+            } else if let Some(image) = state.image_mut().filter(|i| i.series.of == series.of) {
+                image.series.fill(series);
             } else if let Some(trend) = state.trend.as_mut().filter(|t| t.series.of == series.of) {
                 trend.fill(series);
             }
         }
-        // Nobody waits for events of the past any more.
-        Msg::Events { .. } => {}
+        Msg::Events { want, rows, .. } => super::image::arrived(state, &want, rows.as_ref()),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Recording(what) => {
@@ -64,16 +66,18 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
     Vec::new()
 }
 
-fn live(state: &mut State, moment: Moment) {
+fn live(state: &mut State, moment: Moment) -> Vec<Effect> {
     state.late = false;
     let first = state.span.map_or(moment.now.wall_ns, |s| s.0);
     state.span = Some((first, moment.now.wall_ns));
+    let newest = moment.clone();
     if state.mode == Mode::Live {
         state.trail.push(&moment.now);
         show(state, moment, true);
     } else {
         state.newest = Some(moment);
     }
+    super::focus::follow(state, &newest)
 }
 
 /// Shows a moment: rows, selection and the detail page follow it.
@@ -81,6 +85,12 @@ pub fn show(state: &mut State, moment: Moment, live: bool) {
     super::found::adopt(state, &moment);
     if let Some(detail) = detail_mut(state) {
         detail.take(&moment, live);
+    }
+    let width = state.size.0;
+    for overlay in &mut state.overlays {
+        if let Overlay::Image(image) = overlay {
+            image.take(&moment, live, width);
+        }
     }
     let idle = live && still(state, &moment);
     state.moment = Some(moment);

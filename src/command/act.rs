@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::app::Deed;
 use crate::table::Clean;
 
 /// Writes a view into the current directory; never over another file.
@@ -30,34 +31,57 @@ pub fn export(name: &str, csv: &str) -> Result<String> {
     bail!("there are 1000 files {name}-N.csv here already")
 }
 
-/// Sends SIGTERM to a process if it still has the name it had when the question was asked.
+/// Sends a signal to a process if it still has the name it had when the question was asked.
 ///
 /// # Errors
 /// When it is gone, is another one now, or may not be signalled.
-pub fn terminate(pid: u64, comm: &str, seen_ns: u64) -> Result<String> {
+pub fn signal(deed: Deed, pid: u64, comm: &str, seen_ns: u64) -> Result<String> {
+    let number = match deed {
+        Deed::Term => libc::SIGTERM,
+        Deed::Kill => libc::SIGKILL,
+        Deed::Stop => libc::SIGSTOP,
+        Deed::Cont => libc::SIGCONT,
+        Deed::Hup => libc::SIGHUP,
+        Deed::Int => libc::SIGINT,
+    };
     let (_, fd) = same(pid, comm, seen_ns)?;
     // SAFETY: the descriptor is open; no siginfo is passed.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGTERM, 0usize, 0)
-    };
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, 0usize, 0) };
     if sent != 0 {
         return Err(io::Error::last_os_error()).context(format!("cannot signal {comm} ({pid})"));
     }
-    Ok(format!("Sent SIGTERM to {comm} ({pid})."))
+    Ok(format!("Sent {} to {comm} ({pid}).", deed.name()))
 }
 
-/// Changes the nice value of a process if it still has the name it had when the question was asked.
+/// Changes the nice value of all threads of a process if it still has the name it had when the
+/// question was asked.
 ///
 /// # Errors
 /// When it is gone, is another one now, or may not be changed.
 pub fn renice(pid: u64, comm: &str, seen_ns: u64, nice: i8) -> Result<String> {
     // While the descriptor is open the pid stays that of this process, also when it ends.
-    let (id, _fd) = same(pid, comm, seen_ns)?;
-    let id = libc::id_t::try_from(id).context("that is no pid")?;
-    // SAFETY: the call takes integers only.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, id, i32::from(nice)) } != 0 {
-        return Err(io::Error::last_os_error()).context(format!("cannot renice {comm} ({pid})"));
+    let (_, _fd) = same(pid, comm, seen_ns)?;
+    // On Linux each thread has its own; new ones take that of the thread that starts them.
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("cannot renice {comm} ({pid})"))?;
+    let named =
+        |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    let mut changed = 0u64;
+    for tid in tasks.filter_map(named) {
+        let tid: libc::id_t = tid;
+        // SAFETY: the call takes integers only.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, tid, i32::from(nice)) } == 0 {
+            changed += 1;
+            continue;
+        }
+        let error = io::Error::last_os_error();
+        // A thread may have ended meanwhile.
+        if error.raw_os_error() != Some(libc::ESRCH) {
+            return Err(error).context(format!("cannot renice {comm} ({pid})"));
+        }
     }
+    ensure!(changed > 0, "process {pid} has ended");
     Ok(format!("{comm} ({pid}) has nice {nice} now."))
 }
 
@@ -224,12 +248,32 @@ mod tests {
 
     #[test]
     fn init_and_strangers_are_left_alone() {
-        assert!(terminate(1, "systemd", u64::MAX).is_err());
+        assert!(signal(Deed::Term, 1, "systemd", u64::MAX).is_err());
         let me = u64::from(std::process::id());
-        let err = terminate(me, "somebody-else", u64::MAX).unwrap_err().to_string();
+        let err = signal(Deed::Term, me, "somebody-else", u64::MAX).unwrap_err().to_string();
         assert!(err.contains("nothing was done"), "{err}");
         let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
-        let err = terminate(me, comm.trim_end(), 0).unwrap_err().to_string();
+        let err = signal(Deed::Term, me, comm.trim_end(), 0).unwrap_err().to_string();
         assert!(err.contains("began after"), "{err}");
+    }
+
+    #[test]
+    fn every_thread_of_a_process_is_reniced() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = u64::from(child.id());
+        // The name is sleep only once it was executed.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() != "sleep\n" {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let done = renice(pid, "sleep", u64::MAX, 7);
+        let stopped = signal(Deed::Kill, pid, "sleep", u64::MAX);
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        child.wait().unwrap();
+        assert_eq!(done.unwrap(), format!("sleep ({pid}) has nice 7 now."));
+        assert_eq!(stopped.unwrap(), format!("Sent SIGKILL to sleep ({pid})."));
+        let nice = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16);
+        assert_eq!(nice, Some("7"));
     }
 }

@@ -128,7 +128,9 @@ impl Outside for LiveOutside {
                 return;
             }
             Effect::Renice { pid, comm, seen_ns, nice } => act::renice(pid, &comm, seen_ns, nice),
-            Effect::Signal { pid, comm, seen_ns } => act::terminate(pid, &comm, seen_ns),
+            Effect::Signal { signal, pid, comm, seen_ns } => {
+                act::signal(signal, pid, &comm, seen_ns)
+            }
             Effect::CloseSocket { cookie, saddr, sport, daddr, dport } => {
                 act::close_socket(cookie, (&saddr, sport), (&daddr, dport))
             }

@@ -304,7 +304,9 @@ fn derive(nature: Nature, i: usize, f: &Field) -> Option<Field> {
     match f.kind {
         Kind::Counter if nature == Nature::State && f.ty != Type::Text => {
             d.id = format!("{}_rate", f.id);
-            d.title = format!("{}/s", f.title);
+            // Time per second is a share: CPU% and not CPU/s.
+            let sign = if f.unit == Unit::Ns { "%" } else { "/s" };
+            d.title = format!("{}{sign}", f.title);
             d.kind = Kind::Gauge;
             d.ty = Type::F64;
             d.unit = match f.unit {

@@ -66,6 +66,11 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
             out.extend(time_hints(state));
             return out;
         }
+        Some(Overlay::Image(_)) => {
+            let mut out = fixed(crate::app::image::HINTS);
+            out.extend(time_hints(state));
+            return out;
+        }
         Some(Overlay::Detail(_)) => {
             let mut out =
                 fixed(&[("Esc", "back"), ("Up Down", "scroll"), ("[ ]", "time"), ("c", "copy")]);
@@ -75,10 +80,11 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
         _ => {}
     }
     let mut out = time_hints(state);
-    let found = state.view().pane.found;
+    let pane = &state.view().pane;
     let here = |b: &&Binding| match b.context {
         Context::Table => true,
-        Context::Tool => found,
+        Context::Tool => pane.found,
+        Context::Process => pane.of_tasks(),
         Context::Time | Context::Quiet => false,
     };
     let table = BINDINGS.iter().filter(here);
@@ -117,7 +123,7 @@ fn line(prompt: &Prompt, look: &Theme, y: u16, buf: &mut Buffer) {
         above(wrong, Role::Bad, look, y, buf);
         beside = "";
     }
-    if let Some(about) = prompt.about() {
+    if let Some(about) = prompt.about(narrow) {
         above(&about, Role::Warn, look, y, buf);
     }
     let mut pen = Pen::new(buf, look, 0, y, width);

@@ -58,6 +58,7 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
         out.push((write(at, &state.zone), Role::Text));
     }
     mode(state, &mut out);
+    closer(state, narrow, &mut out);
     match &state.recording {
         Some(Ok(bytes)) => {
             let word = if narrow { "" } else { "rec " };
@@ -70,6 +71,26 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     }
     out.extend(state.replayed.iter().map(|name| (name.clone(), Role::Dim)));
     out
+}
+
+/// What is collected on demand and slows others down: said as long as it lasts.
+fn closer(state: &State, narrow: bool, out: &mut Vec<Bit>) {
+    let focus = &state.focus;
+    if focus.states {
+        out.push((if narrow { "st" } else { "states" }.to_owned(), Role::Accent));
+    }
+    if let Some(pid) = focus.calls {
+        let word = if narrow { "sc" } else { "syscalls of " };
+        out.push((format!("{word}{pid}"), Role::Warn));
+    }
+    if let Some(pid) = focus.locks {
+        let word = if narrow { "lk" } else { "locks of " };
+        let newest = state.newest.as_ref().or(state.moment.as_ref());
+        let left = state.closer.locks_until.zip(newest).map_or_else(String::new, |(until, m)| {
+            format!(" {}s", until.saturating_sub(m.now.mono_ns).div_ceil(1_000_000_000))
+        });
+        out.push((format!("{word}{pid}{left}"), Role::Warn));
+    }
 }
 
 fn mode(state: &State, out: &mut Vec<Bit>) {

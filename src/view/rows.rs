@@ -3,11 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{Cell, Layout, Line, Mode, Shown, State, drawn};
+use crate::app::{Cell, Layout, Line, Mode, Node, Shown, State, drawn};
 use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
 
+use super::doing::doing_of;
 use super::paint::{Pen, cells, cut};
 use super::theme::{Role, Theme};
+
+/// Least cells of a name in a tree.
+const NAME: u16 = 8;
 
 /// Draws titles and rows.
 pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
@@ -17,7 +21,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
             (None, _) if pane.found => &pane.empty,
             (None, Mode::Replay { .. }) => "Opening the recording ...",
             (None, _) => "Attaching probes ...",
-            (Some(m), _) if !pane.found && m.now.table(&pane.table).is_none() => {
+            (Some(m), _) if !pane.found && !pane.late() && m.now.table(&pane.table).is_none() => {
                 "Nothing is known here; ? says what is missing."
             }
             (Some(_), _) => &pane.empty,
@@ -111,6 +115,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn draw(&self, columns: &[(usize, u16)], y: u16, buf: &mut Buffer) {
         let ended = self.state.grid.ended(self.line);
+        let context = matches!(self.line, Line::Node(n) if n.context);
         let mut x = 0;
         for (nth, &(i, width)) in columns.iter().enumerate() {
             let shown = &self.state.view().columns.shown[i];
@@ -119,7 +124,9 @@ impl Row<'_> {
                 self.first(shown, x, end, y, buf);
             } else {
                 let (text, role) = self.cell(shown);
-                let role = if ended { Role::Ended } else { role };
+                let role = if ended || context { Role::Ended } else { role };
+                let how = if ended { self.how_it_ended(shown) } else { None };
+                let (text, role) = how.unwrap_or((text, role));
                 let text = match shown {
                     Shown::Pair(..) => self.address(&text, usize::from(width)),
                     _ => self.cut(&text, usize::from(width)),
@@ -148,6 +155,9 @@ impl Row<'_> {
     /// The first cell of a grouped view: fold, name, number of rows; inside a group the row's own.
     fn first(&self, shown: &Shown, x: u16, end: u16, y: u16, buf: &mut Buffer) {
         let (text, role) = self.cell(shown);
+        if let Line::Node(node) = self.line {
+            return self.branch(node, &text, role, (x, end, y), buf);
+        }
         let Line::Group { from, to, open } = self.line else {
             let text = self.cut(&text, usize::from(end - x).saturating_sub(2));
             Pen::new(buf, self.look, x + 2, y, end).put(&text, role);
@@ -165,6 +175,54 @@ impl Row<'_> {
             .put(&sign.to_string(), Role::Dim)
             .skip(1)
             .put(&self.cut(&name, room), role);
+        let at = end.saturating_sub(count.len() as u16).max(x);
+        Pen::new(buf, self.look, at, y, end).put(&count, Role::Dim);
+    }
+
+    /// The first cell of a tree: lines from what is above, fold, name; how many are folded.
+    fn branch(
+        &self,
+        node: Node,
+        text: &str,
+        role: Role,
+        (x, end, y): (u16, u16, u16),
+        buf: &mut Buffer,
+    ) {
+        let glyphs = self.look.glyphs;
+        let sign = match (node.parent(), node.open) {
+            (false, _) => None,
+            (true, true) => Some(glyphs.unfolded()),
+            (true, false) => Some(glyphs.folded()),
+        };
+        // A deep tree is indented only so far: a name needs some cells.
+        let room = end.saturating_sub(x);
+        let levels = node.depth.min(room.saturating_sub(NAME + 1) / 2);
+        let mut lines = String::new();
+        for depth in 1..levels {
+            lines.push_str(if node.more(depth) { self.look.pick("│ ", "| ") } else { "  " });
+        }
+        if levels > 0 {
+            let last = !node.more(node.depth);
+            lines.push_str(if last {
+                self.look.pick("└", "`")
+            } else {
+                self.look.pick("├", "|")
+            });
+        }
+        let line = glyphs.horizontal();
+        lines.push(sign.unwrap_or(if levels > 0 { line } else { ' ' }));
+        let count = if node.parent() && !node.open {
+            (node.to - node.index - 1).to_string()
+        } else {
+            String::new()
+        };
+        let gone =
+            if node.context || self.state.grid.ended(self.line) { Role::Ended } else { role };
+        let mut pen = Pen::new(buf, self.look, x, y, end);
+        pen.put(&lines, Role::Border).skip(1);
+        let beside = if count.is_empty() { 0 } else { count.len() + 1 };
+        let room = usize::from(pen.room()).saturating_sub(beside);
+        pen.put(&self.cut(text, room), gone);
         let at = end.saturating_sub(count.len() as u16).max(x);
         Pen::new(buf, self.look, at, y, end).put(&count, Role::Dim);
     }
@@ -202,6 +260,37 @@ impl Row<'_> {
             return None;
         };
         Some((format!("{} {new}", self.look.glyphs.arrow()), state_role(new)))
+    }
+
+    /// Where a process that is there says what it does, one that ended says how: in short for its
+    /// state, in full before its arguments.
+    fn how_it_ended(&self, shown: &Shown) -> Option<(String, Role)> {
+        let grid = &self.state.grid;
+        let &(part, row) = grid.rows.get(self.line.index())?;
+        let frame = grid.parts.get(usize::from(part)).filter(|f| f.table().name() == "life")?;
+        let get = |id: &str| frame.get(row as usize, id);
+        let (end, code) = (get("end").as_str(), get("code").as_u64());
+        let short = match (get("signal").as_str(), code) {
+            (Some(signal), _) => signal.to_owned(),
+            (None, Some(code)) => format!("exit {code}"),
+            (None, None) => return None,
+        };
+        match shown.first_id() {
+            "state" => {
+                let role = if code == Some(0) { Role::Ended } else { end_role(&short) };
+                Some((short, role))
+            }
+            "argv" => {
+                let argv = get("argv").as_str().unwrap_or("");
+                let text = match end.filter(|end| *end != short) {
+                    Some(end) if argv.is_empty() => end.to_owned(),
+                    Some(end) => format!("{end}{}{argv}", self.look.pick(" · ", " - ")),
+                    None => argv.to_owned(),
+                };
+                Some((text, Role::Ended))
+            }
+            _ => None,
+        }
     }
 
     /// An address that does not fit loses its middle, never its port.
@@ -244,6 +333,7 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
     }
     match (field.id.as_str(), v) {
         ("comm", _) => Role::Accent,
+        ("end", Value::Text(s)) if row.schema.table() == "life" => end_role(s),
         ("state" | "kind" | "end", Value::Text(s)) => state_role(s),
         ("retrans" | "lost" | "backoff" | "sacked", _) => Role::Warn,
         ("drops" | "listen_overflows", _) => Role::Bad,
@@ -266,6 +356,10 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
         return i64::try_from(wall)
             .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &state.zone));
     }
+    // Addresses are read as hexadecimal numbers everywhere else.
+    if let (true, Value::U64(at)) = (!field.found && field.id == "addr", v) {
+        return format!("{at:#x}");
+    }
     if let (Unit::Wall, Value::I64(wall)) = (field.unit, v) {
         return clock::clock_ms(wall, &state.zone);
     }
@@ -277,8 +371,21 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
     out
 }
 
+/// How the end of a process is drawn: crashes and kills in alarm.
+fn end_role(end: &str) -> Role {
+    let asked = ["exit 0", "SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"];
+    match end {
+        _ if end == asked[0] => Role::Dim,
+        _ if asked.iter().any(|a| end.starts_with(a)) || end.starts_with("exit") => Role::Warn,
+        _ => Role::Bad,
+    }
+}
+
 /// How a state's word is drawn.
 pub fn state_role(state: &str) -> Role {
+    if let Some(doing) = doing_of(state) {
+        return doing.role;
+    }
     match state {
         "ESTAB" | "LISTEN" => Role::Good,
         "TIME-WAIT" | "UNCONN" | "CLOSED" | "CLOSE" => Role::Dim,

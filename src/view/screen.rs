@@ -6,7 +6,7 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chart, chooser, detail, fate, footer, header, help, rows, strip};
+use super::{chart, chooser, detail, fate, footer, header, help, image, rows, strip};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -27,6 +27,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
         Some(Overlay::Columns { at }) => chooser::draw(state, look, *at, layout, buf),
         Some(Overlay::Detail(d)) if d.graph.is_some() => chart::draw(state, look, d, layout, buf),
         Some(Overlay::Detail(d)) => detail::draw(state, look, d, layout, buf),
+        Some(Overlay::Image(i)) => image::draw(state, look, i, layout, buf),
         Some(Overlay::Prompt(_)) | None => {
             tabs(state, look, layout, buf);
             fate::draw(state, look, layout, buf);
@@ -46,6 +47,7 @@ pub fn most_scroll(state: &State) -> usize {
     let lines = match state.overlays.last() {
         Some(Overlay::Help { search, .. }) => help::length(state, search, width),
         Some(Overlay::Detail(d)) if d.graph.is_none() => detail::length(state, d, width),
+        Some(Overlay::Image(i)) => image::length(state, i, width),
         _ => 0,
     };
     lines.saturating_sub(rows)
@@ -95,7 +97,7 @@ fn status(state: &State, look: &Theme) -> String {
     let narrow = state.size.0 < 60;
     let grid = &state.grid;
     let ended = grid.rows.iter().filter(|r| r.0 == 1).count();
-    let shown = grid.rows.len() - ended;
+    let shown = (grid.rows.len() - ended).saturating_sub(grid.context);
     let noun = if shown == 1 && grid.total == 1 { "row" } else { "rows" };
     let mut s = if shown + ended == grid.total {
         format!("{shown} {noun}")

@@ -2,6 +2,7 @@
 //!
 //! Neither tracefs nor bpffs is mounted: lmptop needs none of them.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +15,7 @@ use std::{io, panic, ptr, thread};
 
 use serde_json::{Value, json};
 
-use crate::load;
+use crate::{life, load};
 
 /// How long a step may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,10 +45,11 @@ pub fn init() -> ! {
 }
 
 /// The way to the host: one JSON object a line.
-struct Report<'a>(&'a mut File);
+pub struct Report<'a>(&'a mut File);
 
 impl Report<'_> {
-    fn send(&mut self, what: &str, value: Value) {
+    /// One answer.
+    pub fn send(&mut self, what: &str, value: Value) {
         writeln!(self.0, "{}", json!({ "what": what, "value": value })).unwrap();
     }
 }
@@ -83,6 +85,7 @@ fn everything(report: &mut Report) {
     if !fs::read_to_string("/proc/version").unwrap().starts_with("Linux version 5.10.") {
         flow(report, &mut client);
     }
+    life::follow(report);
     lmptop(report, "nobody net", Some(NOBODY), &["print", "net", "--format", "json"]);
     lmptop(report, "nobody doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     report.send("end", Value::Null);
@@ -136,7 +139,40 @@ fn lmptop(report: &mut Report, what: &str, user: Option<u32>, args: &[&str]) {
 /// Follows `print flow`: short connections until the first is seen (so the hooks are there), then
 /// the known ones, until all their rows are there or patience ends.
 fn flow(report: &mut Report, client: &mut Role) {
-    let args = ["print", "flow", "-i", "500ms", "-n", "0", "--format", "json"];
+    let client = RefCell::new(client);
+    let ports: RefCell<Vec<Value>> = RefCell::default();
+    let truth = RefCell::new(Value::Null);
+    let mut left = 2 * SHORT;
+    let ms = follow_until(
+        report,
+        "flow",
+        || drop(client.borrow_mut().ask("short 1")),
+        |_| true,
+        || {
+            let told = client.borrow_mut().ask(&format!("short {SHORT}"));
+            ports.replace(told.as_array().unwrap().iter().map(|t| t["sport"].clone()).collect());
+            truth.replace(told);
+        },
+        |row| {
+            let ours = ports.borrow().iter().any(|p| *p == row["sport"] || *p == row["dport"]);
+            left -= usize::from(ours);
+            left == 0
+        },
+    );
+    report.send("flow", json!({ "truth": truth.into_inner(), "ms": ms }));
+}
+
+/// Follows `print TABLE` and sends its rows: does `begin` until a row `begun` is seen, so that the
+/// hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
+pub fn follow_until(
+    report: &mut Report,
+    table: &str,
+    mut begin: impl FnMut(),
+    begun: impl Fn(&Value) -> bool,
+    act: impl FnOnce(),
+    mut last: impl FnMut(&Value) -> bool,
+) -> u64 {
+    let args = ["print", table, "-i", "500ms", "-n", "0", "--format", "json"];
     let mut child = command(None, &args)
         .stdout(Stdio::piped())
         .stderr(File::create("/tmp/stderr").unwrap())
@@ -144,31 +180,29 @@ fn flow(report: &mut Report, client: &mut Role) {
         .unwrap();
     let lines = follow(child.stdout.take().unwrap());
     let began = Instant::now();
-    let mut first = None;
-    while first.is_none() && began.elapsed() < PATIENCE && child.try_wait().unwrap().is_none() {
-        client.ask("short 1");
-        first = lines.recv_timeout(Duration::from_millis(100)).ok();
+    let mut first = false;
+    while !first && began.elapsed() < PATIENCE && child.try_wait().unwrap().is_none() {
+        begin();
+        while !first && let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) {
+            first = begun(&serde_json::from_str(&line).unwrap_or_default());
+        }
     }
-    let truth = client.ask(&format!("short {SHORT}"));
-    let ports: Vec<&Value> = truth.as_array().unwrap().iter().map(|t| &t["sport"]).collect();
-    let mut rows: Vec<String> = Vec::new();
-    let wanted = 2 * ports.len();
-    let mut seen = 0;
-    while first.is_some() && seen < wanted && began.elapsed() < 2 * PATIENCE {
-        let Ok(line) = lines.recv_timeout(PATIENCE) else { break };
-        let row: Value = serde_json::from_str(&line).unwrap_or_default();
-        if ports.iter().any(|p| **p == row["sport"] || **p == row["dport"]) {
-            seen += 1;
-            rows.push(line);
+    let mut rows: Vec<Value> = Vec::new();
+    if first {
+        act();
+        while began.elapsed() < 2 * PATIENCE {
+            let Ok(line) = lines.recv_timeout(PATIENCE) else { break };
+            rows.push(serde_json::from_str(&line).unwrap_or_default());
+            if rows.last().is_some_and(&mut last) {
+                break;
+            }
         }
     }
     let _ = child.kill();
     let _ = child.wait();
     let stderr = fs::read_to_string("/tmp/stderr").unwrap_or_default();
-    report.send(
-        "flow",
-        json!({ "truth": truth, "rows": rows, "stderr": stderr, "ms": began.elapsed().as_millis() as u64 }),
-    );
+    report.send(&format!("{table} rows"), json!({ "rows": rows, "stderr": stderr }));
+    began.elapsed().as_millis() as u64
 }
 
 fn follow(stdout: ChildStdout) -> Receiver<String> {
@@ -216,7 +250,7 @@ impl Role {
     }
 }
 
-fn mount(kind: &str, at: &str) {
+pub fn mount(kind: &str, at: &str) {
     let (kind, to) = (CString::new(kind).unwrap(), CString::new(at).unwrap());
     // SAFETY: the strings live through the call; no data is passed.
     let done = unsafe { libc::mount(kind.as_ptr(), to.as_ptr(), kind.as_ptr(), 0, ptr::null()) };

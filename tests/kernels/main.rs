@@ -9,6 +9,7 @@
 mod debian;
 mod guest;
 mod image;
+mod life;
 mod load;
 mod machine;
 mod verdict;
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
     }
     if let Some(role) = args.first().and_then(|a| a.strip_prefix("load=")) {
         load::run(role);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(fate) = args.first().and_then(|a| a.strip_prefix("fate=")) {
+        life::play(fate);
         return ExitCode::SUCCESS;
     }
     if let [quiet, dashes, alias] = &args[..]

@@ -18,6 +18,9 @@ const CORE: &[&str] = &[
     "drops",
 ];
 
+/// Signals of `proc` that BPF must give on every kernel here.
+const LIFE: &[&str] = &["births", "execs", "renames", "ends", "senders", "oom kills"];
+
 /// Faults of one kind that are told one by one; the rest is counted.
 const TOLD: usize = 3;
 
@@ -35,6 +38,7 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
         if swept {
             flow(&case, &mut court);
         }
+        life(&case, &mut court);
         doctor(&case, swept, &mut court);
         host(&case, &mut court);
         nobody(&case, &mut court);
@@ -90,13 +94,13 @@ impl Case<'_> {
 /// Counts what holds; what does not is gathered by what it is about, so that a field which is
 /// wrong everywhere is told once.
 #[derive(Default)]
-struct Court {
+pub struct Court {
     held: usize,
     faults: BTreeMap<String, Vec<String>>,
 }
 
 impl Court {
-    fn holds(&mut self, fact: bool, about: &str, otherwise: impl Display) -> bool {
+    pub fn holds(&mut self, fact: bool, about: &str, otherwise: impl Display) -> bool {
         if fact {
             self.held += 1;
         } else {
@@ -105,11 +109,11 @@ impl Court {
         fact
     }
 
-    fn equal(&mut self, name: &str, id: &str, got: &Value, wanted: &Value) {
+    pub fn equal(&mut self, name: &str, id: &str, got: &Value, wanted: &Value) {
         self.holds(got == wanted, id, format_args!("{name}: {got} instead of {wanted}"));
     }
 
-    fn once(&mut self, about: &str, name: &str, rows: usize) -> bool {
+    pub fn once(&mut self, about: &str, name: &str, rows: usize) -> bool {
         self.holds(rows == 1, about, format_args!("{name}: {rows} rows"))
     }
 
@@ -268,9 +272,8 @@ impl Entry {
 
 /// Each short connection has a row for each of its ends, with its exact bytes and owner.
 fn flow(case: &Case, court: &mut Court) {
-    let flow = case.answer("flow");
-    let texts = flow["rows"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let rows: Vec<Value> = texts.filter_map(|t| serde_json::from_str(t).ok()).collect();
+    let (flow, followed) = (case.answer("flow"), case.answer("flow rows"));
+    let rows = followed["rows"].as_array().map_or(&[][..], Vec::as_slice);
     let truths = flow["truth"].as_array().map_or(&[][..], Vec::as_slice);
     println!("  flow: {} rows of {} connections, {} ms", rows.len(), truths.len(), flow["ms"]);
     let pid = |role: &str| {
@@ -303,7 +306,19 @@ fn flow(case: &Case, court: &mut Court) {
             court.equal(&name, "role", &found[0]["role"], &role.into());
         }
     }
-    court.holds(!truths.is_empty(), "flow", format_args!("nothing was done; {}", flow["stderr"]));
+    court.holds(
+        !truths.is_empty(),
+        "flow",
+        format_args!("nothing was done; {}", followed["stderr"]),
+    );
+}
+
+/// Processes of known fates are told on every kernel that has BPF rings.
+fn life(case: &Case, court: &mut Court) {
+    let followed = case.answer("life rows");
+    let rows = followed["rows"].as_array().map_or(&[][..], Vec::as_slice);
+    court.holds(!rows.is_empty(), "life", format_args!("no rows; {}", followed["stderr"]));
+    crate::life::judge(case.answer("life"), rows, court);
 }
 
 /// Root: what the ladder must reach on a kernel with the helpers (5.12 and later), and that a
@@ -319,6 +334,11 @@ fn doctor(case: &Case, swept: bool, court: &mut Court) {
         let found = rows.iter().find(|r| r["probe"] == "net" && r["signal"] == *signal);
         let way = found.is_some_and(|r| r["way"].is_string());
         court.holds(way, "doctor net", format_args!("{signal}: no way"));
+    }
+    for signal in LIFE {
+        let found = rows.iter().find(|r| r["probe"] == "proc" && r["signal"] == *signal);
+        let state = found.map_or(&Value::Null, |r| &r["state"]);
+        court.equal(&format!("doctor proc {signal}"), "state", state, &"ok".into());
     }
     for row in case.rows("probe", court) {
         let name = format!("probe {} {}", row["probe"], row["signal"]);

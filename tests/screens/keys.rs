@@ -131,7 +131,7 @@ fn the_mouse_sorts_selects_and_changes_panes() {
     }
     // On a narrow screen the other tabs are digits.
     s.send(Msg::Resize(40, 10));
-    assert_eq!(s.state.pane, 3);
+    assert_eq!(s.state.pane, 6);
     let (x, y) = find(&s, " 2 ");
     press_mouse(&mut s, x + 1, y);
     assert_eq!(s.state.pane, 1);
@@ -539,6 +539,8 @@ fn the_palette_takes_the_footers_words_and_what_can_mean_only_one() {
     s.press("<Esc>:listeners<Enter>");
     assert_eq!(s.state.pane, 2);
     s.press(":proc<Enter>");
+    assert_eq!(s.state.pane, 4);
+    s.press(":by<Enter>");
     assert_eq!(s.state.pane, 1);
     s.press(":s<Enter>");
     assert!(s.state.prompt().unwrap().wrong.is_some(), "sort, or what else?");

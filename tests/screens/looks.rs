@@ -1,6 +1,6 @@
 //! Screens as a reader sees them: each pane and page, at each size, in each state.
 
-use lmptop::app::{Mode, Msg};
+use lmptop::app::{Ended, Mode, Msg};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
 use super::scene::*;
@@ -196,7 +196,7 @@ fn columns_fit_at_every_width_and_the_one_sorted_by_stays() {
     for pane in 0..4 {
         let mut stage = Stage::running(80, 24, 2);
         stage.press(&(pane + 1).to_string());
-        for ended in [false, true] {
+        for ended in [Ended::Hidden, Ended::All] {
             stage.state.view_mut().ended = ended;
             for width in 1..320 {
                 stage.state.size.0 = width;

@@ -6,8 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod folk;
+mod image;
 mod keys;
 mod looks;
 mod past;
 mod scene;
+mod tasks;
 mod tools;

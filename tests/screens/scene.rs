@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
 };
 use jiff::tz::TimeZone;
 use lmptop::app::{Effect, Mode, Msg, State, drawn, keys, update};
@@ -19,6 +19,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
+use super::folk;
+
 /// A second.
 pub const S: u64 = 1_000_000_000;
 /// 2026-11-21T12:03:07Z, and the monotonic clock then.
@@ -29,6 +31,7 @@ pub const MONO: u64 = 864_000 * S;
 #[derive(Clone, Debug)]
 pub enum V {
     N(u64),
+    I(i64),
     F(f64),
     T(String),
 }
@@ -106,7 +109,11 @@ pub fn table(name: &str, rows: &[Row]) -> Table {
                     Some(v) => wrong(&f.id, v),
                     None => None,
                 }))),
-                Type::I64 => panic!("no built-in column is signed"),
+                Type::I64 => Arc::new(Int64Array::from_iter(cells.map(|v| match v {
+                    Some(V::I(n)) => Some(*n),
+                    Some(v) => wrong(&f.id, v),
+                    None => None,
+                }))),
             };
             array
         })
@@ -394,6 +401,9 @@ pub fn sample_of(age: u64, sockets: &[Row], probes: &[Row]) -> Sample {
             table("tcpevent", &events(age)),
             table("host", &[host(age)]),
             table("probe", probes),
+            table("life", &folk::life(age)),
+            table("thread", &folk::threads(age, false)),
+            table("proc", &folk::processes(age, false)),
         ],
     }
 }
@@ -440,14 +450,16 @@ impl Stage {
         stage
     }
 
-    /// Live samples, one after the other.
-    pub fn live(&mut self, samples: impl IntoIterator<Item = Sample>) {
+    /// Live samples, one after the other; effects that are not about the past come back.
+    pub fn live(&mut self, samples: impl IntoIterator<Item = Sample>) -> Vec<Effect> {
+        let mut left = Vec::new();
         for sample in samples {
             self.writer.as_mut().expect("a live screen").append(&sample).unwrap();
             let newest = self.state.newest.as_ref().or(self.state.moment.as_ref());
             let before = newest.map(|m| m.now.clone());
-            self.send(Msg::Live(Moment { now: Arc::new(sample), before }));
+            left.extend(self.send(Msg::Live(Moment { now: Arc::new(sample), before })));
         }
+        left
     }
 
     /// Presses keys; effects that are not about the past come back.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
-use libbpf_rs::{Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder};
+use anyhow::Result;
+use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::kernel_event::{NetEventSkel, NetEventSkelBuilder, types};
 use crate::bpf;
 use crate::probe::records::front;
+use crate::probe::ring::Ring;
 
 /// What happened.
 pub(super) enum Event<'a> {
@@ -35,35 +35,19 @@ pub(super) struct Lost {
 /// The hooks, attached.
 pub(super) struct Events {
     // Before the skeleton: the ring is unmapped before its map goes.
-    ring: RingBuffer<'static>,
-    inbox: Arc<Mutex<Vec<u64>>>,
-    taken: Vec<u64>,
+    ring: Ring,
     skel: NetEventSkel<'static>,
     links: BTreeMap<String, Link>,
     /// Programs that are missing, with the kernel's words.
     pub refused: BTreeMap<String, String>,
 }
 
-/// Events copied out of the ring at a time: bounds the memory between ring and rows.
-const BATCH: usize = 1024;
-
 impl Events {
     /// Loads and attaches what the kernel takes.
     pub fn open() -> Result<Events> {
         let bpf::Attached { skel, links, refused } = bpf::attach(NetEventSkelBuilder::default)?;
-        let inbox = Arc::new(Mutex::new(Vec::new()));
-        let filled = inbox.clone();
-        let mut builder = RingBufferBuilder::new();
-        builder.add(&skel.maps.ring, move |bytes| {
-            if let Ok(mut inbox) = filled.lock() {
-                let inbox: &mut Vec<u64> = &mut inbox;
-                let words = bytes.chunks_exact(8).filter_map(|c| c.try_into().ok());
-                inbox.extend(words.map(u64::from_ne_bytes));
-            }
-            0
-        })?;
-        let ring = builder.build().context("the events' ring cannot be mapped")?;
-        Ok(Events { ring, inbox, taken: Vec::new(), skel, links, refused })
+        let ring = Ring::open(&skel.maps.ring)?;
+        Ok(Events { ring, skel, links, refused })
     }
 
     /// Whether this program runs.
@@ -91,20 +75,7 @@ impl Events {
 
     /// Hands over what has happened since the last call; how many bytes of records that was.
     pub fn consume(&mut self, mut each: impl FnMut(Event<'_>)) -> usize {
-        let mut bytes = 0;
-        loop {
-            let consumed = self.ring.consume_raw_n(BATCH);
-            if let Ok(mut inbox) = self.inbox.lock() {
-                std::mem::swap(&mut *inbox, &mut self.taken);
-            }
-            parse(&self.taken, &mut each);
-            bytes += size_of_val(self.taken.as_slice());
-            self.taken.clear();
-            // Below zero only if the ring is not readable: then there is nothing to hand over.
-            if consumed < BATCH as i32 {
-                return bytes;
-            }
-        }
+        self.ring.consume(|bytes| parse(bytes, &mut each))
     }
 
     /// What is gone.
@@ -128,40 +99,27 @@ impl Events {
     }
 }
 
-/// The records in the words of the ring, one after another.
-fn parse(words: &[u64], each: &mut impl FnMut(Event<'_>)) {
-    let mut at = 0;
-    while let Some(rest) = words.get(at..).filter(|r| !r.is_empty()) {
-        let bytes = as_bytes(rest);
-        let Some(event) = front::<types::event>(bytes) else { return };
-        let size = match u32::from(event.kind) {
-            k if k == types::event_kind::EVENT_STATE.0 => {
-                each(Event::State(event));
-                size_of::<types::event>()
-            }
-            k if k == types::event_kind::EVENT_OPEN.0 => {
-                let Some(open) = front(bytes) else { return };
-                each(Event::Open(open));
-                size_of::<types::event_open>()
-            }
-            k if k == types::event_kind::EVENT_END.0 => {
-                let Some(end) = front(bytes) else { return };
-                each(Event::End(end));
-                size_of::<types::event_end>()
-            }
-            _ => {
-                let Some(packet) = front(bytes) else { return };
-                each(Event::Packet(packet));
-                size_of::<types::event_packet>()
-            }
-        };
-        at += size / 8;
+/// Hands over the record at the front; its size.
+fn parse(bytes: &[u8], each: &mut impl FnMut(Event<'_>)) -> Option<usize> {
+    let event = front::<types::event>(bytes)?;
+    match u32::from(event.kind) {
+        k if k == types::event_kind::EVENT_STATE.0 => {
+            each(Event::State(event));
+            Some(size_of::<types::event>())
+        }
+        k if k == types::event_kind::EVENT_OPEN.0 => {
+            each(Event::Open(front(bytes)?));
+            Some(size_of::<types::event_open>())
+        }
+        k if k == types::event_kind::EVENT_END.0 => {
+            each(Event::End(front(bytes)?));
+            Some(size_of::<types::event_end>())
+        }
+        _ => {
+            each(Event::Packet(front(bytes)?));
+            Some(size_of::<types::event_packet>())
+        }
     }
-}
-
-fn as_bytes(words: &[u64]) -> &[u8] {
-    // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
-    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) }
 }
 
 // Records follow each other in words of 8 bytes.

@@ -17,6 +17,7 @@ pub mod columns;
 pub mod doing;
 mod life;
 mod locks;
+mod maps;
 mod sched;
 mod tasks;
 
@@ -75,15 +76,15 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Proc {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: &Options) -> Proc {
-        Proc::with(Tasks::open(), options)
+        Proc::with(Tasks::open(), Life::open(), options)
     }
 
-    /// The same, but for processes and threads, which are read from /proc even where BPF is there.
+    /// The same, but processes, threads and their ends are read from /proc even where BPF is there.
     pub fn open_without_bpf(options: &Options) -> Proc {
-        Proc::with(Tasks::open_without_bpf(), options)
+        Proc::with(Tasks::open_without_bpf(), Life::open_without_bpf(), options)
     }
 
-    fn with(tasks: Tasks, options: &Options) -> Proc {
+    fn with(tasks: Tasks, life: Life, options: &Options) -> Proc {
         let mut opened = Proc {
             proc: TableDef::new("proc", Nature::State, PROC),
             thread: TableDef::new("thread", Nature::State, THREAD),
@@ -95,7 +96,7 @@ impl Proc {
             tasks,
             last_threads: None,
             last_processes: None,
-            life: Life::open(),
+            life,
             sched: Sched::new(),
             calls: Calls::new(),
             locks: Locks::new(),
@@ -130,9 +131,11 @@ impl Probe for Proc {
     }
 
     fn sample(&mut self, at: At, out: &mut Vec<Table>) -> Result<()> {
+        // A reading of many threads takes its time: what has happened makes room before.
+        self.life.drain();
         let read = self.tasks.read(at);
         // What happened is told even where the threads cannot be read.
-        out.push(self.life_def.table(&self.life.rows(&self.tasks))?);
+        out.push(self.life_def.table(&self.life.rows(at, &self.tasks))?);
         if self.focus.states {
             self.sched.read(at, self.tasks.threads_mut());
             out.push(self.wake.table(&self.sched.wakes(&self.tasks))?);
@@ -152,7 +155,7 @@ impl Probe for Proc {
         let table = renewed(&self.thread, last, self.tasks.threads(), renewal)?;
         self.last_threads = Some(table.clone());
         out.push(table);
-        self.tasks.sum();
+        self.tasks.sum(|pid, start| self.sched.ended(pid, start));
         let last = self.last_processes.take();
         let renewal = self.tasks.processes_renewal();
         let table = renewed(&self.proc, last, self.tasks.processes(), renewal)?;
@@ -183,7 +186,7 @@ impl Probe for Proc {
     }
 
     fn drain(&mut self) -> Duration {
-        self.life.drain().min(self.sched.drain())
+        self.life.drain().min(self.sched.drain()).min(self.locks.drain())
     }
 
     fn needs(&self) -> Vec<Capability> {
@@ -191,9 +194,11 @@ impl Probe for Proc {
         let mut needs = vec![Capability::CAP_SYS_PTRACE];
         if self.later {
             // Kernel programs are loaded when they are first asked for, uprobes into files of others.
+            // Since 6.16, and in stable kernels since then, a breakpoint asks for CAP_SYS_ADMIN.
             needs.extend([
                 Capability::CAP_BPF,
                 Capability::CAP_PERFMON,
+                Capability::CAP_SYS_ADMIN,
                 Capability::CAP_DAC_READ_SEARCH,
             ]);
         }

@@ -30,7 +30,7 @@ use super::columns::FlowRow;
 use super::names::{UDP, state};
 use super::proc_fd::Holders;
 use super::sweep::Record;
-use crate::probe::Signal;
+use crate::probe::{Signal, monotonic_ns};
 
 /// What a refresh needs to find holders that are not ours and namespaces that are new.
 pub const NEEDS: [Capability; 3] =
@@ -315,15 +315,6 @@ fn listeners(pairs: &[Pair]) -> HashSet<(u32, u32), RandomState> {
 
 fn own_netns() -> Option<u32> {
     fs::metadata("/proc/self/ns/net").ok().and_then(|m| u32::try_from(m.ino()).ok())
-}
-
-fn monotonic_ns() -> u64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `t` outlives the call, which only writes into it.
-    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut t) } != 0 {
-        return 0;
-    }
-    t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Table `life`: processes and threads that begin, become another program, and end.
 
+use std::sync::Arc;
+
 use crate::table::{Clean, Column, Kind, Unit};
 
 /// One event.
@@ -20,7 +22,7 @@ pub struct LifeRow {
     /// Name before it (exec, rename).
     pub old_comm: Option<Clean>,
     /// Arguments, blanks between them; with `...` where they were cut.
-    pub argv: Option<Clean>,
+    pub argv: Option<Arc<Clean>>,
     /// `CLOCK_MONOTONIC` ns at which the process or thread began.
     pub start_ns: u64,
     /// Exit code.
@@ -45,7 +47,7 @@ pub struct LifeRow {
     pub cpu_ns: Option<u64>,
     /// Time on a run queue, ns.
     pub runq_ns: Option<u64>,
-    /// Most resident bytes ever.
+    /// Most resident bytes ever, also as another program before an exec.
     pub maxrss_bytes: Option<u64>,
     /// Bytes fetched from storage.
     pub read_bytes: Option<u64>,
@@ -60,7 +62,7 @@ pub struct LifeRow {
     /// Major faults.
     pub majflt: Option<u64>,
     /// How it ended in words: `exit 7`, `SIGSEGV, core dumped`, `SIGTERM by bash 312`,
-    /// `out of memory`.
+    /// `SIGKILL, out of memory`; `not seen` where it was only found to be gone.
     pub end: Option<Clean>,
 }
 
@@ -101,7 +103,7 @@ pub const LIFE: &[C] = &[
         .width(15)
         .hide(80)
         .help("Name before an exec or a rename (task_struct.comm)."),
-    C::text("argv", "COMMAND", Kind::Text, |r| r.argv.as_ref().map(Clean::as_str))
+    C::text("argv", "COMMAND", Kind::Text, |r| r.argv.as_ref().map(|a| a.as_str()))
         .width(36)
         .hide(10)
         .alias(&["args", "cmd"])
@@ -150,17 +152,17 @@ pub const LIFE: &[C] = &[
         .unit(Unit::Ns)
         .hide(20)
         .alias(&["cpu"])
-        .help("On-CPU time of all its threads at the end (signal_struct.sum_sched_runtime)."),
+        .help("On-CPU time of all its threads, up to the last timer tick before the end (task_struct.se.sum_exec_runtime, signal_struct.sum_sched_runtime)."),
     C::u64("runq_ns", "WAIT", Kind::Gauge, |r| r.runq_ns)
         .unit(Unit::Ns)
         .hide(40)
         .alias(&["runq", "wait"])
-        .help("Time its last thread waited for a CPU (task_struct.sched_info.run_delay)."),
+        .help("Time its threads waited for a CPU; missing where some of them ended before they were looked at (task_struct.sched_info.run_delay)."),
     C::u64("maxrss_bytes", "MAXRSS", Kind::Gauge, |r| r.maxrss_bytes)
         .unit(Unit::Bytes)
         .hide(22)
         .alias(&["rss_bytes", "rss", "mem"])
-        .help("Most resident memory it ever had (mm_struct.hiwater_rss)."),
+        .help("Most resident memory it ever had (signal_struct.maxrss)."),
     C::u64("read_bytes", "READ", Kind::Gauge, |r| r.read_bytes)
         .unit(Unit::Bytes)
         .hide(42)

@@ -19,6 +19,7 @@ use self::processes::{Outside, Processes};
 use self::procfs::Procfs;
 use self::threads::Threads;
 use super::columns::TaskRow;
+use super::doing::Spent;
 use crate::bpf::Refusal;
 use crate::probe::At;
 use crate::probe::cgroup::Cgroups;
@@ -137,9 +138,10 @@ impl Tasks {
         self.processes.rows()
     }
 
-    /// Adds up for the processes what was added to their threads.
-    pub fn sum(&mut self) {
-        self.processes.add_spent(self.threads.rows());
+    /// Adds up for the processes what was added to their threads. `ended` knows what ended threads
+    /// of a process (its pid and start) did; where it does not, that is as they were last seen.
+    pub fn sum<'a>(&mut self, ended: impl Fn(u32, u64) -> Option<&'a Spent>) {
+        self.processes.add_spent(self.threads.rows(), ended);
     }
 
     /// What the threads did is not accounted any more.

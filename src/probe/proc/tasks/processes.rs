@@ -216,7 +216,11 @@ impl Processes {
     }
 
     /// Adds up what the threads did, where that is accounted.
-    pub fn add_spent(&mut self, threads: &[TaskRow]) {
+    pub fn add_spent<'a>(
+        &mut self,
+        threads: &[TaskRow],
+        ended: impl Fn(u32, u64) -> Option<&'a Spent>,
+    ) {
         for (p, (row, process)) in (0u32..).zip(self.rows.iter_mut().zip(&self.processes)) {
             let mut all = None::<Box<Spent>>;
             for &m in &self.order[process.members.clone()] {
@@ -226,7 +230,8 @@ impl Processes {
                 }
             }
             // What ended threads did counts while states are accounted at all.
-            if let (Some(all), Some(gone)) = (&mut all, &process.gone.spent) {
+            let gone = ended(row.pid, row.start_ns).or(process.gone.spent.as_deref());
+            if let (Some(all), Some(gone)) = (&mut all, gone) {
                 all.add(gone);
             }
             if row.spent != all {

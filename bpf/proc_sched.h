@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What every thread does, how long, who wakes it and at which futex it waits.
+ *
+ * A waking can come before the switch that it cancels: the waker looks at the sleeper while it is
+ * on its way off the CPU. So the waker only leaves a note (struct wake); the account itself is
+ * written by the scheduler alone, which runs one thread at a time and takes the note when it gives
+ * the thread a CPU. That needs no atomic operation, and no order between the two hooks.
+ */
+#ifndef LMPTOP_PROC_SCHED_H
+#define LMPTOP_PROC_SCHED_H
+
+#include "kernel.h"
+#include "proc_sched_row.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define MAX_CPUS 1024
+#define RING_BYTES (8 << 20)
+#define CALLS 512
+
+/* Told singly of one thread in TOLD_WINDOW_NS; the rest goes to bins of BIN_NS. */
+#define TOLD_WINDOW_NS 100000000ull
+#define TOLD_A_WINDOW 400
+#define BIN_NS 10000000ull
+
+/* A note older than the sleep by more than this is of another wake, and the one for it is lost. */
+#define EARLY_NS 1000000ull
+
+/* task_struct.__state */
+#define STATE_UNINTERRUPTIBLE 0x2
+#define STATE_STOPPED 0x4
+#define STATE_TRACED 0x8
+#define STATE_DEAD 0x80
+#define STATE_WAKING 0x200
+#define STATE_NOLOAD 0x400
+#define STATE_RTLOCK_WAIT 0x1000
+#define STATE_FROZEN 0x8000
+
+/* task_struct.flags: kernel threads, io workers of io_uring, helpers of vhost. */
+#define FLAGS_KERNEL (0x00200000 | 0x00000010 | 0x00004000)
+
+/* preempt_count */
+#define SOFTIRQ_BIT 0x00000100
+#define HARDIRQ_BITS 0x00ff0000
+#define NO_COUNT 0xffffffff
+
+#define SOFTIRQ_NET_TX 2
+#define SOFTIRQ_NET_RX 3
+
+/* Of a system call, beside what is waited for in it. */
+#define CALL_DOING 0x0f
+#define CALL_FILE 0x10 /* the file of its first argument tells */
+#define CALL_SENDS 0x20 /* sends on the socket of its first argument, if it is one */
+#define CALL_FUTEX 0x40
+
+#define USER32_CS 0x23
+
+#define FUTEX_COMMAND 0x7f
+#define FUTEX_WAIT 0
+#define FUTEX_LOCK_PI 6
+#define FUTEX_WAIT_BITSET 9
+#define FUTEX_WAIT_REQUEUE_PI 11
+#define FUTEX_LOCK_PI2 13
+#define FUTEX_TID_MASK 0x3fffffff
+
+#define MODE_SORT 0xf000
+#define MODE_PIPE 0x1000
+#define MODE_CHAR 0x2000
+#define MODE_FILE 0x8000
+#define MODE_SOCKET 0xc000
+
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+/* Only to tell a thread of a 32 bit process, whose calls have other numbers. */
+struct pt_regs___cs {
+	unsigned long cs;
+};
+/* Up to 6.1 and from 6.15 a variable of its own. */
+struct pcpu_hot {
+	int preempt_count;
+};
+struct kref {
+	refcount_t refcount;
+};
+struct irqaction;
+struct hrtimer;
+#pragma clang attribute pop
+
+extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak;
+extern const int __preempt_count __ksym __weak;
+extern const struct pcpu_hot pcpu_hot __ksym __weak;
+
+struct {
+#ifdef HASHED
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+#else
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+#endif
+	__type(value, struct record);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct edge_key);
+	__type(value, struct edge_sum);
+} edges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct futex_key);
+	__type(value, struct futex_sum);
+} futexes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, u32);
+	__type(value, u8);
+} watched SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING_BYTES);
+} ring SEC(".maps");
+
+/* What the reader tells. */
+u64 on_since; /* the account's begin; 0: not yet */
+u32 watch_round; /* raised when the list of watched processes changes */
+u32 context_known; /* the bits of preempt_count were found to be right */
+u32 calibrator; /* while that is being found out: the thread that wakes others to see */
+s64 count_from_rq; /* from a CPU's run queue to its preempt_count; 0: not known */
+u8 calls[CALLS];
+/* What it is told. */
+struct cpu cpus[MAX_CPUS] __attribute__((aligned(64)));
+
+/* Read out one at a time. */
+struct row scratch;
+
+/* So that the skeleton has these types. */
+struct stretch unused_stretch;
+struct bin unused_bin;
+struct edge_key unused_edge_key;
+struct edge_sum unused_edge_sum;
+struct futex_key unused_futex_key;
+struct futex_sum unused_futex_sum;
+enum doing unused_doing;
+enum context unused_context;
+enum kind unused_kind;
+enum sort unused_sort;
+enum futex_kind unused_futex_kind;
+
+#ifdef HASHED
+static struct record blank;
+
+static __always_inline struct record *record_of(struct task_struct *p)
+{
+	u64 key = (u64)p;
+
+	return bpf_map_lookup_elem(&records, &key);
+}
+
+static __always_inline struct record *make_record(struct task_struct *p)
+{
+	u64 key = (u64)p;
+
+	bpf_map_update_elem(&records, &key, &blank, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&records, &key);
+}
+
+static __always_inline void drop_record(struct task_struct *p)
+{
+	u64 key = (u64)p;
+
+	bpf_map_delete_elem(&records, &key);
+}
+
+#define ME() ((struct task_struct *)bpf_get_current_task())
+#define OF(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
+#else
+static __always_inline struct record *record_of(struct task_struct *p)
+{
+	return bpf_task_storage_get(&records, p, 0, 0);
+}
+
+static __always_inline struct record *make_record(struct task_struct *p)
+{
+	return bpf_task_storage_get(&records, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline void drop_record(struct task_struct *p)
+{
+	/* Freed with the thread. */
+}
+
+#define ME() ((struct task_struct *)bpf_get_current_task_btf())
+#define ARROW1(p, a) ((p)->a)
+#define ARROW2(p, a, b) ((p)->a->b)
+#define ARROW(_1, _2, name, ...) name
+#define OF(p, ...) ARROW(__VA_ARGS__, ARROW2, ARROW1)(p, __VA_ARGS__)
+#endif
+
+static __always_inline struct cpu *this_cpu(void)
+{
+	return &cpus[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
+}
+
+static __always_inline u32 state_of(struct task_struct *p)
+{
+	struct task_struct___5_13 *old = (void *)p;
+
+	if (HAS(p->__state))
+		return p->__state;
+	return old->state;
+}
+
+/* A thread's registers as it entered the kernel; 0 where there are none. */
+struct entry {
+	s64 call;
+	u64 di, si, dx;
+};
+
+#define THREAD_BYTES 16384
+
+static __always_inline bool entry_of(struct task_struct *p, struct entry *e)
+{
+#ifdef HASHED
+	struct pt_regs *regs = p->stack + THREAD_BYTES - bpf_core_type_size(struct pt_regs);
+
+	e->call = BPF_CORE_READ(regs, orig_ax);
+	e->di = BPF_CORE_READ(regs, di);
+	e->si = BPF_CORE_READ(regs, si);
+	e->dx = BPF_CORE_READ(regs, dx);
+	return BPF_CORE_READ((struct pt_regs___cs *)regs, cs) != USER32_CS;
+#else
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(p);
+
+	if (!regs)
+		return false;
+	e->call = regs->orig_ax;
+	e->di = regs->di;
+	e->si = regs->si;
+	e->dx = regs->dx;
+	return ((struct pt_regs___cs *)regs)->cs != USER32_CS;
+#endif
+}
+
+static __always_inline u32 mode_of(struct task_struct *p, u64 fd)
+{
+	struct file *file = 0;
+	struct file **table = p->files->fdt->fd;
+
+	if (fd >= p->files->fdt->max_fds)
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
+	if (!file)
+		return 0;
+#ifndef HASHED
+	if (bpf_rdonly_cast) {
+		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+		return file->f_inode->i_mode;
+	}
+#endif
+	return BPF_CORE_READ(file, f_inode, i_mode);
+}
+
+static __always_inline bool asleep(u8 doing)
+{
+	return doing >= IO && doing < UNKNOWN;
+}
+
+static __always_inline u8 sort_of(u32 mode)
+{
+	switch (mode & MODE_SORT) {
+	case MODE_PIPE:
+		return SORT_PIPE;
+	case MODE_CHAR:
+		return SORT_TTY;
+	case MODE_FILE:
+		return SORT_FILE;
+	case MODE_SOCKET:
+		return SORT_SOCKET;
+	}
+	return SORT_NONE;
+}
+
+/* glibc's pthread_mutex_t. */
+struct mutex {
+	s32 lock;
+	u32 count;
+	s32 owner;
+	u32 users;
+	s32 kind;
+};
+
+/* Takes down what is waited for at a futex. */
+static __noinline void note_futex(struct record *r, u64 addr, u64 si, u64 dx)
+{
+	u32 command = si & FUTEX_COMMAND;
+	struct mutex m = {};
+
+	r->addr = addr;
+	r->futex = FUTEX_OTHER;
+	r->owner = 0;
+	if (command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2) {
+		r->futex = FUTEX_MUTEX;
+		if (!bpf_probe_read_user(&m.lock, sizeof(m.lock), (void *)addr))
+			r->owner = m.lock & FUTEX_TID_MASK;
+	} else if ((command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET) && (u32)dx == 2) {
+		r->futex = FUTEX_MUTEX;
+		if (!bpf_probe_read_user(&m, sizeof(m), (void *)addr) && m.lock == 2 &&
+		    m.owner > 0 && m.users > 0 && m.users < 1 << 20 && !(m.kind & ~0x3ff))
+			r->owner = m.owner;
+	} else if (command == FUTEX_WAIT_REQUEUE_PI) {
+		r->futex = FUTEX_CONDVAR;
+	}
+}
+
+/* What a thread that sleeps in this state waits for. The order is that of class.rs. */
+static __always_inline u8 waits_for(struct task_struct *task, u32 state, struct record *r, bool here)
+{
+	bool iowait = BPF_CORE_READ_BITFIELD(task, in_iowait);
+	struct entry e = {};
+	bool native, hard;
+	u8 call, doing;
+
+	r->call = NO_CALL;
+	r->sort = SORT_NONE;
+	r->addr = 0;
+	if (unlikely(state & (STATE_STOPPED | STATE_TRACED | STATE_FROZEN)))
+		return STOPPED;
+	if (task->flags & FLAGS_KERNEL)
+		return iowait ? IO : SLEEP;
+	native = entry_of(task, &e);
+	hard = (state & (STATE_UNINTERRUPTIBLE | STATE_RTLOCK_WAIT)) && !(state & STATE_NOLOAD);
+	if (e.call < 0)
+		return iowait ? IO : FAULT;
+	if (unlikely(!native || e.call >= CALLS))
+		return iowait ? IO : hard ? LOCK : SLEEP;
+	r->call = e.call;
+	call = calls[e.call & (CALLS - 1)];
+	doing = call & CALL_DOING;
+	if (call & (CALL_FUTEX | CALL_FILE)) {
+		if (call & CALL_FUTEX) {
+			/* The thread's memory is there only as long as it is. */
+			if (here)
+				note_futex(r, e.di, e.si, e.dx);
+		} else {
+			r->addr = e.di;
+			r->sort = sort_of(mode_of(task, (u32)e.di));
+			if (r->sort == SORT_SOCKET)
+				doing = NET;
+		}
+	}
+	if (iowait)
+		return IO;
+	return hard && doing != CHILD && doing != IO ? LOCK : doing;
+}
+
+#include "proc_sched_wake.h"
+#include "proc_sched_tell.h"
+
+/* In a register of its own, so that the verifier sees the bound of the index that is used. */
+static __always_inline void add(u64 *sums, u32 doing, u64 n)
+{
+	barrier_var(doing);
+	if (doing < DOINGS)
+		sums[doing] += n;
+}
+
+/* Begins the account of a thread that nothing has happened to since there is one. */
+static __always_inline void begin(struct record *r, u8 state)
+{
+	r->born = r->since = on_since;
+	r->state = state;
+	add(r->count, state, 1);
+}
+
+static __always_inline void close_stretch(struct record *r, struct task_struct *p, u8 doing,
+					  u64 end, bool woken)
+{
+	add(r->ns, doing, end - r->since);
+	if (unlikely(r->watch_round != watch_round))
+		look_up_watch(r, p);
+	if (unlikely(r->watched))
+		tell(r, p, doing, end, woken);
+	r->since = end;
+}
+
+static __always_inline void new_window(struct record *r)
+{
+	r->window = r->seen;
+	r->runnable_max = r->preempted_max = r->run_max = 0;
+	r->slices_max = 0;
+}
+
+/* A thread loses its CPU. */
+static __always_inline void leaves(struct task_struct *p, bool preempt, u32 state, u64 now)
+{
+	struct record *r = record_of(p);
+	u8 doing;
+
+	if (unlikely(!r))
+		return;
+	r->seq++;
+	barrier();
+	if (unlikely(!r->born))
+		begin(r, RUNNING);
+	doing = r->state;
+	if (unlikely(doing != RUNNING)) {
+		/* Nobody told that it got a CPU. That it was woken is known, perhaps. */
+		if (asleep(doing) && r->wake.ts > r->since)
+			close_stretch(r, p, doing, r->wake.ts, true);
+		r->wake.ts = 0;
+		doing = UNKNOWN;
+		add(r->count, UNKNOWN, 1);
+		this_cpu()->lost++;
+	} else {
+		r->run += now - r->since;
+	}
+	close_stretch(r, p, doing, now, false);
+	/*
+	 * 5.18 to 6.15: a thread with a signal waiting is told to sleep though it stays; its state
+	 * says so. A thread that is just being woken has a note of that.
+	 */
+	if (preempt || !state || (!state_of(p) && r->wake.ts + EARLY_NS < now)) {
+		doing = PREEMPTED;
+	} else {
+		if (unlikely(state & STATE_DEAD)) {
+			ends(r, p, now);
+			return;
+		}
+		doing = waits_for(p, state, r, true);
+		if (unlikely(r->window != r->seen))
+			new_window(r);
+		r->slices_last = r->slices;
+		r->run_last = r->run;
+		if (r->slices > r->slices_max)
+			r->slices_max = r->slices;
+		if (r->run > r->run_max)
+			r->run_max = r->run;
+		r->slices = 0;
+		r->run = 0;
+	}
+	r->state = doing;
+	add(r->count, doing, 1);
+	barrier();
+	r->seq++;
+}
+
+/* A thread gets a CPU after it was woken. */
+static __always_inline void comes_woken(struct record *r, struct task_struct *p, u64 now)
+{
+	u64 ts = r->wake.ts, wait, slept;
+	u8 context = r->wake.context & 3;
+
+	if (ts < r->since)
+		ts = r->since;
+	wait = now - ts;
+	slept = ts - r->since;
+	close_stretch(r, p, r->state, ts, true);
+	if (r->call != NO_CALL && (calls[r->call & (CALLS - 1)] & CALL_FUTEX))
+		count_futex(r, p, ts, slept);
+	r->count[RUNNABLE]++;
+	if (wait > r->runnable_max)
+		r->runnable_max = wait;
+	r->wakes_by[context]++;
+	count_edge(r, p->tgid, wait, now);
+	close_stretch(r, p, RUNNABLE, now, false);
+}
+
+/* A thread gets a CPU. */
+static __always_inline void comes(struct task_struct *p, u64 now)
+{
+	struct record *r = record_of(p);
+	u8 state;
+
+	if (unlikely(!r)) {
+		r = make_record(p);
+		this_cpu()->untracked++;
+		if (!r)
+			return;
+		r->born = r->since = now;
+		r->state = RUNNABLE;
+		r->count[RUNNABLE]++;
+	}
+	r->seq++;
+	barrier();
+	if (unlikely(r->window != r->seen))
+		new_window(r);
+	if (unlikely(!r->born)) {
+		begin(r, r->wake.ts ? r->wake.doing : PREEMPTED);
+		r->call = r->wake.call;
+	}
+	state = r->state;
+	if (asleep(state)) {
+		if (r->wake.ts + EARLY_NS >= r->since) {
+			comes_woken(r, p, now);
+		} else {
+			this_cpu()->lost++;
+			r->count[UNKNOWN]++;
+			close_stretch(r, p, UNKNOWN, now, false);
+		}
+	} else if (state == PREEMPTED || state == RUNNABLE) {
+		u64 wait = now - r->since;
+
+		if (state == PREEMPTED && wait > r->preempted_max)
+			r->preempted_max = wait;
+		if (state == RUNNABLE && wait > r->runnable_max)
+			r->runnable_max = wait;
+		close_stretch(r, p, state, now, false);
+	} else {
+		this_cpu()->lost++;
+		r->count[UNKNOWN]++;
+		close_stretch(r, p, UNKNOWN, now, false);
+	}
+	r->wake.ts = 0;
+	r->slices++;
+	r->state = RUNNING;
+	r->count[RUNNING]++;
+	barrier();
+	r->seq++;
+}
+
+static __always_inline void switched(bool preempt, struct task_struct *prev,
+				     struct task_struct *next, u32 state)
+{
+	u64 now;
+
+	if (unlikely(!on_since))
+		return;
+	now = bpf_ktime_get_ns();
+	if (prev->pid)
+		leaves(prev, preempt, state, now);
+	if (next->pid)
+		comes(next, now);
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(waking, struct task_struct *p)
+{
+	const int *count = bpf_this_cpu_ptr(&__preempt_count);
+
+	note_wake(p, *count);
+	return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(waking__alt, struct task_struct *p)
+{
+	const struct pcpu_hot *hot = bpf_this_cpu_ptr(&pcpu_hot);
+
+	note_wake(p, hot->preempt_count);
+	return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(waking__alt2, struct task_struct *p)
+{
+	note_wake(p, count_by_rq());
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(wakeup_new, struct task_struct *p)
+{
+	struct record *r;
+	u64 now;
+
+	if (!on_since)
+		return 0;
+	r = make_record(p);
+	if (!r) {
+		this_cpu()->untracked++;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	r->born = r->since = now;
+	r->state = RUNNABLE;
+	r->call = NO_CALL;
+	r->count[RUNNABLE]++;
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(switching, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int state)
+{
+	switched(preempt, prev, next, state);
+	return 0;
+}
+
+/* Before 5.18: the state as it is, which a waker may have changed to WAKING by now, but not to 0. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(switching__alt, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	switched(preempt, prev, next, state_of(prev));
+	return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int BPF_PROG(softirq, unsigned int vector)
+{
+	this_cpu()->softirq = vector;
+	return 0;
+}
+
+SEC("tp_btf/irq_handler_entry")
+int BPF_PROG(irq_begins, int irq, struct irqaction *action)
+{
+	this_cpu()->irq = irq + 1;
+	return 0;
+}
+
+SEC("tp_btf/irq_handler_exit")
+int BPF_PROG(irq_ends, int irq, struct irqaction *action, int ret)
+{
+	this_cpu()->irq = 0;
+	return 0;
+}
+
+SEC("tp_btf/hrtimer_expire_entry")
+int BPF_PROG(timer_begins, struct hrtimer *timer)
+{
+	this_cpu()->timer = 1;
+	return 0;
+}
+
+SEC("tp_btf/hrtimer_expire_exit")
+int BPF_PROG(timer_ends, struct hrtimer *timer)
+{
+	this_cpu()->timer = 0;
+	return 0;
+}
+
+/* Makes a record for every thread, or reads them. */
+SEC("iter/task")
+int seed(struct bpf_iter__task *ctx)
+{
+	struct task_struct *p = ctx->task;
+
+	if (p && p->pid)
+		make_record(p);
+	return 0;
+}
+
+/* The open state of a thread to which nothing has happened since the account began. */
+static __always_inline void untouched(struct task_struct *p, struct record *r, u32 state)
+{
+	r->born = r->since = on_since;
+	if (p->on_cpu)
+		r->state = RUNNING;
+	else if (r->wake.ts)
+		r->state = r->wake.doing;
+	else if (!state)
+		r->state = PREEMPTED;
+	else
+		r->state = waits_for(p, state, r, false);
+	add(r->count, r->state, 1);
+}
+
+SEC("iter/task")
+int dump(struct bpf_iter__task *ctx)
+{
+	struct task_struct *p = ctx->task;
+	struct row *row = &scratch;
+	struct record *r;
+	u32 state;
+
+	if (!p || !on_since)
+		return 0;
+	r = record_of(p);
+	if (!r)
+		return 0;
+	for (int tries = 0; tries < 4; tries++) {
+		u32 seq = r->seq;
+
+		barrier();
+		bpf_probe_read_kernel(&row->r, sizeof(row->r), r);
+		barrier();
+		if (!(seq & 1) && seq == r->seq)
+			break;
+	}
+	r->seen = row->r.window + 1;
+	state = state_of(p);
+	if (!row->r.born)
+		untouched(p, &row->r, state);
+	row->lead = row->r.wake.ts && asleep(row->r.state) &&
+		    (!state || (state & STATE_WAKING) || p->on_cpu);
+	row->kind = KIND_END;
+	row->tid = p->pid;
+	row->tgid = p->tgid;
+	row->task = (u64)p;
+	row->start_ns = p->start_time;
+	row->leader_start_ns = p->group_leader->start_time;
+	bpf_probe_read_kernel(row->comm, sizeof(row->comm), p->comm);
+	row->now = bpf_ktime_get_ns();
+	bpf_seq_write(ctx->meta->seq, row, sizeof(*row));
+	return 0;
+}
+
+#endif
