@@ -203,7 +203,8 @@ pub fn rebuild(state: &mut State) {
         [now, ended] => Some(Gone::new(view, now, ended)),
         _ => None,
     };
-    let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
+    let pin = state.pin.as_ref().map(|pin| pin_for(pin, &pane.table));
+    let filters: Vec<&Filter> = pin.iter().chain([&state.filter]).collect();
     let only = Filter::parse(&pane.only).unwrap_or_default();
     let bound: Vec<Vec<Bound>> = grid
         .parts
@@ -251,6 +252,14 @@ pub fn rebuild(state: &mut State) {
     }
     state.grid = grid;
     settle(state);
+}
+
+/// A pinned process is meant at both ends of a wake.
+fn pin_for(pin: &Filter, table: &str) -> Filter {
+    let text = pin.to_string();
+    let pid = text.strip_prefix("pid=").filter(|_| table == "wake");
+    let both = pid.and_then(|pid| Filter::parse(&format!("party={pid}")).ok());
+    both.unwrap_or_else(|| pin.clone())
 }
 
 /// The same rows at another instant: only what is derived from time differs.

@@ -150,7 +150,13 @@ fn a_filter_keeps_what_leads_to_its_rows() {
     assert_eq!(names(&s), ["java"]);
     s.press("6");
     assert_eq!(s.state.grid.rows.len(), 5, "the pin holds across the panes");
-    s.press("7");
+    s.press("p");
+    let mut s = busy(120, 40);
+    s.press("8p<^U>812<Enter>");
+    assert_eq!(column(&s, "COMM"), ["nginx", "java"], "both ends of a wake: {}", s.text());
+    s.press("9");
+    assert!(s.text().contains("No row is of what is pinned"), "{}", s.text());
+    s.press("pp<^U>4410<Enter>7");
     assert!(column(&s, "PID").iter().all(|p| p == "4410"), "{}", s.text());
 }
 
