@@ -4,8 +4,8 @@
 //! and addresses exactly), `comm=sshd` (the whole cell), `rtt>50ms`, `tx>1MB/s` and `cpu>20%` (`/s`,
 //! and `%` of a time, mean the rate), `dst:10.0.0.0/8`, `port:22`, `host:` and `party:812` (either
 //! end of a connection or a wake), `:443`, `10.0.0.1:443`, `/regex/`, `comm:/^ng/`, `"two words"`,
-//! `"a column">5`, `pid:-` (missing), and `!` before any of them. Letter case never matters. Reading a filter and binding it to a table are two steps, so that one
-//! filter serves every pane.
+//! `"a column">5`, `pid:-` (missing), and `!` before any of them. Letter case never matters.
+//! Reading a filter and binding it to a table are two steps, so that one filter serves every pane.
 
 mod bound;
 mod term;
