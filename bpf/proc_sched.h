@@ -696,6 +696,7 @@ int dump(struct bpf_iter__task *ctx)
 	row->kind = KIND_END;
 	row->tid = p->pid;
 	row->tgid = p->tgid;
+	row->task = (u64)p;
 	row->start_ns = p->start_time;
 	row->leader_start_ns = p->group_leader->start_time;
 	bpf_probe_read_kernel(row->comm, sizeof(row->comm), p->comm);

@@ -132,6 +132,7 @@ struct row {
 	u32 tid;
 	u32 tgid;
 	u32 lead; /* not 0: woken, and its CPU is still to come */
+	u64 task; /* which one it is: a number can pass to another thread of the process */
 	u64 start_ns;
 	u64 leader_start_ns;
 	u64 now;

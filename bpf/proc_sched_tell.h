@@ -124,6 +124,7 @@ static __noinline void ends(struct record *r, struct task_struct *p, u64 now)
 		row->tid = p->pid;
 		row->tgid = p->tgid;
 		row->lead = 0;
+		row->task = (u64)p;
 		row->start_ns = p->start_time;
 		row->leader_start_ns = p->group_leader->start_time;
 		row->now = now;

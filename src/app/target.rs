@@ -220,9 +220,10 @@ pub fn answer(state: &mut State, key: Key) -> Vec<Effect> {
 
 /// Copies the selected row as `id=value` words.
 pub fn copy(state: &mut State) -> Vec<Effect> {
-    let detail = state.detail().and_then(|d| d.last.clone());
+    let image = state.image().and_then(|i| i.row.clone());
+    let page = image.or_else(|| state.detail().and_then(|d| d.last.clone()));
     let row =
-        detail.or_else(|| state.grid.row_of(state.view().at).map(|(f, row, _)| (f.clone(), row)));
+        page.or_else(|| state.grid.row_of(state.view().at).map(|(f, row, _)| (f.clone(), row)));
     let Some((frame, row)) = row else { return Vec::new() };
     let words: Vec<String> = frame
         .fields()

@@ -82,6 +82,8 @@ pub(super) struct Ended {
     /// First threads that ended, in case their process goes on (exec by another thread, which
     /// takes the number).
     first: AHashMap<(u32, u64), Spent>,
+    /// First threads that have not ended, by number: which they are.
+    living: AHashMap<u32, u64>,
     /// Ended, but among the threads of the last sample.
     shown: Vec<types::row>,
     /// Told of since the last sample.
@@ -99,12 +101,17 @@ impl Ended {
         for row in std::mem::take(&mut self.shown) {
             self.add(&row);
         }
+        self.living.clear();
     }
 
     /// After it: who is still among them gets what it did to its end, the others are summed up.
     pub fn settle(&mut self, threads: &mut [TaskRow]) {
         for row in std::mem::take(&mut self.fresh) {
-            if give(&row, threads) {
+            let other = self.living.get(&row.tid).is_some_and(|task| *task != row.task);
+            if other {
+                self.add(&row);
+                self.pass_on((row.tgid, row.leader_start_ns));
+            } else if give(&row, threads) {
                 self.shown.push(row);
             } else {
                 self.add(&row);
@@ -132,7 +139,11 @@ impl Ended {
         if row.tid != row.tgid || row.r.ended != 0 {
             return;
         }
-        let process = (row.tgid, row.leader_start_ns);
+        self.living.insert(row.tid, row.task);
+        self.pass_on((row.tgid, row.leader_start_ns));
+    }
+
+    fn pass_on(&mut self, process: (u32, u64)) {
         if let Some(spent) = self.first.remove(&process) {
             self.sums.entry(process).or_default().add(&spent);
         }
@@ -210,6 +221,21 @@ mod tests {
         ended.begin();
         ended.settle(&mut threads[..1]);
         assert_eq!(ended.of(1, 7).unwrap().ns[..DOINGS].iter().sum::<u64>(), 500);
+    }
+
+    #[test]
+    fn a_first_thread_that_ends_after_the_pass_does_not_take_the_others_place() {
+        let mut ended = Ended::default();
+        let mut threads = [TaskRow { tid: 1, pid: 1, start_ns: 7, ..TaskRow::default() }];
+        let (mut old, mut new) = (row(1, 1, Doing::Running), row(1, 1, Doing::Poll));
+        (old.task, new.task, old.r.ended) = (5, 6, 1);
+        ended.begin();
+        ended.lives(&new);
+        give(&new, &mut threads);
+        ended.push(&old);
+        ended.settle(&mut threads);
+        assert_eq!(threads[0].spent.as_ref().unwrap().ns[Doing::Poll as usize], 400);
+        assert_eq!(ended.of(1, 7).unwrap().ns[0], 500);
     }
 
     #[test]
