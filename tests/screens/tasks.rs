@@ -476,3 +476,55 @@ fn any_row_is_drawn_over_time() {
     s.press("<Esc>8<Enter>");
     shot!("detail_wake_120x30", s.text());
 }
+
+#[test]
+fn a_recording_shows_what_was_live() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = lmptop::session::Writer::create(place.path(), info()).unwrap();
+    for age in 0..8 {
+        writer.append(&folk::busy(age)).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    for keys in ["5", "5a", "5ajjj-", "5e", "5/java<Enter>", "6", "7", "8", "9", "9<Tab>", "5jjv"] {
+        let mut live = Stage::new(120, 30);
+        live.live((0..8).map(folk::busy));
+        live.press(keys);
+        let mut past = Stage::replay(120, 30, lmptop::session::Reader::open(&dir).unwrap());
+        past.press("<End>");
+        past.press(keys);
+        let body = |s: &Stage| -> Vec<String> {
+            let text = s.text();
+            let lines: Vec<String> = text.lines().skip(2).map(str::to_owned).collect();
+            lines[..lines.len() - 1].to_vec()
+        };
+        assert_eq!(body(&past), body(&live), "after {keys}");
+    }
+    let mut past = Stage::replay(120, 30, lmptop::session::Reader::open(&dir).unwrap());
+    past.press("5");
+    for (keys, says) in [
+        ("s", "A recording holds only what was collected then."),
+        ("S", "A recording holds only what was collected then."),
+        ("L", "A recording holds only what was collected then."),
+        ("K", "A recording cannot be acted on."),
+        ("<F7>", "A recording cannot be acted on."),
+    ] {
+        assert_eq!(past.press(keys), [], "{keys}");
+        assert_eq!(note(&past), says, "{keys}");
+    }
+    // In the past nothing is watched, whatever is selected.
+    assert_eq!(past.press("jjttT"), []);
+}
+
+#[test]
+fn groups_of_processes_sum_and_are_called_by_what_they_share() {
+    let mut s = Stage::running(120, 40, 6);
+    s.press("5eeaa");
+    assert_eq!(s.state.view().group_by(), "uid");
+    let first = s.line(4);
+    assert!(first.contains("1000") && first.contains("119%"), "{}", s.text());
+    s.press("aaaa");
+    assert_eq!(s.state.view().group_by(), "state");
+    assert!(s.text().contains("preempted"), "{}", s.text());
+    shot!("grouped_state_120x40", s.text());
+}
