@@ -1,6 +1,6 @@
 //! The process room on screen: its panes at each size, the tree, what is asked of the outside.
 
-use lmptop::app::{Deed, Effect, Msg};
+use lmptop::app::{Deed, Effect, Mouse, MouseKind, Msg};
 use lmptop::source::{Focus, WATCHED};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
@@ -110,6 +110,14 @@ fn a_tree_folds_and_sums_what_it_hides() {
     assert!(s.selected().contains("▸ systemd"), "{}", s.selected());
     s.press("l");
     assert!(s.selected().contains("▾ systemd"), "{}", s.selected());
+    // A click on the selected one folds, too.
+    let layout = s.state.layout();
+    let click = Mouse { kind: MouseKind::Press, x: 3, y: layout.body };
+    let open = s.state.grid.lines.len();
+    s.send(Msg::Mouse(click));
+    assert!(s.state.grid.lines.len() < open);
+    s.send(Msg::Mouse(click));
+    assert_eq!(s.state.grid.lines.len(), open);
     // Left on a leaf goes to the one above.
     s.press("+jjjjjh");
     assert!(s.selected().contains("stress") && s.selected().contains("2300"), "{}", s.text());
