@@ -418,6 +418,9 @@ fn words_of_states_have_colours_and_stay_words() {
         let buf = paint(&stage.state, &Theme { palette, glyphs });
         shot!(format!("style_proc_{name}"), styles_of(&buf));
     }
+    stage.send(Msg::Resize(160, 12));
+    shot!("style_proc_shares", styles_of(&paint(&stage.state, &Theme::default())));
+    stage.send(Msg::Resize(80, 24));
     stage.press("a");
     let ascii = Theme { palette: Palette::Mono, glyphs: Glyphs::Ascii };
     shot!("ascii_tree", text_of(&paint(&stage.state, &ascii)));
