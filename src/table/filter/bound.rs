@@ -130,7 +130,8 @@ fn word_rule(schema: &Schema, word: &str) -> Rule {
     Rule::Any(cells)
 }
 
-/// The columns that a key means: its own, both ends of a connection, or a header in any case.
+/// The columns that a key means: its own, both ends of a connection or of a wake, or a header in
+/// any case.
 fn columns(schema: &Schema, key: &str) -> Vec<usize> {
     if let Some(i) = schema.find(key) {
         return vec![i];
@@ -141,6 +142,7 @@ fn columns(schema: &Schema, key: &str) -> Vec<usize> {
         "port" => &["sport", "dport"],
         "src" => &["saddr"],
         "dst" => &["daddr"],
+        "party" => &["waker_pid", "pid"],
         _ => &[],
     };
     let both: Vec<usize> = pseudo.iter().filter_map(|id| schema.find(id)).collect();
