@@ -253,21 +253,25 @@ static __always_inline bool entry_of(struct task_struct *p, struct entry *e)
 
 static __always_inline u32 mode_of(struct task_struct *p, u64 fd)
 {
+	struct fdtable *fdt = p->files->fdt;
+	struct file **table = fdt->fd;
 	struct file *file = 0;
-	struct file **table = p->files->fdt->fd;
 
-	if (fd >= p->files->fdt->max_fds)
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
-	if (!file)
+	if (fd >= fdt->max_fds)
 		return 0;
 #ifndef HASHED
 	if (bpf_rdonly_cast) {
-		file = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+		/* Loads, which fault to 0, where a call to read each pointer costs ten times that. */
+		u64 at = (u64)(table + fd) - bpf_core_field_offset(struct fdtable, fd);
+		struct fdtable *slot =
+			bpf_rdonly_cast((void *)at, bpf_core_type_id_kernel(struct fdtable));
+
+		file = bpf_rdonly_cast(slot->fd, bpf_core_type_id_kernel(struct file));
 		return file->f_inode->i_mode;
 	}
 #endif
-	return BPF_CORE_READ(file, f_inode, i_mode);
+	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
+	return file ? BPF_CORE_READ(file, f_inode, i_mode) : 0;
 }
 
 static __always_inline bool asleep(u8 doing)
@@ -299,6 +303,23 @@ struct mutex {
 	s32 kind;
 };
 
+/*
+ * Whether this is a word of glibc's pthread_cond_t (2.25 to 2.40): its group has waiters, 24 bytes
+ * before, and so has the whole, one or two words before.
+ */
+static __always_inline bool is_condvar(u64 addr)
+{
+	u32 words[6] = {}, waiters;
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)(addr - sizeof(words))))
+		return false;
+	waiters = words[0] >> 1;
+	if (!waiters || waiters > 0xffff)
+		return false;
+	return (words[5] >> 3 >= waiters && words[5] < 1 << 20) ||
+	       (words[4] >> 3 >= waiters && words[4] < 1 << 20);
+}
+
 /* Takes down what is waited for at a futex. */
 static __noinline void note_futex(struct record *r, u64 addr, u64 si, u64 dx)
 {
@@ -317,7 +338,8 @@ static __noinline void note_futex(struct record *r, u64 addr, u64 si, u64 dx)
 		if (!bpf_probe_read_user(&m, sizeof(m), (void *)addr) && m.lock == 2 &&
 		    m.owner > 0 && m.users > 0 && m.users < 1 << 20 && !(m.kind & ~0x3ff))
 			r->owner = m.owner;
-	} else if (command == FUTEX_WAIT_REQUEUE_PI) {
+	} else if (command == FUTEX_WAIT_REQUEUE_PI ||
+		   (command == FUTEX_WAIT_BITSET && is_condvar(addr))) {
 		r->futex = FUTEX_CONDVAR;
 	}
 }
