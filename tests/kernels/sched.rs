@@ -3,8 +3,6 @@
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::guest::{Report, lmptop};
 use crate::verdict::{Case, Court};
 
@@ -42,9 +40,11 @@ pub fn judge(case: &Case, court: &mut Court) {
         return;
     };
     let n = |id: &str| row[id].as_u64().unwrap_or(0);
+    println!("  states: {row}");
     court.holds(n("timer_count") >= 3, "states timer_count", format_args!("{row}"));
     let (slept, naps) = (n("timer_ns"), n("timer_count"));
-    let long = slept + NAP.as_nanos() as u64 >= (naps - 1) * NAP.as_nanos() as u64;
+    // Of the nap before the account began and of the one now there is only a part.
+    let long = slept >= naps.saturating_sub(2) * NAP.as_nanos() as u64;
     court.holds(long, "states timer_ns", format_args!("{slept} in {naps} naps"));
     court.equal("states", "unknown_ns", &row["unknown_ns"], &0.into());
     court.equal("states", "wakes_task", &row["wakes_task"], &0.into());
