@@ -5,8 +5,12 @@
 //! `cargo bench --bench screen`; settings as in `sweep.rs`, and `LMPTOP_BENCH_IDLE` (sockets
 //! that are open all the time, default 0), `LMPTOP_BENCH_BEATS` (changing connections),
 //! `LMPTOP_BENCH_ONLY` (one program by name), `LMPTOP_BENCH_SHOW` (1 = print each program's
-//! screen, to see that the figures are of what they should be).
+//! screen, to see that the figures are of what they should be). Before that, what it takes to
+//! draw the process image of a busy process (`LMPTOP_BENCH_IMAGE=0` leaves it out, 1 is only that).
 
+
+#[path = "image/page.rs"]
+mod image;
 #[path = "../tests/stage/mod.rs"]
 mod stage;
 
@@ -56,6 +60,13 @@ struct Figures {
 
 fn main() -> Result<()> {
     if !meter::benching() {
+        return Ok(());
+    }
+    let image = meter::setting("IMAGE", 2);
+    if image > 0 {
+        image::measure()?;
+    }
+    if image == 1 {
         return Ok(());
     }
     let rounds = meter::setting("ROUNDS", 3);

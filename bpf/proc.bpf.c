@@ -209,15 +209,6 @@ static __always_inline void read_process(struct task_struct *task, struct proces
 	p->gone_invol = signal->nivcsw;
 	p->gone_minflt = signal->min_flt;
 	p->gone_majflt = signal->maj_flt;
-	p->gone_rchar = p->gone_wchar = p->gone_read = p->gone_write = NONE64;
-	if (HAS(signal->ioac.rchar)) {
-		p->gone_rchar = signal->ioac.rchar;
-		p->gone_wchar = signal->ioac.wchar;
-	}
-	if (HAS(signal->ioac.read_bytes)) {
-		p->gone_read = signal->ioac.read_bytes;
-		p->gone_write = signal->ioac.write_bytes;
-	}
 	p->rss_pages = p->vsz_pages = p->image = NONE64;
 	/* A thread of the kernel borrows memory now and then; it has none. */
 	if (!mm || task->flags & PF_KTHREAD)

@@ -48,11 +48,14 @@ struct call_open unused_open;
 
 static __always_inline u32 number(long id)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	/* 5.11 has a task that can be read as it is. */
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct thread_info___x86 *info = (void *)&task->thread_info;
-	u32 nr = id;
+	u32 nr = id, status = 0;
 
-	if (HAS(info->status) && (info->status & TS_COMPAT))
+	if (HAS(info->status))
+		bpf_core_read(&status, sizeof(status), &info->status);
+	if (status & TS_COMPAT)
 		nr |= CALL_IA32;
 	return nr;
 }

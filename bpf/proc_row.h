@@ -61,7 +61,10 @@ struct thread_part {
 	u8 comm[16];
 };
 
-/* Its process; `gone_` is what threads used that are no more. */
+/*
+ * Its process; `gone_` is what threads used that are no more. The kernel's sum of their I/O has
+ * that of children in it that were waited for.
+ */
 struct process_part {
 	u32 ppid;
 	u32 threads;
@@ -73,10 +76,6 @@ struct process_part {
 	u64 gone_invol;
 	u64 gone_minflt;
 	u64 gone_majflt;
-	u64 gone_rchar;
-	u64 gone_wchar;
-	u64 gone_read;
-	u64 gone_write;
 };
 
 #endif

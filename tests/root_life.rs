@@ -6,6 +6,8 @@
 mod cast;
 #[path = "root_life/group.rs"]
 mod group;
+#[path = "root_life/shown.rs"]
+mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
@@ -61,7 +63,7 @@ const TEXTS: [&str; 11] = [
     "oom",
     "sender_comm",
     "cgroup",
-    "time",
+    "state",
 ];
 const NUMBERS: [&str; 17] = [
     "pid",
@@ -112,7 +114,8 @@ impl Row {
     }
 }
 
-fn rows(proc: &mut Proc) -> Vec<Row> {
+/// All tables now.
+fn sample(proc: &mut Proc) -> Vec<Table> {
     let mut mono = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid place to write to.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut mono) };
@@ -120,8 +123,16 @@ fn rows(proc: &mut Proc) -> Vec<Row> {
     let mut out = Vec::new();
     // A machine without a way to read threads still tells what happens.
     let _ = proc.sample(At { mono_ns, wall_ns: 0, since: None }, &mut out);
-    let t = out.iter().find(|t| t.name() == "life").expect("the table is there");
+    out
+}
+
+fn rows_of(tables: &[Table], name: &str) -> Vec<Row> {
+    let t = tables.iter().find(|t| t.name() == name).expect("the table is there");
     (0..t.len()).map(|r| Row::of(t, r)).collect()
+}
+
+fn rows(proc: &mut Proc) -> Vec<Row> {
+    rows_of(&sample(proc), "life")
 }
 
 /// Drains and samples as the program does, until `done` finds what it wants in all rows so far.
@@ -326,6 +337,45 @@ fn a_kill_for_want_of_memory_is_told_from_any_other() {
     let (row, _) = end(&mut proc, other.id());
     assert_eq!((row.t("signal"), row.t("oom")), (Some("SIGKILL"), Some("no")));
     assert_eq!(row.n("sender_pid"), Some(std::process::id().into()));
+}
+
+#[test]
+fn a_process_is_told_with_its_group() {
+    let _alone = alone();
+    let Some(mut proc) = probe("a_process_is_told_with_its_group") else { return };
+    let Some(group) = group::plain() else {
+        eprintln!("a_process_is_told_with_its_group skipped: no version 2 hierarchy is mounted");
+        return;
+    };
+    let mut child = group.start(Command::new("sh").args(["-c", "exit 0"]));
+    child.wait().unwrap();
+    let (row, _) = end(&mut proc, child.id());
+    assert_eq!(row.t("cgroup"), Some(group.name().as_str()));
+}
+
+/// Without the hooks an end is found by what is no more there.
+#[test]
+fn an_end_that_nobody_tells_of_is_found_by_the_next_sample() {
+    let _alone = alone();
+    let mut proc = Proc::open_without_bpf(&Options::default());
+    let state = |name| proc.status().into_iter().find(|s| s.name == name).unwrap().state();
+    assert_eq!((state("births"), state("ends")), ("off", "degraded"));
+    let mut child = waiting();
+    let id = u64::from(child.id());
+    let seen = rows_of(&sample(&mut proc), "proc");
+    let row = seen.iter().find(|r| r.n("pid") == Some(id)).unwrap().clone();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let gone = rows(&mut proc);
+    let ends: Vec<&Row> = gone.iter().filter(|r| r.n("pid") == Some(id)).collect();
+    assert_eq!(ends.len(), 1);
+    assert_eq!((ends[0].t("kind"), ends[0].t("end")), (Some("exit"), Some("not seen")));
+    assert_eq!((ends[0].n("code"), ends[0].t("signal")), (None, None));
+    assert_eq!(ends[0].t("argv"), Some("lmptop-wait"));
+    for id in ["start", "ppid", "cpu_ns", "minflt", "vol_switches"] {
+        assert_eq!(ends[0].n(id), row.n(id), "{id}");
+    }
+    assert!(rows(&mut proc).iter().all(|r| r.n("pid") != Some(id)), "once");
 }
 
 #[test]

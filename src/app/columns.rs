@@ -3,7 +3,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::table::{Field, Kind, Schema, Type, Unit, quantity};
+use crate::table::{Field, Kind, Schema, Type, Unit, Value, quantity};
 
 use super::ended::Ended;
 use super::pane::{Pane, TREE};
@@ -26,6 +26,8 @@ pub enum Shown {
     Pair(String, String, String),
     /// Two ids added, title.
     Sum(String, String, String),
+    /// The first id for each of the second, title.
+    Mean(String, String, String),
 }
 
 /// Narrowest an address with a port is drawn: an IPv4 address in full.
@@ -39,7 +41,7 @@ const LINE_MAX: u16 = 400;
 /// Cells of a group's first column before and behind the name: the fold and the count.
 pub const FOLD: u16 = 6;
 /// Cells of a tree's first column before the name, on a screen that is wide enough for them.
-const BRANCHES: u16 = 14;
+const BRANCHES: std::ops::RangeInclusive<u16> = 14..=40;
 const WIDE: u16 = 100;
 
 impl Shown {
@@ -51,7 +53,7 @@ impl Shown {
     /// The id it is known by: of two, the first.
     pub fn first_id(&self) -> &str {
         match self {
-            Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) => a,
+            Shown::One(a) | Shown::Pair(a, ..) | Shown::Sum(a, ..) | Shown::Mean(a, ..) => a,
         }
     }
 
@@ -61,6 +63,16 @@ impl Shown {
             Shown::One(a) => a.clone(),
             Shown::Pair(a, b, _) => format!("{a}:{b}"),
             Shown::Sum(a, b, _) => format!("{a} + {b}"),
+            Shown::Mean(a, b, _) => format!("{a} / {b}"),
+        }
+    }
+
+    /// What two cells are together, where the column is of two numbers.
+    pub fn together<'a>(&self, a: Value<'a>, b: Value<'a>) -> Value<'a> {
+        match (self, a.as_f64(), b.as_f64()) {
+            (Shown::Sum(..), Some(a), Some(b)) => Value::F64(a + b),
+            (Shown::Mean(..), Some(a), Some(b)) if b != 0.0 => Value::F64(a / b),
+            _ => Value::None,
         }
     }
 
@@ -68,7 +80,7 @@ impl Shown {
     pub fn title<'a>(&'a self, schema: &'a Schema) -> &'a str {
         match self {
             Shown::One(_) => self.field(schema).map_or("?", |f| f.title.as_str()),
-            Shown::Pair(.., t) | Shown::Sum(.., t) => t,
+            Shown::Pair(.., t) | Shown::Sum(.., t) | Shown::Mean(.., t) => t,
         }
     }
 
@@ -157,7 +169,7 @@ pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(us
     let shown = &view.columns.shown;
     let beside = match view.group_by() {
         "" => 0,
-        TREE if width >= WIDE => BRANCHES,
+        TREE if width >= WIDE => (width / 6).clamp(*BRANCHES.start(), *BRANCHES.end()),
         _ => FOLD,
     };
     let extra = |i: usize| if i == 0 { beside } else { 0 };

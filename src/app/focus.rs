@@ -143,7 +143,7 @@ fn chosen(state: &mut State) -> Vec<u32> {
     let rests = state.closer.resting == selected;
     state.closer.resting = selected;
     let pin = state.pin.as_ref().and_then(|p| p.to_string().strip_prefix("pid=")?.parse().ok());
-    let page = state.looked_at().and_then(id);
+    let page = state.looked_at().into_iter().filter_map(id);
     pin.into_iter().chain(selected.filter(|_| rests)).chain(page).collect()
 }
 

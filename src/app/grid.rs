@@ -115,7 +115,9 @@ impl Grid {
         match shown {
             Shown::One(id) => Cell::One(self.value(index, id)),
             Shown::Pair(a, b, _) => Cell::Pair(self.value(index, a), self.value(index, b)),
-            Shown::Sum(a, b, _) => Cell::One(add(self.value(index, a), self.value(index, b))),
+            Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+                Cell::One(shown.together(self.value(index, a), self.value(index, b)))
+            }
         }
     }
 
@@ -130,7 +132,7 @@ impl Grid {
                 Some(v) => Cell::One(v),
                 None => self.common(from, to, id).map_or(Cell::Many(to - from), Cell::One),
             },
-            Shown::Sum(a, b, _) => Cell::One(add(
+            Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => Cell::One(shown.together(
                 self.total_of(from, to, a).unwrap_or(Value::None),
                 self.total_of(from, to, b).unwrap_or(Value::None),
             )),
@@ -180,13 +182,6 @@ pub fn sums(field: &Field) -> bool {
         || matches!(field.from, From::Rate(_))
         || field.unit == Unit::Bytes
         || field.id == "threads"
-}
-
-fn add<'a>(a: Value<'a>, b: Value<'a>) -> Value<'a> {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(x), Some(y)) => Value::F64(x + y),
-        _ => Value::None,
-    }
 }
 
 /// Builds the rows of the pane shown, and keeps the selection on its row.
@@ -303,7 +298,9 @@ fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
             let find = |id: &str| f.table().schema().find(id);
             match by {
                 Shown::One(a) => (find(a), None),
-                Shown::Pair(a, b, _) | Shown::Sum(a, b, _) => (find(a), find(b)),
+                Shown::Pair(a, b, _) | Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+                    (find(a), find(b))
+                }
             }
         })
         .collect();
@@ -317,7 +314,9 @@ fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
         .map(|r| match by {
             Shown::One(_) => (value(r, false), Value::None, *r),
             Shown::Pair(..) => (value(r, false), value(r, true), *r),
-            Shown::Sum(..) => (add(value(r, false), value(r, true)), Value::None, *r),
+            Shown::Sum(..) | Shown::Mean(..) => {
+                (by.together(value(r, false), value(r, true)), Value::None, *r)
+            }
         })
         .collect();
     keyed.sort_by(|a, b| {

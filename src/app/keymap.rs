@@ -185,7 +185,7 @@ pub const BINDINGS: &[Binding] = &[
         A::Filter,
         Table,
         "filter",
-        "Filter, live while typing: words, key:value, rtt>50ms, !x, /regex/, dst:10.0.0.0/8",
+        "Filter, live while typing: words, key:value, rtt>50ms, cpu>20%, !x, /regex/, dst:10.0.0.0/8",
     ),
     bind(
         &[Char('s')],
@@ -225,7 +225,7 @@ pub const BINDINGS: &[Binding] = &[
         A::Group,
         Table,
         "group",
-        "Group rows: by process, remote, local port, state, none",
+        "Group rows by what fits them, in turn; processes as a tree first",
     ),
     bind(&[Char('+'), Char('=')], A::Unfold, Quiet, "unfold", "Unfold the group, or all of them"),
     bind(&[Char('-')], A::Fold, Quiet, "fold", "Fold the group, or all of them"),

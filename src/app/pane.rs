@@ -17,6 +17,8 @@ enum Show {
     Pair(&'static str, &'static str, &'static str),
     /// Two numbers added, under this title.
     Sum(&'static str, &'static str, &'static str),
+    /// The first number for each of the second, under this title.
+    Mean(&'static str, &'static str, &'static str),
 }
 
 /// One pane: built in, or made of a table found at run time.
@@ -146,6 +148,11 @@ impl BuiltIn {
 }
 
 impl Pane {
+    /// Whether its table is there only at times.
+    pub fn late(&self) -> bool {
+        !self.found && self.rank > TOOLS
+    }
+
     /// Whether its rows are of processes or threads: of table `proc` and those beside it.
     pub fn of_tasks(&self) -> bool {
         let tables = ["proc", "thread", "life", "wake", "lock", "syscall"];
@@ -159,6 +166,7 @@ impl From<Show> for Shown {
             Show::One(a) => Shown::One(a.to_owned()),
             Show::Pair(a, b, t) => Shown::Pair(a.to_owned(), b.to_owned(), t.to_owned()),
             Show::Sum(a, b, t) => Shown::Sum(a.to_owned(), b.to_owned(), t.to_owned()),
+            Show::Mean(a, b, t) => Shown::Mean(a.to_owned(), b.to_owned(), t.to_owned()),
         }
     }
 }

@@ -82,6 +82,14 @@ impl Dear {
         }
     }
 
+    /// The same in few words.
+    pub fn short(self) -> &'static str {
+        match self {
+            Dear::Calls => "all system calls cost 2x",
+            Dear::Locks => "20 us a lock for 30 s",
+        }
+    }
+
     /// Said when it begins.
     pub fn begun(self, comm: &str, pid: u64) -> String {
         match self {
@@ -150,12 +158,15 @@ impl Prompt {
         if narrow { short } else { wide }.to_owned()
     }
 
-    /// What the question is about.
-    pub fn about(&self) -> Option<String> {
+    /// What the question is about; on a narrow screen the price comes first and in short.
+    pub fn about(&self, narrow: bool) -> Option<String> {
         let (pid, comm, socket) = match &self.kind {
             PromptKind::Kill { pid, comm, socket, .. } => (pid, comm, socket),
             PromptKind::Renice { pid, comm, from, to, .. } => {
                 return Some(format!("{comm} ({pid}): nice {from} becomes {to}"));
+            }
+            PromptKind::Dear { dear, pid, comm } if narrow => {
+                return Some(format!("{}: {comm} ({pid})", dear.short()));
             }
             PromptKind::Dear { dear, pid, comm } => {
                 return Some(format!("{comm} ({pid}): {}", dear.price()));

@@ -6,8 +6,9 @@ use crate::table::{Frame, From, Kind, Nature, Schema, Type, Unit, Value};
 use super::columns::Shown;
 use super::state::{RowKey, cell_text};
 
-/// Figures of a connection that are drawn over time: field id and title.
-const CONNECTION: &[(&str, &str)] = &[
+/// Figures that are drawn over time, of a connection, a process or thread, a wake, a lock and a
+/// system call: field id and title.
+const KNOWN: &[(&str, &str)] = &[
     ("bytes_acked_rate", "sent /s"),
     ("bytes_received_rate", "received /s"),
     ("srtt_us", "round trip"),
@@ -15,6 +16,21 @@ const CONNECTION: &[(&str, &str)] = &[
     ("retrans_rate", "retransmits /s"),
     ("sendq", "send queue"),
     ("recvq", "receive queue"),
+    ("cpu_ns_rate", "on a CPU"),
+    ("runq_ns_rate", "waits for a CPU"),
+    ("rss_bytes", "resident"),
+    ("read_bytes_rate", "read /s"),
+    ("write_bytes_rate", "written /s"),
+    ("invol_switches_rate", "loses a CPU /s"),
+    ("count_rate", "times /s"),
+    ("delay_max_ns", "longest delay"),
+    ("wait_ns_rate", "waited for"),
+    ("waiters", "wait now"),
+    ("waits_rate", "waits /s"),
+    ("hold_ns_rate", "held"),
+    ("total_ns_rate", "time in it"),
+    ("mean_ns", "mean time"),
+    ("errors_rate", "errors /s"),
 ];
 
 /// Points kept at least: an hour at one a second.
@@ -124,7 +140,9 @@ pub fn time_of(frame: &Frame, row: usize, wall_ns: i64) -> i64 {
 /// A column's number in a row.
 fn figure(frame: &Frame, row: usize, shown: &Shown) -> Option<f64> {
     match shown {
-        Shown::Sum(a, b, _) => Some(frame.get(row, a).as_f64()? + frame.get(row, b).as_f64()?),
+        Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => {
+            shown.together(frame.get(row, a), frame.get(row, b)).as_f64()
+        }
         Shown::One(id) | Shown::Pair(id, ..) => frame.get(row, id).as_f64(),
     }
 }
@@ -140,11 +158,11 @@ pub fn is_figure(shown: &Shown, schema: &Schema) -> bool {
     })
 }
 
-/// The figures of a table that say most over time: those of a connection, or every number of a
+/// The figures of a table that say most over time: those known, or every number of a
 /// table found at run time, counters by their rates.
 pub fn figures(schema: &Schema) -> Vec<Shown> {
     if !schema.found() {
-        let known = CONNECTION.iter().filter(|(id, _)| schema.find(id).is_some());
+        let known = KNOWN.iter().filter(|(id, _)| schema.find(id).is_some());
         return known.map(|(id, _)| Shown::One((*id).to_owned())).collect();
     }
     let rate = |i: usize| schema.rate_of(i).unwrap_or(i);
@@ -154,7 +172,7 @@ pub fn figures(schema: &Schema) -> Vec<Shown> {
 
 /// What a figure is called beside its line.
 pub fn figure_title<'a>(shown: &'a Shown, schema: &'a Schema) -> &'a str {
-    let known = CONNECTION.iter().find(|(id, _)| !schema.found() && *id == shown.first_id());
+    let known = KNOWN.iter().find(|(id, _)| !schema.found() && *id == shown.first_id());
     match (shown, known) {
         (Shown::One(_), Some((_, title))) => title,
         _ => shown.title(schema),

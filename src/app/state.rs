@@ -268,15 +268,6 @@ impl State {
         })
     }
 
-    /// The process that the page on top is about.
-    pub fn looked_at(&self) -> Option<u64> {
-        if let Some(image) = self.image() {
-            return Some(u64::from(image.pid));
-        }
-        let (frame, row) = self.detail()?.last.as_ref()?;
-        frame.get(*row, "pid").as_u64()
-    }
-
     /// The process image on top, if one is open.
     pub fn image(&self) -> Option<&Image> {
         self.overlays.iter().rev().find_map(|o| match o {
@@ -291,6 +282,18 @@ impl State {
             Overlay::Image(i) => Some(i.as_mut()),
             _ => None,
         })
+    }
+
+    /// The processes that the page on top is about, the one it is of last: of an image also those
+    /// that wake it most, so that one can go to them and see what they did.
+    pub fn looked_at(&self) -> Vec<u64> {
+        if let Some(image) = self.image() {
+            let mut all: Vec<u64> = image.wakers().into_iter().rev().map(u64::from).collect();
+            all.extend(image.there.then_some(u64::from(image.pid)));
+            return all;
+        }
+        let last = self.detail().and_then(|d| d.last.as_ref());
+        last.and_then(|(frame, row)| frame.get(*row, "pid").as_u64()).into_iter().collect()
     }
 
     /// The line being typed, if one is.

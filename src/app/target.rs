@@ -8,6 +8,7 @@ use super::columns::Shown;
 use super::effect::{Deed, Effect};
 use super::focus;
 use super::grid::{Cell, Line};
+use super::image::Image;
 use super::input::prompt;
 use super::key::Key;
 use super::mode::Mode;
@@ -34,6 +35,11 @@ const NO_PROCESS: &str = "This row has no process.";
 /// What is selected: the row of a page that is open or of the table, and whether it stands for a
 /// group of one process.
 fn chosen(state: &State) -> Result<(&Frame, usize, bool), &'static str> {
+    // The page on top says who is meant, also when the selection below it has moved on.
+    if let Some(image) = top(state) {
+        let (frame, row) = image.row.as_ref().filter(|_| image.there).ok_or(ENDED)?;
+        return Ok((frame, *row, false));
+    }
     if let Some(detail) = state.detail() {
         let there = detail.there && detail.table == state.view().pane.table;
         let (frame, row) = detail.last.as_ref().filter(|_| there).ok_or(ENDED)?;
@@ -48,8 +54,20 @@ fn chosen(state: &State) -> Result<(&Frame, usize, bool), &'static str> {
     Ok((frame, row, group))
 }
 
-/// The pid of the selected row; of a process that is there still or has ended.
+/// The process image, where no other page lies over it.
+fn top(state: &State) -> Option<&Image> {
+    let page = state.overlays.iter().rev().find(|o| !matches!(o, Overlay::Prompt(_)));
+    match page {
+        Some(Overlay::Image(image)) => Some(image.as_ref()),
+        _ => None,
+    }
+}
+
+/// The pid of the selected row or the page on top; of a process that is there still or has ended.
 pub fn pid(state: &State) -> Option<u64> {
+    if let Some(image) = top(state) {
+        return Some(u64::from(image.pid));
+    }
     let (frame, row, _) = state.grid.row_of(state.view().at)?;
     let group = matches!(state.grid.lines.get(state.view().at), Some(Line::Group { .. }));
     let one = !group || state.view().group_by() == "pid";
@@ -120,7 +138,7 @@ pub fn ask(state: &mut State) {
 
 fn question(state: &State) -> Result<PromptKind, &'static str> {
     let (frame, row, group) = chosen(state)?;
-    if state.view().pane.of_tasks() {
+    if state.view().pane.of_tasks() || top(state).is_some() {
         let Who { pid, comm, seen_ns, .. } = process(state, frame, row)?;
         return Ok(PromptKind::Kill { pid: Some(pid), comm, seen_ns, socket: None });
     }
@@ -202,9 +220,10 @@ pub fn answer(state: &mut State, key: Key) -> Vec<Effect> {
 
 /// Copies the selected row as `id=value` words.
 pub fn copy(state: &mut State) -> Vec<Effect> {
-    let detail = state.detail().and_then(|d| d.last.clone());
+    let image = state.image().and_then(|i| i.row.clone());
+    let page = image.or_else(|| state.detail().and_then(|d| d.last.clone()));
     let row =
-        detail.or_else(|| state.grid.row_of(state.view().at).map(|(f, row, _)| (f.clone(), row)));
+        page.or_else(|| state.grid.row_of(state.view().at).map(|(f, row, _)| (f.clone(), row)));
     let Some((frame, row)) = row else { return Vec::new() };
     let words: Vec<String> = frame
         .fields()

@@ -24,11 +24,7 @@ pub fn open(state: &mut State, action: Action) {
             state.say(Tone::Plain, "Unpinned.");
         }
         Action::Pin => {
-            let pid = state
-                .grid
-                .row_of(state.view().at)
-                .and_then(|(f, row, _)| f.get(row, "pid").as_u64())
-                .map_or_else(String::new, |p| p.to_string());
+            let pid = super::target::pid(state).map_or_else(String::new, |p| p.to_string());
             prompt(state, PromptKind::Pin, &pid);
         }
         Action::JumpTime => prompt(state, PromptKind::Time, ""),

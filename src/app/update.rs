@@ -27,6 +27,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(mouse) => return super::mouse::mouse(state, mouse),
         Msg::Resize(w, h) => {
             state.size = (w, h);
+            super::image::resized(state);
             super::grid::settle(state);
             let page = state.page();
             super::grid::show_selected(state.view_mut(), page);

@@ -34,6 +34,7 @@ pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Bu
             Shown::One(_) => shown.field(schema).map_or("", |f| f.help.as_str()),
             Shown::Pair(..) => "Address and port.",
             Shown::Sum(..) => "Both added.",
+            Shown::Mean(..) => "The first for each of the second.",
         };
         pen.put(&cut(help, usize::from(pen.room()), look.pick("…", "~")), Role::Dim);
     }

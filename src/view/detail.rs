@@ -64,7 +64,20 @@ pub fn title(frame: &Frame, row: usize, narrow: bool) -> String {
     let end = |a: &str, p: &str| address(frame.get(row, a), frame.get(row, p));
     let peer = end("daddr", "dport");
     let mut words = vec![text("comm"), text("pid")];
-    if narrow {
+    if schema.find("daddr").is_none() {
+        // What is woken stands behind what wakes it; a lock and a system call say which.
+        let waker = [text("waker_comm"), text("context")].join(" ");
+        let from =
+            if schema.table() == "wake" { format!("<- {}", waker.trim()) } else { String::new() };
+        words.extend([
+            text("state"),
+            text("syscall"),
+            text("kind"),
+            text("name"),
+            text("end"),
+            from,
+        ]);
+    } else if narrow {
         words.extend([text("state"), peer]);
     } else {
         let arrow = if text("role") == "server" { "<-" } else { "->" };

@@ -123,7 +123,7 @@ fn line(prompt: &Prompt, look: &Theme, y: u16, buf: &mut Buffer) {
         above(wrong, Role::Bad, look, y, buf);
         beside = "";
     }
-    if let Some(about) = prompt.about() {
+    if let Some(about) = prompt.about(narrow) {
         above(&about, Role::Warn, look, y, buf);
     }
     let mut pen = Pen::new(buf, look, 0, y, width);

@@ -80,16 +80,16 @@ fn closer(state: &State, narrow: bool, out: &mut Vec<Bit>) {
         out.push((if narrow { "st" } else { "states" }.to_owned(), Role::Accent));
     }
     if let Some(pid) = focus.calls {
-        let word = if narrow { "sc" } else { "syscalls of" };
-        out.push((format!("{word} {pid}"), Role::Warn));
+        let word = if narrow { "sc" } else { "syscalls of " };
+        out.push((format!("{word}{pid}"), Role::Warn));
     }
     if let Some(pid) = focus.locks {
-        let word = if narrow { "lk" } else { "locks of" };
+        let word = if narrow { "lk" } else { "locks of " };
         let newest = state.newest.as_ref().or(state.moment.as_ref());
         let left = state.closer.locks_until.zip(newest).map_or_else(String::new, |(until, m)| {
             format!(" {}s", until.saturating_sub(m.now.mono_ns).div_ceil(1_000_000_000))
         });
-        out.push((format!("{word} {pid}{left}"), Role::Warn));
+        out.push((format!("{word}{pid}{left}"), Role::Warn));
     }
 }
 

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use crate::app::{BINDINGS, Layout, State};
 use crate::table::Value;
 
+use super::doing::DOINGS;
 use super::paint::{Pen, cells, cut, seen, wrap};
 use super::theme::{Role, Theme};
 
@@ -69,6 +70,9 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
     };
     section("What is missing on this machine", missing(state));
     section("Keys", keys());
+    if state.view().pane.of_tasks() {
+        section("What a thread does (and its letter where there is no colour)", doings());
+    }
     section("Columns (filter by id or name: rtt>50ms, !state=ESTAB)", columns(state));
     out
 }
@@ -112,6 +116,13 @@ fn keys() -> Vec<(String, String, Role)> {
             let names: Vec<String> = b.keys.iter().map(ToString::to_string).collect();
             (names.join(" "), b.help.to_owned(), Role::Key)
         })
+        .collect()
+}
+
+fn doings() -> Vec<(String, String, Role)> {
+    DOINGS
+        .iter()
+        .map(|d| (format!("{} {}", d.letter, d.word), d.means.to_owned(), d.role))
         .collect()
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! lmptop web1  12:03:07  LIVE  rec 3.2M                     self 0.4% 23M  lost 0
 //! cpu ▁▂▃▅ 12%  mem ▄▄▄▄ 34%  psi ▁▁▁▁ 0%  rx ▁▁▇▁ 12K/s  tx ▁▁▂▁ 3K/s  retr 0/s
-//!  1 Connections  2 Processes  3 Listeners  4 Events            34 of 1203 · rtt>50ms
+//!  1 Connections  2 By process  3 Listeners  4 Events  5 Processes  34 of 1203 · rtt>50ms
 //! COMM      PID  STATE   LOCAL            PEER             RATE▼  TX/s  RX/s    RTT
 //! nginx     812  ESTAB   10.0.0.1:443     10.0.0.9:53122    1.2M  1.2M   12K  840us
 //! ? help  q quit  Space freeze  / filter  ...
@@ -12,7 +12,7 @@
 //! A tool's table has between tabs and titles how the tool fares and what its columns did:
 //!
 //! ```text
-//!  1 Connections  ...  5 vmstat  6 Text  7 Tools                                    9 rows
+//!  1 Connections  ...  8 vmstat  9 Text  10 Tools                                   9 rows
 //!  running · columns, 97 % · 12 rows
 //! r      ▄▆█▄▆█▄▆█ 3         in      ▂▇▃▇▃█▄█▅ 1364
 //! free   ██▇▆▅▅▄▃▂ 5005056   cs      ▂▇▃▇▃█▄█▅ 2618

@@ -21,7 +21,7 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
             (None, _) if pane.found => &pane.empty,
             (None, Mode::Replay { .. }) => "Opening the recording ...",
             (None, _) => "Attaching probes ...",
-            (Some(m), _) if !pane.found && m.now.table(&pane.table).is_none() => {
+            (Some(m), _) if !pane.found && !pane.late() && m.now.table(&pane.table).is_none() => {
                 "Nothing is known here; ? says what is missing."
             }
             (Some(_), _) => &pane.empty,
@@ -194,11 +194,11 @@ impl Row<'_> {
             (true, true) => Some(glyphs.unfolded()),
             (true, false) => Some(glyphs.folded()),
         };
-        // Of a deep tree the outermost lines are left out: a name needs some cells.
+        // A deep tree is indented only so far: a name needs some cells.
         let room = end.saturating_sub(x);
         let levels = node.depth.min(room.saturating_sub(NAME + 1) / 2);
         let mut lines = String::new();
-        for depth in node.depth - levels + 1..node.depth {
+        for depth in 1..levels {
             lines.push_str(if node.more(depth) { self.look.pick("│ ", "| ") } else { "  " });
         }
         if levels > 0 {
@@ -355,6 +355,10 @@ pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {
         let wall = i128::from(m.now.wall_ns) - ago;
         return i64::try_from(wall)
             .map_or_else(|_| "-".to_owned(), |w| clock::clock_ms(w, &state.zone));
+    }
+    // Addresses are read as hexadecimal numbers everywhere else.
+    if let (true, Value::U64(at)) = (!field.found && field.id == "addr", v) {
+        return format!("{at:#x}");
     }
     if let (Unit::Wall, Value::I64(wall)) = (field.unit, v) {
         return clock::clock_ms(wall, &state.zone);

@@ -42,6 +42,9 @@ fn play(name: &str, figure: u64) {
         "rename" => rename(),
         "blink" => blink(figure),
         "reuse" => reuse(),
+        "reuse-lasting" => reuse_lasting(),
+        "exec-later" => exec_later(false),
+        "thread-exec-later" => exec_later(true),
         "forks" => forks(figure),
         "vfork" => vfork(),
         _ => exit(99),
@@ -172,27 +175,37 @@ fn forks(count: u64) {
 /// Two processes of one number, one after the other.
 fn reuse() {
     let first = child(|| 21);
-    let set = [first];
-    let mut args = libc_clone_args { set_tid: set.as_ptr() as u64, ..Default::default() };
-    args.set_tid_size = 1;
-    args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: as fork, with one more argument that outlives the call.
-    unsafe {
-        let pid = libc::syscall(
-            libc::SYS_clone3,
-            &raw const args,
-            std::mem::size_of::<libc_clone_args>(),
-        );
-        if pid == 0 {
-            libc::_exit(22);
-        }
-        if pid < 0 {
-            println!("refused: {}", io::Error::last_os_error());
-            return;
-        }
-        libc::waitpid(pid as i32, ptr::null_mut(), 0);
+    match child_of_number(first, || 22) {
+        Some(pid) => wait_for(pid),
+        None => return,
     }
     println!("{first}");
+}
+
+/// The same, but each lasts until it is told to end by a line of standard input.
+fn reuse_lasting() {
+    let until_told = || {
+        let _ = io::stdin().read_line(&mut String::new());
+        0
+    };
+    let first = start(until_told);
+    println!("{first}");
+    wait_for(first);
+    if let Some(second) = child_of_number(first, until_told) {
+        println!("{second}");
+        wait_for(second);
+    }
+}
+
+/// Says that it is there, and becomes cat when it is told to; from another thread than the first.
+fn exec_later(from_another: bool) {
+    println!("here");
+    let _ = io::stdin().read_line(&mut String::new());
+    let exec = || -> () { panic!("{}", Command::new("/bin/cat").arg("-").exec()) };
+    match from_another {
+        true => drop(thread::spawn(exec).join()),
+        false => exec(),
+    }
 }
 
 /// `struct clone_args` as of Linux 5.5.
@@ -214,6 +227,12 @@ struct libc_clone_args {
 
 /// Forks, runs `f` in the child, which ends with what it returns, and waits for that.
 fn child(f: impl FnOnce() -> i32) -> i32 {
+    let pid = start(f);
+    wait_for(pid);
+    pid
+}
+
+fn start(f: impl FnOnce() -> i32) -> i32 {
     // SAFETY: this process has one thread, so that the child may do anything.
     unsafe {
         let pid = libc::fork();
@@ -221,7 +240,32 @@ fn child(f: impl FnOnce() -> i32) -> i32 {
             libc::_exit(f());
         }
         assert!(pid > 0, "cannot fork: {}", io::Error::last_os_error());
-        libc::waitpid(pid, ptr::null_mut(), 0);
         pid
     }
+}
+
+/// A child of this number, which is free; nothing where the kernel refuses.
+fn child_of_number(number: i32, f: impl FnOnce() -> i32) -> Option<i32> {
+    let set = [number];
+    let mut args = libc_clone_args { set_tid: set.as_ptr() as u64, ..Default::default() };
+    args.set_tid_size = 1;
+    args.exit_signal = libc::SIGCHLD as u64;
+    let size = std::mem::size_of::<libc_clone_args>();
+    // SAFETY: as fork, with one more argument that outlives the call.
+    unsafe {
+        let pid = libc::syscall(libc::SYS_clone3, &raw const args, size) as i32;
+        if pid == 0 {
+            libc::_exit(f());
+        }
+        if pid < 0 {
+            println!("refused: {}", io::Error::last_os_error());
+            return None;
+        }
+        Some(pid)
+    }
+}
+
+fn wait_for(pid: i32) {
+    // SAFETY: the status is not wanted.
+    unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
 }

@@ -1,4 +1,5 @@
-//! A control group with little memory, in whichever hierarchy this machine has the controller.
+//! Control groups of a test's own: one with little memory, in whichever hierarchy this machine has
+//! the controller, and one without limits.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,6 +11,11 @@ use std::process::{Child, Command, Stdio};
 pub struct Group(PathBuf);
 
 impl Group {
+    /// Its path below the root of its hierarchy.
+    pub fn name(&self) -> String {
+        format!("/{}", self.0.file_name().unwrap().to_string_lossy())
+    }
+
     /// Starts a command that is in the group before it does anything.
     pub fn start(&self, command: &mut Command) -> Child {
         let file = fs::OpenOptions::new().write(true).open(self.0.join("cgroup.procs")).unwrap();
@@ -36,19 +42,31 @@ impl Drop for Group {
     }
 }
 
+/// Where a hierarchy of this kind and, if any is wanted, with this controller is mounted.
+fn mounted(kind: &str, controller: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut words = after.split(' ');
+        let fits = words.next() == Some(kind)
+            && (controller.is_empty() || words.any(|w| w.split(',').any(|o| o == controller)));
+        fits.then(|| before.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+fn new(at: &Path, kind: &str) -> Option<Group> {
+    let group = Group(at.join(format!("lmptop-test-{kind}-{}", std::process::id())));
+    fs::create_dir(&group.0).ok()?;
+    Some(group)
+}
+
+/// A new group of the version 2 hierarchy.
+pub fn plain() -> Option<Group> {
+    new(&mounted("cgroup2", "")?, "plain")
+}
+
 /// A new group whose members may have this much memory together.
 pub fn limited(bytes: u64) -> Option<Group> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mounted = |kind: &str, option: &str| {
-        mounts.lines().find_map(|line| {
-            let (before, after) = line.split_once(" - ")?;
-            let mut words = after.split(' ');
-            let fits = words.next() == Some(kind)
-                && (option.is_empty() || words.any(|w| w.split(',').any(|o| o == option)));
-            fits.then(|| before.split(' ').nth(4).map(PathBuf::from))?
-        })
-    };
-    let name = format!("lmptop-test-{}", std::process::id());
     let v1 = mounted("cgroup", "memory").map(|at| (at, "memory.limit_in_bytes"));
     let v2 = || {
         let at = mounted("cgroup2", "")?;
@@ -58,8 +76,7 @@ pub fn limited(bytes: u64) -> Option<Group> {
         Some((at, "memory.max"))
     };
     let (at, limit) = v1.or_else(v2)?;
-    let group = Group(at.join(name));
-    fs::create_dir(&group.0).ok()?;
+    let group = new(&at, "little")?;
     fs::write(group.0.join(limit), bytes.to_string()).ok()?;
     no_swap(&group.0, bytes);
     Some(group)

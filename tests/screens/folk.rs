@@ -368,7 +368,7 @@ fn locks(age: u64) -> Vec<Row> {
             .set("kind", kind)
             .set("waits", waits * (10 + age))
             .set("wait_ns", wait_ms * MS * (10 + age))
-            .set("wait_max_ns", wait_ms * 40_000)
+            .set("wait_max_ns", wait_ms * 400_000)
             .set("last_ns", MONO + age * S - 3 * MS)
     };
     vec![

@@ -715,3 +715,47 @@ fn odd_sizes_and_keys_are_survived() {
     assert!(!stage.state.overlays.iter().any(|o| matches!(o, Overlay::Image(_))));
     assert_eq!(stage.state.pane, 5);
 }
+
+#[test]
+fn who_is_looked_at_and_who_wakes_it_are_watched() {
+    let mut stage = page(120, 40, 3);
+    stage.state.focus.states = true;
+    let before = stage.state.moment.as_ref().map(|m| m.now.clone());
+    let now = std::sync::Arc::new(moment(3));
+    let effects = stage.send(lmptop::app::Msg::Live(lmptop::source::Moment { now, before }));
+    let watched: Vec<u64> = effects
+        .iter()
+        .find_map(|e| match e {
+            lmptop::app::Effect::Focus(f) => Some(f.watch.iter().map(|p| u64::from(*p)).collect()),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(watched, [PRODUCER, FILTER]);
+}
+
+#[test]
+fn the_last_chain_is_exact() {
+    let mut stage = page(200, 60, 10);
+    let chain = "hardirq:timer 40.0us → producer 4000 300us → filter 4100";
+    assert!(stage.text().contains(&format!("last, 12:03:15.993: {chain}")), "{}", stage.text());
+    // From the cursor back.
+    stage.press("+++++++++<Left><Less><Less><Less>N");
+    assert!(stage.text().contains(&format!("last, 12:03:15.973: {chain}")), "{}", stage.text());
+}
+
+#[test]
+fn what_is_done_is_done_to_who_is_looked_at() {
+    let mut stage = page(120, 40, 10);
+    stage.press("++++++++<Left><Less><Less><Less>N<Enter>");
+    assert_eq!(u64::from(stage.state.image().unwrap().pid), PRODUCER);
+    let effects = stage.press("c");
+    let copied = format!("{effects:?}");
+    assert!(copied.contains("comm=producer"), "{copied}");
+    let text = {
+        stage.press("K");
+        stage.text()
+    };
+    assert!(text.contains("producer (4000)") || text.contains("producer 4000"), "{text}");
+    stage.press("<Esc>");
+    assert!(stage.state.image().is_some());
+}

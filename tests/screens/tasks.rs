@@ -408,3 +408,65 @@ fn words_of_states_have_colours_and_stay_words() {
     let ascii = Theme { palette: Palette::Mono, glyphs: Glyphs::Ascii };
     shot!("ascii_tree", text_of(&paint(&stage.state, &ascii)));
 }
+
+#[test]
+fn what_is_asked_of_an_open_page_is_about_its_process() {
+    let mut s = busy(120, 40);
+    s.press("5/java<Enter><Enter>");
+    assert!(s.state.image().is_some(), "{}", s.text());
+    // Another row is under the cursor now.
+    let mut gone = folk::busy(6);
+    s.press("K");
+    assert!(s.text().contains("java (4410)"), "{}", s.text());
+    s.press("<Esc>");
+    s.press("<F8>");
+    assert!(s.text().contains("java (4410): nice 0 becomes 1"), "{}", s.text());
+    s.press("<Esc>");
+    // It ends: nothing can be asked, and nobody else is meant.
+    gone.tables.retain(|t| t.name() != "proc");
+    let rows: Vec<Row> =
+        folk::processes(6, true).into_iter().filter(|r| r.number("pid") != 4410).collect();
+    gone.tables.push(table("proc", &rows));
+    s.live([gone]);
+    for keys in ["K", "<F7>", "S", "L"] {
+        assert_eq!(s.press(keys), [], "{keys}");
+        assert_eq!(note(&s), "That row has ended already.", "{keys}");
+    }
+}
+
+#[test]
+fn questions() {
+    for (w, h) in [(40, 10), (80, 24)] {
+        for (name, keys) in [("kill", "K"), ("renice", "<F8>"), ("calls", "S"), ("locks", "L")] {
+            let mut stage = busy(w, h);
+            stage.press("5jj");
+            stage.press(keys);
+            shot!(format!("ask_{name}_{w}x{h}"), stage.text());
+        }
+    }
+    // What is on is said in the header, however narrow.
+    for (w, h) in [(40, 10), (80, 24), (120, 20)] {
+        let mut stage = busy(w, h);
+        stage.press("5jjsSyLy");
+        stage.live([folk::busy(6), folk::busy(7)]);
+        shot!(format!("closer_{w}x{h}"), stage.text());
+    }
+    let mut stage = Stage::running(80, 30, 3);
+    stage.press("5?wait");
+    shot!("help_waits_80x30", stage.text());
+}
+
+#[test]
+fn any_row_is_drawn_over_time() {
+    let mut s = busy(120, 30);
+    s.press("5jjv");
+    assert!(s.line(2).contains("java 4410"), "{}", s.line(2));
+    shot!("graph_proc_120x30", s.text());
+    for keys in ["8v", "9v", "9<Tab>v", "6v"] {
+        s.press("<Esc>");
+        s.press(keys);
+        assert!(s.state.detail().is_some_and(|d| d.graph.is_some()), "{keys}: {}", s.text());
+    }
+    s.press("<Esc>8<Enter>");
+    shot!("detail_wake_120x30", s.text());
+}

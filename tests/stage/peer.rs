@@ -48,7 +48,7 @@ pub fn command(name: &str) -> Result<Command> {
         std::fs::write(home.join("btop/btop.conf"), "update_ms = 1000\n")?;
         command.env("XDG_CONFIG_HOME", home);
     }
-    if name.starts_with("tcp") {
+    if name.starts_with("tcp") || name.ends_with("snoop") {
         // SAFETY: only calls that are safe between fork and exec.
         unsafe { command.pre_exec(mount_tracefs) };
     }

@@ -89,8 +89,69 @@ pub struct Wakes {
     pub wakes: Vec<Edge>,
     /// What wakes itself: threads of it one another.
     pub inside: Vec<Edge>,
+    /// The wakes that led to the last one of the thread selected.
+    pub last: Vec<Link>,
     /// Every edge to it by context: the context and its count.
     pub contexts: Vec<(String, u64)>,
+}
+
+/// One wake of the last chain: who woke whom, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Who woke: a name and a thread, else the interrupt.
+    pub who: String,
+    /// Where the wake came from.
+    pub context: String,
+    /// When, `CLOCK_MONOTONIC` ns.
+    pub at_ns: u64,
+    /// From then until it ran, ns, where that was told.
+    pub delay_ns: Option<u64>,
+}
+
+/// The wakes that led to the last one of a thread by an instant, the first of them first: exact,
+/// of threads that are watched, within the moment and the one before.
+pub fn last(moment: &Moment, tid: u32, until_ns: u64) -> Vec<Link> {
+    const IDS: [&str; 8] =
+        ["tid", "state", "start", "dur_ns", "waker_tid", "waker_comm", "context", "pid"];
+    let tables = moment.before.iter().chain([&moment.now]).filter_map(|s| s.table("state"));
+    let tables: Vec<Cols<'_, 8>> = tables.map(|t| Cols::new(t, IDS)).collect();
+    let mut out: Vec<Link> = Vec::new();
+    let (mut tid, mut until, mut seen) = (tid, until_ns, vec![tid]);
+    while out.len() < HOPS {
+        let mut wake: Option<(u64, &Cols<'_, 8>, usize)> = None;
+        for cols in &tables {
+            for r in (0..cols.len()).filter(|&r| cols.small(r, 0) == Some(tid)) {
+                let end =
+                    cols.number(r, 2).zip(cols.number(r, 3)).map(|(s, d)| s.saturating_add(d));
+                let Some(end) = end.filter(|e| *e <= until && cols.text(r, 6).is_some()) else {
+                    continue;
+                };
+                if wake.is_none_or(|w| w.0 <= end) {
+                    wake = Some((end, cols, r));
+                }
+            }
+        }
+        let Some((at_ns, cols, r)) = wake else { break };
+        let waker = cols.small(r, 4);
+        let context = cols.text(r, 6).unwrap_or("?").to_owned();
+        let who = match waker {
+            Some(w) => format!("{} {w}", cols.text(r, 5).unwrap_or("?")),
+            None => context.clone(),
+        };
+        let delay_ns = tables.iter().find_map(|c| {
+            let next = |r: &usize| {
+                c.small(*r, 0) == Some(tid)
+                    && c.number(*r, 2) == Some(at_ns)
+                    && c.text(*r, 1) == Some("runnable")
+            };
+            (0..c.len()).find(next).and_then(|r| c.number(r, 3))
+        });
+        out.insert(0, Link { who, context, at_ns, delay_ns });
+        let Some(waker) = waker.filter(|w| !seen.contains(w)) else { break };
+        seen.push(waker);
+        (tid, until) = (waker, at_ns);
+    }
+    out
 }
 
 /// All edges of a moment.

@@ -25,6 +25,9 @@ pub const HINTS: &[(&str, &str)] = &[
     ("Home", "now"),
     ("'", "to mark"),
     ("v", "graph"),
+    ("Up Down", "thread"),
+    ("PgUp PgDn", "scroll"),
+    ("Space", "freeze"),
 ];
 
 /// Carries out a key on the page on top; `None` where it means nothing there.
@@ -113,8 +116,12 @@ fn zoom(image: &mut Image, finer: bool, now: i64, cells: usize) {
 /// After the time across the screen changed: what is missing of it is asked for.
 fn moved(state: &mut State, now: i64) -> Vec<Effect> {
     let width = state.size.0;
+    let moment = state.moment.clone();
     let Some(image) = state.image_mut() else { return Vec::new() };
     image.arrange(now, width);
+    if let Some(moment) = moment {
+        image.trace(&moment);
+    }
     image.asks(now, width)
 }
 

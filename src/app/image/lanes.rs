@@ -10,6 +10,7 @@ use crate::table::Table;
 
 use super::class::{CLASSES, Class};
 use super::cols::Cols;
+use super::rough::Rough;
 use super::strips::{Cell, Kind, Span, Stretch, Track, stretch};
 
 /// Bytes of stretches and their sums kept at most, of all threads of one page.
@@ -61,7 +62,7 @@ pub struct Lane {
     /// Every change, where it is watched.
     pub exact: Track,
     /// What is known from samples.
-    pub rough: Track,
+    pub rough: Rough,
     /// What it does at the moment shown, and since when (Unix ns), while states are accounted.
     pub open: Option<(Class, i64)>,
     /// What its row says it does at the moment shown.
@@ -232,14 +233,11 @@ impl Lanes {
             let Some((from, _)) = &before else { continue };
             let (from, to) = (*from, moment.now.wall_ns);
             if lane.rough.span().is_some_and(|s| from < s.0) {
-                lane.rough = Track::default();
-            }
-            if lane.rough.span().is_some_and(|s| from < s.1) || to <= from {
-                continue;
+                lane.rough = Rough::default();
             }
             let was = earlier.get(&(cols.small(r, 1), cols.number(r, 2)));
             let spent = was.zip(old_sums.as_ref()).and_then(|(w, o)| gained(&sums, r, o, *w));
-            rough(&mut lane.rough, (from, to), spent, class);
+            lane.rough.push(from, to, spent, class);
         }
     }
 
@@ -284,32 +282,6 @@ fn gained(
     Some(out)
 }
 
-fn rough(
-    track: &mut Track,
-    (from, to): (i64, i64),
-    spent: Option<[u64; CLASSES]>,
-    at: Option<Class>,
-) {
-    let total: u64 = spent.iter().flatten().sum();
-    let Some(spent) = spent.filter(|_| total > 0) else {
-        if let Some(class) = at {
-            track.push(Stretch::plain(from, to, class, Kind::SAMPLED));
-        }
-        return;
-    };
-    // Scaled to the time between: what is off by the time a read takes would shift all that follows.
-    let (mut begin, mut sum) = (from, 0u128);
-    for class in Class::all() {
-        sum += u128::from(spent[class.index()]);
-        let part = (to - from) as u128 * sum / u128::from(total);
-        let end = from.saturating_add(i64::try_from(part).unwrap_or(0));
-        if end > begin {
-            track.push(Stretch::plain(begin, end, class, Kind::SUMMED));
-            begin = end;
-        }
-    }
-}
-
 impl Lane {
     /// What it does at the moment shown and since when, unless that is told to have ended since its
     /// row was read.
@@ -319,8 +291,7 @@ impl Lane {
         (end.saturating_sub(since) < SLACK).then_some((class, since.max(end)))
     }
 
-    /// Its cells up to the moment shown: what is exact, and where there is nothing, what is known
-    /// from samples.
+    /// Its cells up to the moment shown: what is exact, and where more is known from samples, that.
     pub fn cells(&self, span: Span, now: i64, out: &mut Vec<Cell>) {
         out.clear();
         out.resize(span.cells, Cell::default());
@@ -328,15 +299,8 @@ impl Lane {
         if let Some((class, from)) = self.now() {
             stretch(span, from, now, class, Kind::EXACT, out);
         }
-        if self.rough.is_empty() || out.iter().all(|c| c.known() > 0) {
-            return;
-        }
-        let mut rough = vec![Cell::default(); span.cells];
-        self.rough.cells(span, &mut rough);
-        for (cell, rough) in out.iter_mut().zip(rough) {
-            if cell.known() == 0 {
-                *cell = rough;
-            }
+        if !self.rough.is_empty() {
+            self.rough.cells(span, out);
         }
     }
 
@@ -358,7 +322,7 @@ impl Lane {
         {
             return Some(Stretch::plain(from, now, class, Kind::EXACT));
         }
-        self.rough.at(at).map(|(_, s)| *s)
+        self.rough.at(at)
     }
 
     /// The wake that led to what it did at an instant: that of the last sleep that ended by then.

@@ -9,6 +9,7 @@ mod keys;
 mod lanes;
 mod life;
 mod open;
+mod rough;
 mod strips;
 mod window;
 
@@ -22,13 +23,14 @@ use super::series::{Series, Subject};
 use super::state::{RowKey, frame_of, row_key};
 
 pub use breakdown::{Breakdown, Part, Whom, shares};
-pub use chain::{Edge, End, HOPS, Hop, Wakes};
+pub use chain::{Edge, End, HOPS, Hop, Link, Wakes};
 pub use class::{CLASSES, Class};
 pub use cols::Cols;
 pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
 pub use life::{Ended, Event, Life};
-pub use open::{arrived, asks, open};
+pub use open::{arrived, asks, open, resized};
+pub use rough::Rough;
 pub use strips::{Cell, Kind, Span, Stretch, Track, stretch};
 pub use window::Window;
 
@@ -46,6 +48,8 @@ pub const FIGURES: [(&str, &str); 8] = [
 
 /// Time across the screen at first, ns; what is asked of the past at least.
 const MINUTE: i64 = 60_000_000_000;
+/// Wakers that are watched beside the process itself.
+const WAKERS: usize = 3;
 /// What is asked of the past at most, ns.
 const HOUR: i64 = 60 * MINUTE;
 
@@ -72,6 +76,8 @@ pub struct Image {
     pub lanes: Lanes,
     /// The threads in the order drawn.
     pub order: Vec<u32>,
+    /// The sums of all of them over the time across the screen.
+    pub stack: Vec<Cell>,
     /// First of them drawn.
     pub top: usize,
     /// Which time is across the screen.
@@ -119,6 +125,7 @@ impl Image {
             life: Life::default(),
             lanes: Lanes::new(moment),
             order: Vec::new(),
+            stack: Vec::new(),
             top: 0,
             window: Window::new(MINUTE, strip_cells(width)),
             of: None,
@@ -188,6 +195,14 @@ impl Image {
         self.breakdown = Breakdown::of(moment, whom);
         self.wakes = Wakes::of(moment, self.pid);
         self.arrange(moment.now.wall_ns, width);
+        self.trace(moment);
+    }
+
+    /// Follows the last wake of the thread selected back, from the cursor or from now.
+    pub fn trace(&mut self, moment: &Moment) {
+        let at = self.window.cursor.map(|at| at.saturating_sub(self.lanes.offset));
+        let until = at.and_then(|at| u64::try_from(at).ok()).unwrap_or(moment.now.mono_ns);
+        self.wakes.last = self.tid.map_or(Vec::new(), |tid| chain::last(moment, tid, until));
     }
 
     /// The time across the screen.
@@ -196,16 +211,17 @@ impl Image {
     }
 
     /// Puts the threads in order: by the share of the class chosen in the time across the screen,
-    /// else by their numbers; those that are there first.
+    /// else by their numbers; those that are there first. Sums them up on the way.
     pub fn arrange(&mut self, now: i64, width: u16) {
         let span = self.span(now, width);
         let mut cells = Vec::new();
+        self.stack.clear();
+        self.stack.resize(span.cells, Cell::default());
         let mut order: Vec<(bool, i64, u32)> = Vec::with_capacity(self.lanes.lanes.len());
         for (tid, lane) in &self.lanes.lanes {
-            let held = self.of.map_or(0, |class| {
-                lane.cells(span, now, &mut cells);
-                cells.iter().map(|c| c.ns(class)).sum()
-            });
+            lane.cells(span, now, &mut cells);
+            self.stack.iter_mut().zip(&cells).for_each(|(sum, cell)| sum.sum(cell));
+            let held = self.of.map_or(0, |class| cells.iter().map(|c| c.ns(class)).sum());
             order.push((!lane.there, -held, *tid));
         }
         order.sort_unstable();
@@ -270,6 +286,13 @@ impl Image {
             self.lanes.fill(rows, self.pid, self.start_ns, range);
             self.arrange(now, width);
         }
+    }
+
+    /// The processes that wake it most, at most [`WAKERS`], most frequent first.
+    pub fn wakers(&self) -> Vec<u32> {
+        let near = self.wakes.tree.iter().filter(|h| h.depth == 1);
+        let near = near.filter_map(|h| h.edge.waker);
+        near.filter(|w| *w != self.pid).take(WAKERS).collect()
     }
 
     /// How it ended, once it has and is not there any more.

@@ -65,9 +65,10 @@ fn push(
     }
     if let Some((at, cell)) = at {
         image.window.cell = cell;
-        image.window.centre(at, super::strip_cells(width));
+        image.window.centre(at, moment.now.wall_ns, super::strip_cells(width));
     }
     image.arrange(moment.now.wall_ns, width);
+    image.trace(&moment);
     let effects = image.asks(moment.now.wall_ns, width);
     state.overlays.push(Overlay::Image(Box::new(image)));
     effects
@@ -121,8 +122,21 @@ fn within(state: &mut State, tid: u32, at: i64, now: i64) -> Vec<Effect> {
     let cells = super::strip_cells(state.size.0);
     image.tid = Some(tid);
     image.window.go(at, now, cells);
+    if let Some(moment) = &state.moment {
+        image.look(moment, state.size.0);
+    }
     state.overlays.push(Overlay::Image(Box::new(image)));
     Vec::new()
+}
+
+/// Puts the pages in order for another size of the screen.
+pub fn resized(state: &mut State) {
+    let (Some(now), width) = (state.wall_ns(), state.size.0) else { return };
+    for overlay in &mut state.overlays {
+        if let Overlay::Image(image) = overlay {
+            image.arrange(now, width);
+        }
+    }
 }
 
 /// What the pages ask of the past at the moment shown.

@@ -14,17 +14,8 @@ const SLOTS: usize = CLASSES + 1;
 /// The slot of what is not known.
 const GAP: u8 = CLASSES as u8;
 
-/// Widths of the bins, ns: every cell of a whole step is one or two of them.
-const LEVELS: [i64; 8] = [
-    10_000_000,
-    50_000_000,
-    100_000_000,
-    500_000_000,
-    1_000_000_000,
-    5_000_000_000,
-    10_000_000_000,
-    50_000_000_000,
-];
+/// Widths of the bins, ns: every cell of a whole step is one, two or five of them, the widest ten.
+const LEVELS: [i64; 4] = [10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
 
 /// How a stretch is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +102,7 @@ impl Stretch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     ns: [i64; SLOTS],
+    known: i64,
     first: u8,
     last: u8,
     /// How often the state changes inside it.
@@ -130,7 +122,7 @@ impl Cell {
 
     /// ns of which the state is known.
     pub fn known(&self) -> i64 {
-        self.ns[..CLASSES].iter().sum()
+        self.known
     }
 
     /// What is done where it begins and where it ends; `None` where nothing is known.
@@ -148,10 +140,11 @@ impl Cell {
         for (a, b) in self.ns.iter_mut().zip(other.ns) {
             *a += b;
         }
+        self.known += other.known;
         self.kind = self.kind.and(other.kind);
     }
 
-    fn put(&mut self, slot: u8, kind: Kind, ns: i64, at: i64) {
+    pub(super) fn put(&mut self, slot: u8, kind: Kind, ns: i64, at: i64) {
         if ns <= 0 {
             return;
         }
@@ -163,13 +156,14 @@ impl Cell {
         }
         self.last = slot;
         self.ns[usize::from(slot)] += ns;
+        if slot != GAP {
+            self.known += ns;
+        }
         self.kind = self.kind.and(kind);
     }
 
-    fn follow(&mut self, next: &Cell, at: i64) {
-        if !next.begun {
-            return;
-        }
+    /// Adds the bin that comes next; it begins at `at`.
+    fn follow(&mut self, next: &Bin, at: i64) {
         if !self.begun {
             (self.begun, self.first) = (true, next.first);
         } else if self.last != next.first {
@@ -181,7 +175,57 @@ impl Cell {
             self.change_at = next.change_at;
         }
         self.last = next.last;
-        self.sum(next);
+        self.kind = self.kind.and(next.kind);
+        next.parts.each(|slot, ns| {
+            self.ns[usize::from(slot)] += ns;
+            if slot != GAP {
+                self.known += ns;
+            }
+        });
+    }
+}
+
+/// Classes of a bin at most before it takes more memory.
+const FEW: usize = 4;
+
+/// The sums of a bin: of most only a few classes.
+#[derive(Clone, Debug)]
+enum Parts {
+    Few(u8, [u8; FEW], [i64; FEW]),
+    Many(Box<[i64; SLOTS]>),
+}
+
+impl Parts {
+    fn add(&mut self, slot: u8, ns: i64) {
+        match self {
+            Parts::Many(all) => all[usize::from(slot)] += ns,
+            Parts::Few(n, slots, sums) => {
+                let used = usize::from(*n);
+                match slots[..used].iter().position(|s| *s == slot) {
+                    Some(i) => sums[i] += ns,
+                    None if used < FEW => {
+                        (slots[used], sums[used]) = (slot, ns);
+                        *n += 1;
+                    }
+                    None => {
+                        let mut all = Box::new([0; SLOTS]);
+                        self.each(|slot, ns| all[usize::from(slot)] += ns);
+                        all[usize::from(slot)] += ns;
+                        *self = Parts::Many(all);
+                    }
+                }
+            }
+        }
+    }
+
+    fn each(&self, mut f: impl FnMut(u8, i64)) {
+        match self {
+            Parts::Many(all) => all.iter().zip(0u8..).for_each(|(ns, slot)| f(slot, *ns)),
+            Parts::Few(n, slots, sums) => {
+                let used = slots.iter().zip(sums).take(usize::from(*n));
+                used.for_each(|(slot, ns)| f(*slot, *ns));
+            }
+        }
     }
 }
 
@@ -189,9 +233,35 @@ impl Cell {
 #[derive(Clone, Debug)]
 struct Bin {
     at: i64,
-    cell: Cell,
+    parts: Parts,
+    change_at: i64,
+    changes: u32,
+    first: u8,
+    last: u8,
+    kind: Kind,
     /// How the state after it is known.
     after: Kind,
+}
+
+impl Bin {
+    /// A bin that begins in this state.
+    fn new(at: i64, slot: u8, kind: Kind) -> Bin {
+        let parts = Parts::Few(0, [0; FEW], [0; FEW]);
+        Bin { at, parts, change_at: 0, changes: 0, first: slot, last: slot, kind, after: kind }
+    }
+
+    fn put(&mut self, slot: u8, kind: Kind, ns: i64, at: i64) {
+        if ns <= 0 {
+            return;
+        }
+        if self.last != slot {
+            self.changes += 1;
+            self.change_at = at;
+        }
+        self.last = slot;
+        self.kind = self.kind.and(kind);
+        self.parts.add(slot, ns);
+    }
 }
 
 /// Cells in a row: the first begins at `from`, each is `cell` ns wide.
@@ -257,7 +327,7 @@ impl Track {
     }
 
     /// Takes in the next stretch. What overlaps the one before is cut; sums of stretches that were
-    /// told for the same time lie one after the other, as their order is not known.
+    /// told for the same time are put one after the other.
     pub fn push(&mut self, mut s: Stretch) {
         if self.is_empty() {
             (self.floor, self.end) = (s.from, s.from);
@@ -284,16 +354,16 @@ impl Track {
         for (bins, width) in self.levels.iter_mut().zip(LEVELS) {
             let (first, last) = (from.div_euclid(width), to.div_euclid(width));
             if bins.back().is_none_or(|b| b.at < first) {
-                bins.push_back(entry(bins.back(), first, from, width));
+                bins.push_back(entry(bins.back(), first, (from, slot, kind), width));
             }
             if let Some(bin) = bins.back_mut() {
-                bin.cell.put(slot, kind, to.min((first + 1) * width) - from, from);
+                bin.put(slot, kind, to.min((first + 1) * width) - from, from);
                 bin.after = kind;
             }
             let rest = to - last * width;
             if last > first && rest > 0 {
-                let mut bin = Bin { at: last, cell: Cell::default(), after: kind };
-                bin.cell.put(slot, kind, rest, from);
+                let mut bin = Bin::new(last, slot, kind);
+                bin.put(slot, kind, rest, from);
                 bins.push_back(bin);
             }
         }
@@ -346,14 +416,14 @@ impl Track {
             for _ in 0..per {
                 match bins.get(next).filter(|b| b.at == at) {
                     Some(bin) => {
-                        cell.follow(&bin.cell, at * width);
+                        cell.follow(bin, at * width);
                         next += 1;
                     }
                     None => {
                         if let Some(before) = next.checked_sub(1).and_then(|i| bins.get(i)) {
                             let to = ((at + 1) * width).min(self.end);
                             let ns = to - at * width;
-                            cell.put(before.cell.last, before.after, ns, at * width);
+                            cell.put(before.last, before.after, ns, at * width);
                         }
                     }
                 }
@@ -365,26 +435,81 @@ impl Track {
     fn from_stretches(&self, span: Span, out: &mut [Cell]) {
         let first = self.stretches.partition_point(|s| s.to <= span.from);
         let mut known = self.floor;
-        for s in self.stretches.range(first..) {
-            if s.from >= span.to() {
-                break;
-            }
-            if first > 0 || known > self.floor {
+        let mut i = first;
+        while let Some(s) = self.stretches.get(i) {
+            // Nothing is known before the first; between two there is a gap.
+            if i > 0 {
                 spread(span, (known.max(span.from), s.from), GAP, Kind::default(), out);
             }
-            spread(span, (s.from, s.to), s.class.0, s.kind, out);
-            known = s.to;
+            if s.from >= span.to() {
+                return;
+            }
+            if s.kind == Kind::BINNED {
+                let (from, to) = self.bin(i);
+                self.mix(from, to, span, out);
+                i = to;
+                known = self.stretches.get(to - 1).map_or(known, |s| s.to);
+            } else {
+                spread(span, (s.from, s.to), s.class.0, s.kind, out);
+                i += 1;
+                known = s.to;
+            }
+        }
+    }
+
+    /// The stretches that are the sums of one bin: they follow each other in the order of their
+    /// classes.
+    fn bin(&self, at: usize) -> (usize, usize) {
+        let goes_on = |i: usize| match (self.stretches.get(i), self.stretches.get(i + 1)) {
+            (Some(a), Some(b)) => {
+                b.kind == Kind::BINNED && a.kind == b.kind && a.to == b.from && a.class < b.class
+            }
+            _ => false,
+        };
+        let (mut from, mut to) = (at, at + 1);
+        while from > 0 && goes_on(from - 1) {
+            from -= 1;
+        }
+        while goes_on(to - 1) {
+            to += 1;
+        }
+        (from, to)
+    }
+
+    /// Adds the sums of a bin to the cells it touches, to each its part: their order is not known.
+    fn mix(&self, first: usize, end: usize, span: Span, out: &mut [Cell]) {
+        let ends = |i: usize| self.stretches.get(i);
+        let (Some(a), Some(b)) = (ends(first), ends(end - 1)) else { return };
+        let (from, to) = (a.from, b.to);
+        let mut at = from.max(span.from);
+        while at < to.min(span.to()) {
+            let Some(i) = span.index(at) else { return };
+            let until = span.edge(i + 1).min(to);
+            let part = |ns: i64, t: i64| {
+                let ns = i128::from(ns) * i128::from(t - from) / i128::from(to - from);
+                i64::try_from(ns).unwrap_or(0)
+            };
+            for s in self.stretches.range(first..end) {
+                if let Some(cell) = out.get_mut(i) {
+                    let ns = part(s.ns(), until) - part(s.ns(), at);
+                    cell.put(s.class.0, s.kind, ns, at);
+                }
+            }
+            at = until;
         }
     }
 }
 
 /// A bin in which something is about to change: what was done before it fills it up to there.
-fn entry(before: Option<&Bin>, at: i64, from: i64, width: i64) -> Bin {
-    let mut bin = Bin { at, cell: Cell::default(), after: Kind::default() };
-    if let Some(before) = before {
-        bin.cell.put(before.cell.last, before.after, from - at * width, at * width);
+fn entry(before: Option<&Bin>, at: i64, (from, slot, kind): (i64, u8, Kind), width: i64) -> Bin {
+    match before {
+        Some(before) if from > at * width => {
+            let mut bin = Bin::new(at, before.last, before.after);
+            bin.put(before.last, before.after, from - at * width, at * width);
+            bin
+        }
+        _ => Bin::new(at, slot, kind),
     }
-    bin
 }
 
 /// Adds a stretch to the cells it touches.

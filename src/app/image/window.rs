@@ -107,10 +107,11 @@ impl Window {
         self.cursor = Some(at);
     }
 
-    /// Puts the cursor on an instant in the middle of the screen.
-    pub fn centre(&mut self, at: i64, cells: usize) {
+    /// Puts the cursor on an instant in the middle of the screen, or nearer to now.
+    pub fn centre(&mut self, at: i64, now: i64, cells: usize) {
         let last = at.div_euclid(self.cell) + (cells as i64) / 2;
-        self.until = Some(last.saturating_mul(self.cell));
+        let newest = now.saturating_sub(1).div_euclid(self.cell) + 1;
+        self.until = Some(last.min(newest).saturating_mul(self.cell));
         self.cursor = Some(at);
     }
 
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn cells_begin_at_round_times_and_hold_the_moment() {
-        for cells in [20, 100, 200] {
+        for cells in [40, 100, 200] {
             let mut w = Window::new(60_000_000_000, cells);
             for _ in 0..30 {
                 let span = w.span(NOW, cells);
@@ -176,7 +177,7 @@ mod tests {
             assert!(w.span(NOW, 50).index(w.cursor.unwrap()).is_some());
             assert!(w.cursor.unwrap() < NOW);
         }
-        w.centre(NOW - 3_600_000_000_000, 50);
+        w.centre(NOW - 3_600_000_000_000, NOW, 50);
         assert_eq!(w.span(NOW, 50).index(w.cursor.unwrap()), Some(25));
         w.follow();
         assert_eq!(w.span(NOW, 50).index(NOW - 1), Some(49));

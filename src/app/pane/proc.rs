@@ -1,6 +1,6 @@
 //! The panes of the process room: processes, threads, their life, and what is counted on demand.
 
-use super::Show::One;
+use super::Show::{Mean, One};
 use super::{BuiltIn, Come, PLAIN, Show, TREE};
 use crate::table::Order;
 
@@ -23,6 +23,10 @@ const SHARES: &[Show] = &[
 
 /// How long a process that ended stays beside the others, ns.
 const RECENT_NS: u64 = 60_000_000_000;
+
+/// From a wake until it runs, in the mean; and how long a lock is waited for.
+const DELAY: Show = Mean("delay_ns", "count", "MEAN");
+const WAIT: Show = Mean("wait_ns", "waits", "WAITMEAN");
 
 /// The panes that are there from the start.
 pub(super) const PANES: &[BuiltIn] = &[
@@ -272,9 +276,10 @@ pub(super) const LATE: &[BuiltIn] = &[
             One("comm"),
             One("pid"),
             One("count_rate"),
+            DELAY,
+            One("delay_max_ns"),
             One("count"),
             One("delay_ns"),
-            One("delay_max_ns"),
             One("last_ns"),
         ],
         keep: &[
@@ -284,6 +289,7 @@ pub(super) const LATE: &[BuiltIn] = &[
             One("context"),
             One("pid"),
             One("waker_pid"),
+            DELAY,
             One("delay_max_ns"),
             One("delay_ns"),
             One("count"),
@@ -308,6 +314,7 @@ pub(super) const LATE: &[BuiltIn] = &[
             One("waiters"),
             One("wait_ns_rate"),
             One("waits_rate"),
+            WAIT,
             One("wait_max_ns"),
             One("holder_comm"),
             One("holder_tid"),
@@ -323,13 +330,14 @@ pub(super) const LATE: &[BuiltIn] = &[
         keep: &[
             One("comm"),
             One("wait_ns_rate"),
-            One("name"),
             One("addr"),
             One("waiters"),
-            One("kind"),
             One("holder_comm"),
+            One("name"),
+            One("kind"),
             One("holder_tid"),
             One("pid"),
+            WAIT,
             One("wait_max_ns"),
             One("waits_rate"),
             One("source"),

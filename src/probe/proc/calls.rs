@@ -28,7 +28,10 @@ use kernel::{ProcCallSkel, ProcCallSkelBuilder, types};
 
 const SIGNAL: Wanted = Wanted {
     name: "system calls",
-    ways: &[("tp_btf/sys_enter, sys_exit (0.15 us more for every call of every process)", "")],
+    ways: &[(
+        "tp_btf/sys_enter, sys_exit (0.2 us more for every call of every process, 0.4 us for its own)",
+        "",
+    )],
     missing: "the system calls of the process that was named",
     since: "5.5",
     lesser: "",

@@ -76,15 +76,15 @@ pub fn schemas() -> Vec<Arc<Schema>> {
 impl Proc {
     /// Opens what can be opened; what cannot is told by [`Probe::status`].
     pub fn open(options: &Options) -> Proc {
-        Proc::with(Tasks::open(), options)
+        Proc::with(Tasks::open(), Life::open(), options)
     }
 
-    /// The same, but for processes and threads, which are read from /proc even where BPF is there.
+    /// The same, but processes, threads and their ends are read from /proc even where BPF is there.
     pub fn open_without_bpf(options: &Options) -> Proc {
-        Proc::with(Tasks::open_without_bpf(), options)
+        Proc::with(Tasks::open_without_bpf(), Life::open_without_bpf(), options)
     }
 
-    fn with(tasks: Tasks, options: &Options) -> Proc {
+    fn with(tasks: Tasks, life: Life, options: &Options) -> Proc {
         let mut opened = Proc {
             proc: TableDef::new("proc", Nature::State, PROC),
             thread: TableDef::new("thread", Nature::State, THREAD),
@@ -96,7 +96,7 @@ impl Proc {
             tasks,
             last_threads: None,
             last_processes: None,
-            life: Life::open(),
+            life,
             sched: Sched::new(),
             calls: Calls::new(),
             locks: Locks::new(),
@@ -194,9 +194,11 @@ impl Probe for Proc {
         let mut needs = vec![Capability::CAP_SYS_PTRACE];
         if self.later {
             // Kernel programs are loaded when they are first asked for, uprobes into files of others.
+            // Since 6.16, and in stable kernels since then, a breakpoint asks for CAP_SYS_ADMIN.
             needs.extend([
                 Capability::CAP_BPF,
                 Capability::CAP_PERFMON,
+                Capability::CAP_SYS_ADMIN,
                 Capability::CAP_DAC_READ_SEARCH,
             ]);
         }

@@ -10,6 +10,7 @@ use regex_lite::Regex;
 use super::term::{Check, Literal, Op, Term, Test, address};
 use crate::table::column::{Kind, Type, Unit};
 use crate::table::frame::Frame;
+use crate::table::quantity::Dimension;
 use crate::table::schema::Schema;
 use crate::table::value::Value;
 
@@ -195,10 +196,12 @@ fn cell(schema: &Schema, i: usize, check: &Check) -> Result<(usize, Cell), Strin
     })
 }
 
-/// A comparison in the unit of the column; `/s` on a counter means its rate.
+/// A comparison in the unit of the column; `/s` on a counter means its rate, and so does `%` on one
+/// of time.
 fn number(schema: &Schema, i: usize, op: Op, value: &Literal) -> Result<(usize, Cell), String> {
     let quantity = value.number.as_ref().map_err(Clone::clone)?;
-    let rate = schema.rate_of(i).filter(|_| quantity.per_second);
+    let share = quantity.dimension == Dimension::Percent && schema.fields()[i].unit == Unit::Ns;
+    let rate = schema.rate_of(i).filter(|_| quantity.per_second || share);
     let field = rate.unwrap_or(i);
     let want = quantity.to_field(&schema.fields()[field])?;
     Ok((field, Cell::Number(op, want, value.digits)))

@@ -31,6 +31,7 @@ const COLUMNS: &[C] = &[
     C::u64("sendq", "SENDQ", Kind::Gauge, |r| r.sendq).unit(Unit::Bytes),
     C::u64("start_ns", "START", Kind::Start, |r| Some(r.start)).unit(Unit::Ns),
     C::u64("cookie", "COOKIE", Kind::Key, |r| Some(r.cookie)),
+    C::u64("cpu_ns", "CPU", Kind::Counter, |r| Some(r.acked * 100)).unit(Unit::Ns).alias(&["cpu"]),
 ];
 
 const NOW: u64 = 100_000_000_000;
@@ -199,6 +200,9 @@ fn comparisons_know_units() {
     assert_eq!(hits("tx>2.1MB/s"), [] as [usize; 0]);
     assert_eq!(hits("tx/s>15Mbit/s"), [0]);
     assert_eq!(hits("bytes_acked_rate>1M"), [0]);
+    assert_eq!(hits("cpu>100ms"), [0], "in all");
+    assert_eq!(hits("cpu>19%"), [0], "200 ms in a second");
+    assert_eq!(hits("cpu>21%"), [] as [usize; 0]);
 }
 
 #[test]

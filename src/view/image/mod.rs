@@ -30,7 +30,7 @@ pub type Line = Vec<(String, Style)>;
 /// Draws the page.
 pub fn draw(state: &State, look: &Theme, image: &Image, layout: Layout, buf: &mut Buffer) {
     let width = buf.area.width;
-    let page = Page { state, look, image, width };
+    let page = Page { state, look, image, width, measure: false };
     page.title(layout, buf);
     let lines = page.lines();
     let rows = usize::from(layout.rows + 1);
@@ -48,7 +48,7 @@ pub fn draw(state: &State, look: &Theme, image: &Image, layout: Layout, buf: &mu
 
 /// How many lines the page has on a screen of this width.
 pub fn length(state: &State, image: &Image, width: u16) -> usize {
-    Page { state, look: &Theme::default(), image, width }.lines().len()
+    Page { state, look: &Theme::default(), image, width, measure: true }.lines().len()
 }
 
 /// What a section needs to draw itself.
@@ -57,6 +57,8 @@ struct Page<'a> {
     look: &'a Theme,
     image: &'a Image,
     width: u16,
+    /// Whether only the number of lines is asked.
+    measure: bool,
 }
 
 impl Page<'_> {
@@ -118,6 +120,7 @@ impl Page<'_> {
             more::children(&page),
             more::connections(&page),
             head::rest(&page),
+            more::keys(&page),
         ];
         all.into_iter().filter(|s| !s.is_empty()).collect()
     }

@@ -1,6 +1,6 @@
 //! What else belongs to it: figures over time, locks, system calls, life, children, connections.
 
-use crate::app::image::{Cols, Event, FIGURES};
+use crate::app::image::{Cols, Event, FIGURES, HINTS};
 use crate::table::{Frame, Unit, Value, clock};
 use crate::view::detail::{figure_text, over_time};
 use crate::view::paint::{cells, cut};
@@ -263,4 +263,23 @@ pub fn connections(page: &Page<'_>) -> Vec<Line> {
         said = format!("{MOST} of {}: {said}", rows.len());
     }
     section(page, "Connections", &said, out)
+}
+
+/// What the keys do here: the footer has room for some of them.
+pub fn keys(page: &Page<'_>) -> Vec<Line> {
+    let mut out: Vec<Line> = Vec::new();
+    let mut used = usize::MAX / 2;
+    for (key, hint) in HINTS {
+        let need = cells(key) + cells(hint) + 3;
+        if used + need > usize::from(page.width) {
+            out.push(vec![("   ".to_owned(), page.s(Role::Text))]);
+            used = 3;
+        }
+        used += need;
+        if let Some(line) = out.last_mut() {
+            line.push(((*key).to_owned(), page.s(Role::Key)));
+            line.push((format!(" {hint}  "), page.s(Role::Dim)));
+        }
+    }
+    section(page, "Keys", "", out)
 }

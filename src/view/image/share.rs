@@ -158,9 +158,9 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
     let mut put = |name: &str, value: String, help: &str| {
         let mut line = vec![
             (format!("   {name:<17}"), page.s(Role::Accent)),
-            (format!("{value:<37}"), page.s(Role::Text)),
+            (format!("{value:<39}"), page.s(Role::Text)),
         ];
-        if usize::from(page.width) > 57 + cells(help) {
+        if usize::from(page.width) > 59 + cells(help) {
             line.push((help.to_owned(), page.s(Role::Dim)));
         }
         out.push(line);

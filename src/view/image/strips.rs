@@ -15,7 +15,11 @@ use super::{Line, NARROW, Page, doing, number, readout, time};
 pub fn lines(page: &Page<'_>) -> Vec<Line> {
     let Some(now) = page.state.wall_ns() else { return Vec::new() };
     let image = page.image;
-    let span = image.span(now, page.width);
+    let mut span = image.span(now, page.width);
+    if page.measure {
+        // How many lines there are does not depend on what is in them.
+        span.cells = 0;
+    }
     let strips = Strips { page, span, now, left: usize::from(left(page.width)) };
     let threads = image.order.len();
     if threads == 0 {
@@ -184,15 +188,9 @@ impl Strips<'_> {
     fn stacked(&self) -> Vec<Line> {
         let page = self.page;
         let image = page.image;
-        let mut sums = vec![Cell::default(); self.span.cells];
-        let mut cells = Vec::new();
-        for lane in image.lanes.lanes.values() {
-            lane.cells(self.span, self.now, &mut cells);
-            for (sum, cell) in sums.iter_mut().zip(&cells) {
-                sum.sum(cell);
-            }
-        }
-        let threads = image.lanes.lanes.values().filter(|l| l.there).count();
+        // Of one that has ended all it had.
+        let there = image.lanes.lanes.values().filter(|l| l.there).count();
+        let threads = if there > 0 { there } else { image.order.len() };
         let at = image.window.cursor.and_then(|at| self.span.index(at));
         let mut out = Vec::new();
         let rows: [(&str, &dyn Fn(Class) -> bool, Role); 2] = [
@@ -200,7 +198,8 @@ impl Strips<'_> {
             ("held up", &|c| doing(c).rank > doing(Class::RUNNING).rank, Role::Wait),
         ];
         for (name, is, role) in rows {
-            let values: Vec<Option<f64>> = sums
+            let values: Vec<Option<f64>> = image
+                .stack
                 .iter()
                 .enumerate()
                 .map(|(i, c)| {
@@ -214,7 +213,7 @@ impl Strips<'_> {
             if most == 0.0 {
                 continue;
             }
-            let value = at.and_then(|i| values[i]).unwrap_or(most);
+            let value = at.and_then(|i| *values.get(i)?).unwrap_or(most);
             let text = match (self.left, at) {
                 (0..12, _) => format!(" {}", if name == "running" { "run" } else { "held" }),
                 (12..26, _) => format!(" {name} {value:.1} of {threads}"),

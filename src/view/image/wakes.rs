@@ -1,11 +1,11 @@
 //! Who wakes it, who wakes those, and whom it wakes.
 
 use crate::app::image::{Edge, End};
-use crate::table::Unit;
+use crate::table::{Unit, clock};
 use crate::view::paint::{cells, cut};
 use crate::view::theme::Role;
 
-use super::{Line, Page, number, time_or};
+use super::{Line, Page, number, time, time_or};
 
 /// The section.
 pub fn lines(page: &Page<'_>) -> Vec<Line> {
@@ -20,6 +20,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
     };
     let mut out = vec![Vec::new(), page.heading("Wakes", note)];
     out.extend(chain(page));
+    out.extend(last(page));
     out.extend(by_context);
     for hop in &w.tree {
         let end = match hop.end {
@@ -89,6 +90,11 @@ fn chain(page: &Page<'_>) -> Vec<Line> {
         ]);
     }
     words.push(vec![(format!("{} {}", page.image.comm, page.image.pid), Role::Accent)]);
+    flow(page, words)
+}
+
+/// Words in lines of the page's width, each word whole.
+fn flow(page: &Page<'_>, words: Vec<Vec<(String, Role)>>) -> Vec<Line> {
     let room = usize::from(page.width).saturating_sub(4);
     let mut out: Vec<Line> = vec![vec![("   ".to_owned(), page.s(Role::Text))]];
     let mut used = 0;
@@ -104,6 +110,24 @@ fn chain(page: &Page<'_>) -> Vec<Line> {
         }
     }
     out
+}
+
+/// The wakes that led to the last one of the thread selected, as they were told.
+fn last(page: &Page<'_>) -> Vec<Line> {
+    let links = &page.image.wakes.last;
+    let Some(end) = links.last() else { return Vec::new() };
+    let arrow = page.look.glyphs.arrow();
+    let at = clock::clock_ms(page.image.lanes.wall(end.at_ns), &page.state.zone);
+    let mut words = vec![(format!("last, {at}: "), Role::Dim)];
+    for l in links {
+        words.push((l.who.clone(), Role::Accent));
+        let delay = l.delay_ns.map_or(String::new(), |n| format!(" {}", time(n as f64)));
+        words.push((format!("{delay} {arrow} "), Role::Dim));
+    }
+    let tid = page.image.tid.unwrap_or(page.image.pid);
+    let comm = page.image.lane().map_or("", |l| l.comm.as_str());
+    words.push((format!("{comm} {tid}"), Role::Accent));
+    flow(page, words.into_iter().map(|w| vec![w]).collect())
 }
 
 /// Its wakes by where they came from, of its own counters and with vectors and names where the

@@ -71,6 +71,23 @@ fn sums_are_exact_at_every_zoom() {
     }
 }
 
+/// Adds a cell that comes next.
+fn after(sum: &mut Cell, next: &Cell, at: i64) {
+    if !next.begun {
+        return;
+    }
+    let changed = sum.begun && sum.last != next.first;
+    sum.first = if sum.begun { sum.first } else { next.first };
+    if changed {
+        (sum.changes, sum.change_at) = (sum.changes + 1, at);
+    }
+    if next.changes > 0 {
+        (sum.changes, sum.change_at) = (sum.changes + next.changes, next.change_at);
+    }
+    (sum.begun, sum.last) = (true, next.last);
+    sum.sum(next);
+}
+
 #[test]
 fn changes_are_counted_alike_from_bins_and_from_stretches() {
     let all = random(3, 500);
@@ -84,7 +101,7 @@ fn changes_are_counted_alike_from_bins_and_from_stretches() {
     for (i, cell) in b.iter().enumerate() {
         let mut sum = Cell::default();
         for (j, part) in a[i * 10..(i + 1) * 10].iter().enumerate() {
-            sum.follow(part, fine.edge(i * 10 + j));
+            after(&mut sum, part, fine.edge(i * 10 + j));
         }
         assert_eq!(sum.changes, cell.changes, "cell {i}");
         assert_eq!(sum.known(), cell.known(), "cell {i}");
@@ -147,6 +164,30 @@ fn what_overlaps_is_cut_and_sums_of_one_bin_lie_side_by_side() {
     assert_eq!([of(0), of(1), of(2)], [(10, 0), (0, 2), (6, 4)]);
     assert!(cells[2].kind.mixed() && !cells[1].kind.mixed());
     assert_eq!(track.stretches().len(), 4);
+}
+
+#[test]
+fn sums_of_a_bin_are_spread_over_finer_cells() {
+    let mut track = Track::default();
+    track.push(Stretch::plain(BASE - MS, BASE, Class::STOPPED, Kind::EXACT));
+    let mut at = BASE;
+    for _ in 0..2 {
+        for (class, ms) in [(Class::RUNNING, 6), (Class::RUNNABLE, 4)] {
+            track.push(Stretch::plain(at, at + ms * MS, class, Kind::BINNED));
+            at += ms * MS;
+        }
+    }
+    let mut cells = vec![Cell::default(); 25];
+    track.cells(Span { from: BASE, cell: MS, cells: 25 }, &mut cells);
+    for cell in &cells[..20] {
+        assert_eq!((cell.ns(Class::RUNNING), cell.ns(Class::RUNNABLE)), (600_000, 400_000));
+        assert!(cell.kind.mixed());
+    }
+    assert!(cells[20..].iter().all(|c| c.known() == 0));
+    // From the middle of one on too.
+    let mut cells = vec![Cell::default(); 5];
+    track.cells(Span { from: BASE + 8 * MS, cell: MS, cells: 5 }, &mut cells);
+    assert!(cells.iter().all(|c| c.ns(Class::RUNNING) == 600_000 && c.known() == MS));
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub const LOCK: &[C] = &[
         .help("Its name (task_struct.comm)."),
     C::u64("addr", "ADDR", Kind::Key, |r| Some(r.addr))
         .unit(Unit::Id)
+        .width(18)
         .hide(0)
         .help("Address of the lock (pt_regs.di of futex, contention_begin.lock)."),
     C::text("kind", "KIND", Kind::Text, |r| Some(r.kind.as_str()))

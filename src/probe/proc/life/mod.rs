@@ -82,7 +82,16 @@ pub struct Life {
 impl Life {
     /// Attaches.
     pub fn open() -> Life {
-        let hooks = Hooks::open().map_err(Refusal::from);
+        Life::with(Hooks::open().map_err(Refusal::from))
+    }
+
+    /// Attaches nothing: ends are found by samples.
+    pub fn open_without_bpf() -> Life {
+        let summary = "not used, as was asked".to_owned();
+        Life::with(Err(Refusal { summary, ..Refusal::default() }))
+    }
+
+    fn with(hooks: Result<Hooks, Refusal>) -> Life {
         let has = |program: &str| hooks.as_ref().is_ok_and(|h| h.has(program));
         let told = Told {
             execs: has("execed"),
@@ -167,9 +176,7 @@ mod tests {
     #[test]
     fn without_the_hook_ends_are_found_by_samples_and_said_to_be_degraded() {
         let refusal = Refusal { summary: "Operation not permitted".into(), ..Refusal::default() };
-        let tell = Tell::new(Told::default());
-        let life = Life { hooks: Err(refusal), tell, vanished: Vanished::default() };
-        let all = life.status();
+        let all = Life::with(Err(refusal)).status();
         let states: Vec<_> = all.iter().map(|s| (s.name, s.state())).collect();
         assert_eq!(
             states,

@@ -83,7 +83,9 @@ impl Acquires {
             all.hook(library);
         }
         if all.links.is_empty() {
-            return Err(anyhow!(Refusal::from(std::mem::take(&mut all.refused))));
+            // They say the same of every function; one is enough.
+            let summary = all.refused.pop_first().map(|(_, words)| words).unwrap_or_default();
+            return Err(anyhow!(Refusal { summary, ..Refusal::default() }));
         }
         all.watch_the_end();
         if let Some(bss) = all.skel.maps.bss_data.as_deref_mut() {

@@ -159,6 +159,12 @@ fn signal(user: &User) -> Signal {
                 .to_owned(),
             ..Signal::default()
         },
-        User::Refused(why) => ACQUIRES.signal(&Err(why), |_| None),
+        User::Refused(why) => {
+            let mut signal = ACQUIRES.signal(&Err(why), |_| None);
+            if why.summary.contains("EACCES") {
+                signal.fix = "run as root: a breakpoint asks for CAP_SYS_ADMIN".to_owned();
+            }
+            signal
+        }
     }
 }

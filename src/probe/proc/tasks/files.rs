@@ -29,8 +29,7 @@ impl Files {
         Files { root, ..Files::new() }
     }
 
-    /// The text of a file of this thread, or of the process where both numbers are one; `None`
-    /// where it is gone or may not be read.
+    /// The text of a file of this thread; `None` where it is gone or may not be read.
     pub fn of_thread(&mut self, pid: u32, tid: u32, name: &str) -> Option<&[u8]> {
         self.path.clear();
         // Writing into a String cannot fail.
@@ -76,14 +75,14 @@ impl Files {
         Ok(numbers)
     }
 
-    /// The arguments with blanks between them; `None` where there are none.
-    pub fn arguments(&mut self, pid: u32) -> Option<Clean> {
-        words(self.of_process(pid, "cmdline")?)
+    /// The arguments with blanks between them, as this thread has them; `None` where there are none.
+    pub fn arguments(&mut self, pid: u32, tid: u32) -> Option<Clean> {
+        words(self.of_thread(pid, tid, "cmdline")?)
     }
 
-    /// The path of the binary.
-    pub fn binary(&mut self, pid: u32) -> Option<Clean> {
-        let path = fs::read_link(self.root.join(format!("{pid}/exe"))).ok()?;
+    /// The path of the binary this thread runs.
+    pub fn binary(&mut self, pid: u32, tid: u32) -> Option<Clean> {
+        let path = fs::read_link(self.root.join(format!("{pid}/task/{tid}/exe"))).ok()?;
         Some(Clean::new(path.as_os_str().as_bytes()))
     }
 
@@ -146,7 +145,7 @@ mod tests {
         fs::write(dir.path().join("5/task/6/wchan"), "0").unwrap();
         assert_eq!((files.wchan(5, 6), files.wchan(5, 7)), (None, None));
         assert_eq!(files.cgroup(5).unwrap().as_str(), "/b.slice");
-        assert_eq!((files.arguments(5), files.binary(5), files.netns(5)), (None, None, None));
+        assert_eq!((files.arguments(5, 6), files.binary(5, 6), files.netns(5)), (None, None, None));
         assert_eq!(
             (files.numbers(None).unwrap(), files.numbers(Some(5)).unwrap()),
             (vec![5], vec![6])

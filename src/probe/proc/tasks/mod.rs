@@ -173,3 +173,6 @@ impl Tasks {
 fn find(rows: &[TaskRow], tid: u32) -> Option<&TaskRow> {
     rows.binary_search_by_key(&tid, |r| r.tid).ok().map(|i| &rows[i])
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use ahash::RandomState;
 
 use super::files::Files;
 use super::kernel::types;
-use super::threads::{Ended, Thread, Threads, is_kernel, known, known32};
+use super::threads::{Ended, Thread, Threads, known, known32};
 use crate::probe::proc::class;
 use crate::probe::proc::columns::TaskRow;
 use crate::probe::proc::doing::Spent;
@@ -34,7 +34,8 @@ struct Process {
 /// What tells one program from the next under the same pid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Program {
-    image: u64,
+    /// `None`: it has no memory, as the kernel's own and what has ended.
+    image: Option<u64>,
     comm: [u8; 16],
 }
 
@@ -48,27 +49,19 @@ struct Gone {
     spent: Option<Box<Spent>>,
 }
 
-/// Counters that the kernel sums up over ended threads.
+/// Counters other than those of run queues.
 const COUNTERS: usize = 9;
+/// The first of them the kernel sums up over ended threads.
+const SUMMED: usize = 5;
 
 /// These, of a thread.
 fn counters(t: &types::thread_part) -> [u64; COUNTERS] {
     [t.cpu, t.vol, t.invol, t.minflt, t.majflt, t.rchar, t.wchar, t.read, t.write]
 }
 
-/// These, of the threads that ended; all ones where they are not known.
-fn gone_counters(p: &types::process_part) -> [u64; COUNTERS] {
-    [
-        p.gone_cpu,
-        p.gone_vol,
-        p.gone_invol,
-        p.gone_minflt,
-        p.gone_majflt,
-        p.gone_rchar,
-        p.gone_wchar,
-        p.gone_read,
-        p.gone_write,
-    ]
+/// The kernel's sums; all ones where they are not known.
+fn gone_counters(p: &types::process_part) -> [u64; SUMMED] {
+    [p.gone_cpu, p.gone_vol, p.gone_invol, p.gone_minflt, p.gone_majflt]
 }
 
 /// What processes need from outside the pass.
@@ -126,7 +119,9 @@ impl Processes {
         let behind = std::mem::take(&mut self.behind);
         for p in 0..self.processes.len() {
             let members = &self.order[self.processes[p].members.clone()];
-            let lost = ended.get(&self.rows[p].pid);
+            // What ended under the number of a new process was another's.
+            let is_new = self.from.get(p).is_some_and(|f| *f == NEW);
+            let lost = ended.get(&self.rows[p].pid).filter(|_| !is_new);
             if !behind && lost.is_none() && !members.iter().any(|&m| stale[m as usize]) {
                 continue;
             }
@@ -256,24 +251,28 @@ enum Due {
 
 impl Process {
     fn due(&self, whole: &Whole<'_>, now_ns: u64) -> Due {
-        let Some(program) = whole.program() else { return Due::Not };
-        match self.program {
-            Some(was) if was == program => {
-                let old = now_ns.saturating_sub(self.read_ns) > AGAIN_NS;
-                if old { Due::Again } else { Due::Not }
-            }
-            _ => Due::New,
+        let program = whole.program();
+        let same = self.program.is_some() && self.program == program;
+        let has_memory = program.is_some_and(|p| p.image.is_some());
+        match (same, has_memory) {
+            (true, true) if now_ns.saturating_sub(self.read_ns) > AGAIN_NS => Due::Again,
+            (true, _) => Due::Not,
+            // What it was called while it lived is not to be read any more.
+            (false, false) if self.program.is_some() => Due::Not,
+            (false, _) => Due::New,
         }
     }
 
     fn read(&mut self, row: &mut TaskRow, whole: &Whole<'_>, outside: &mut Outside<'_>) {
         self.program = whole.program();
         self.read_ns = outside.now_ns;
-        row.argv = outside.files.arguments(row.pid);
-        row.exe = outside.files.binary(row.pid);
+        if let Some(tid) = whole.with_memory() {
+            row.argv = outside.files.arguments(row.pid, tid);
+            row.exe = outside.files.binary(row.pid, tid);
+        }
         if outside.by_files {
             row.cgroup = outside.files.cgroup(row.pid);
-            row.netns = outside.files.netns(row.pid);
+            row.netns = outside.files.netns(row.pid).or(row.netns);
         }
     }
 }
@@ -323,16 +322,18 @@ impl Whole<'_> {
         self.threads().find(|t| t.raw.tid == t.raw.pid).or_else(|| self.threads().next())
     }
 
-    /// Which program it runs; `None` for the kernel's own and for what has ended.
+    /// A thread with the process's memory: its files tell the arguments also where the leader has
+    /// ended.
+    fn with_memory(&self) -> Option<u32> {
+        let has = |t: &&Thread| t.process.as_ref().is_some_and(|p| known(p.image).is_some());
+        Some(self.threads().find(has)?.raw.tid)
+    }
+
+    /// Which program it runs.
     fn program(&self) -> Option<Program> {
-        let leader = self.leader()?;
-        let image = self.threads().filter_map(|t| t.process.as_ref()).map(|p| p.image);
-        let image = image.filter(|i| *i != u64::MAX).max();
-        let comm = leader.raw.comm;
-        if is_kernel(&leader.raw) || (image.is_none() && leader.raw.exit != 0) {
-            return None;
-        }
-        Some(Program { image: image.unwrap_or(0), comm })
+        let parts = self.threads().filter_map(|t| t.process.as_ref());
+        let image = parts.filter_map(|p| known(p.image)).max();
+        Some(Program { image, comm: self.leader()?.raw.comm })
     }
 
     /// Gives the threads what they have from their process: all if it changed, else the new ones.
@@ -351,15 +352,17 @@ impl Whole<'_> {
             if !(all || is_new || leads || rows[m as usize].ppid != row.ppid) {
                 continue;
             }
-            let Some((thread, _)) = self.threads.change(m) else { continue };
+            let Some((thread, behind)) = self.threads.change(m) else { continue };
             thread.ppid = row.ppid;
             if all || is_new {
                 thread.argv.clone_from(&row.argv);
                 thread.exe.clone_from(&row.exe);
-                if thread.cgroup.is_none() {
+                if known(behind.raw.cgroup).is_none() {
                     thread.cgroup.clone_from(&row.cgroup);
                 }
-                thread.netns = thread.netns.or(row.netns);
+                if known32(behind.raw.netns).is_none() {
+                    thread.netns = row.netns;
+                }
             }
             if leads {
                 thread.threads = row.threads;
@@ -383,10 +386,13 @@ fn sum(row: &mut TaskRow, whole: &Whole<'_>, gone: &Gone, page_bytes: u64) {
     row.uid = leader.uid;
     (row.nice, row.prio, row.policy) = (leader.nice, leader.prio, leader.policy);
     (row.last_cpu, row.ns_pid) = (leader.last_cpu, leader.ns_pid);
-    row.netns = leader.netns.or(row.netns);
-    if leader.cgroup.is_some() && row.cgroup != leader.cgroup {
+    // Where the pass does not tell them, files told them of the process itself.
+    let told = whole.leader().map(|t| (known(t.raw.cgroup), known32(t.raw.netns)));
+    let (cgroup, netns) = told.unwrap_or_default();
+    if cgroup.is_some() && row.cgroup != leader.cgroup {
         row.cgroup.clone_from(&leader.cgroup);
     }
+    row.netns = netns.or(row.netns);
     if let Some(telling) = members().min_by_key(|r| class::rank(r.state)) {
         (row.state, row.syscall) = (telling.state, telling.syscall);
         if row.wchan != telling.wchan {
@@ -413,13 +419,16 @@ fn used<'r, I: Iterator<Item = &'r TaskRow>>(
     part: Option<&types::process_part>,
     gone: &Gone,
 ) {
-    let ended = part.map_or([u64::MAX; COUNTERS], gone_counters);
+    let ended = part.map_or([u64::MAX; SUMMED], gone_counters);
     let total = |was: Option<u64>, ended: u64, of: fn(&TaskRow) -> Option<u64>| {
         let mut live = members().filter_map(of).peekable();
         live.peek()?;
         Some(live.sum::<u64>().saturating_add(ended).max(was.unwrap_or(0)))
     };
-    let or = |i: usize| known(ended[i]).unwrap_or(gone.others[i]);
+    let or = |i: usize| {
+        let told = ended.get(i).and_then(|sum| known(*sum));
+        told.unwrap_or(gone.others[i])
+    };
     row.cpu_ns = total(row.cpu_ns, or(0), |r| r.cpu_ns);
     row.vol_switches = total(row.vol_switches, or(1), |r| r.vol_switches);
     row.invol_switches = total(row.invol_switches, or(2), |r| r.invol_switches);

@@ -180,10 +180,6 @@ impl Procfs {
             gone_invol: none,
             gone_minflt: none,
             gone_majflt: none,
-            gone_rchar: none,
-            gone_wchar: none,
-            gone_read: none,
-            gone_write: none,
         }
     }
 }

@@ -287,15 +287,10 @@ pub(super) fn place(raw: &types::thread_part) -> Place {
         exit: u32::from(raw.exit),
         on_cpu: raw.marks & mark::ON_CPU != 0,
         iowait: raw.marks & mark::IOWAIT != 0,
-        kernel: is_kernel(raw),
+        kernel: raw.marks & mark::KERNEL != 0,
         call: u32::try_from(raw.call).ok(),
         call_known: raw.call != CALL_UNKNOWN,
     }
-}
-
-/// Whether it is a thread of the kernel itself.
-pub(super) fn is_kernel(raw: &types::thread_part) -> bool {
-    raw.marks & mark::KERNEL != 0
 }
 
 /// The cells that come from the record alone.
@@ -320,7 +315,7 @@ fn show(row: &mut TaskRow, raw: &types::thread_part) {
     row.prio = (raw.prio != i32::MAX).then_some(raw.prio);
     row.policy = policy(raw.policy);
     row.last_cpu = known32(raw.last_cpu);
-    row.netns = known32(raw.netns);
+    row.netns = known32(raw.netns).or(row.netns);
     row.ns_pid = known32(raw.ns_pid);
     row.syscall = place.call.filter(|_| !place.on_cpu).and_then(class::call_name);
 }
