@@ -13,8 +13,6 @@
 #include "kernel.h"
 #include "proc_sched_row.h"
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
 #define MAX_CPUS 1024
 #define RING_BYTES (8 << 20)
 #define CALLS 512
