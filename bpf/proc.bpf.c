@@ -187,10 +187,11 @@ static __always_inline void read_memory(struct mm_struct *mm, struct process_par
 	struct mm_struct___6_1 *old = (void *)mm;
 
 	p->vsz_pages = mm->total_vm;
+	/* The verifier of those kernels takes no array of atomic_long_t for a struct's field. */
 	if (HAS(old->rss_stat.count))
-		p->rss_pages = above(old->rss_stat.count[MM_FILEPAGES].counter) +
-			       above(old->rss_stat.count[MM_ANONPAGES].counter) +
-			       above(old->rss_stat.count[MM_SHMEMPAGES].counter);
+		p->rss_pages = above(BPF_CORE_READ(old, rss_stat.count[MM_FILEPAGES].counter)) +
+			       above(BPF_CORE_READ(old, rss_stat.count[MM_ANONPAGES].counter)) +
+			       above(BPF_CORE_READ(old, rss_stat.count[MM_SHMEMPAGES].counter));
 	else if (HAS(mm->rss_stat[0].count))
 		p->rss_pages = above(mm->rss_stat[MM_FILEPAGES].count) +
 			       above(mm->rss_stat[MM_ANONPAGES].count) +
