@@ -15,7 +15,7 @@ use std::{io, panic, ptr, thread};
 
 use serde_json::{Value, json};
 
-use crate::{life, load, tasks};
+use crate::{life, load, sched, tasks};
 
 /// How long a step may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,6 +87,7 @@ fn everything(report: &mut Report) {
     }
     life::follow(report);
     tasks::follow(report);
+    sched::account(report);
     lmptop(report, "nobody net", Some(NOBODY), &["print", "net", "--format", "json"]);
     lmptop(report, "nobody doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     report.send("end", Value::Null);
