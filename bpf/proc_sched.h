@@ -521,6 +521,17 @@ static __always_inline void untouched(struct task_struct *p, struct record *r, u
 	add(r->count, r->state, 1);
 }
 
+/* Copies a record; false if it was being written meanwhile. */
+static __always_inline bool copied(struct row *row, struct record *r)
+{
+	u32 seq = r->seq;
+
+	barrier();
+	bpf_probe_read_kernel(&row->r, sizeof(row->r), r);
+	barrier();
+	return !(seq & 1) && seq == r->seq;
+}
+
 SEC("iter/task")
 int dump(struct bpf_iter__task *ctx)
 {
@@ -534,15 +545,9 @@ int dump(struct bpf_iter__task *ctx)
 	r = record_of(p);
 	if (!r)
 		return 0;
-	for (int tries = 0; tries < 4; tries++) {
-		u32 seq = r->seq;
-
-		barrier();
-		bpf_probe_read_kernel(&row->r, sizeof(row->r), r);
-		barrier();
-		if (!(seq & 1) && seq == r->seq)
-			break;
-	}
+	/* Not in a loop: before 6.3 how it is laid out decides whether it is taken. */
+	if (!copied(row, r) && !copied(row, r))
+		copied(row, r);
 	r->seen = row->r.window + 1;
 	state = state_of(p);
 	if (!row->r.born)
