@@ -8,7 +8,6 @@
 //! screen, to see that the figures are of what they should be). Before that, what it takes to
 //! draw the process image of a busy process (`LMPTOP_BENCH_IMAGE=0` leaves it out, 1 is only that).
 
-
 #[path = "image/page.rs"]
 mod image;
 #[path = "../tests/stage/mod.rs"]

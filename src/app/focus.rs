@@ -1,6 +1,8 @@
 //! What is looked at more closely than the rest: asked for by keys, behind a question where that
 //! slows down others, and following the selection. What is collected is always said in the header.
 
+use ahash::AHashSet;
+
 use crate::source::{Focus, Moment, WATCHED};
 use crate::table::Table;
 
@@ -98,20 +100,21 @@ pub fn start(state: &mut State, dear: Dear, pid: u64, comm: &str) -> Vec<Effect>
 /// the selection rests on. While the view is frozen only ends are sent.
 pub fn follow(state: &mut State, moment: &Moment) -> Vec<Effect> {
     let before = state.focus.clone();
-    let table = moment.now.table("proc").filter(|t| !t.is_empty());
-    expire(state, moment.now.mono_ns, table);
+    let wanted = before.states || before.calls.is_some() || before.locks.is_some();
+    let there = moment.now.table("proc").filter(|t| wanted && !t.is_empty()).map(There::new);
+    expire(state, moment.now.mono_ns, there.as_ref());
     let asked = state.closer.asked.get_or_insert_with(|| before.watch.clone()).clone();
     if state.mode == Mode::Live {
         let chosen = chosen(state);
         if state.focus.states {
-            watch(&mut state.focus, &asked, &chosen, table);
+            watch(&mut state.focus, &asked, &chosen, there.as_ref());
         }
     }
     if same(&before, &state.focus) { Vec::new() } else { send(state) }
 }
 
-fn expire(state: &mut State, now: u64, table: Option<&Table>) {
-    let gone = |pid: u32| table.is_some_and(|t| !has(t, pid));
+fn expire(state: &mut State, now: u64, there: Option<&There>) {
+    let gone = |pid: u32| there.is_some_and(|t| !t.has(pid));
     if state.focus.calls.is_some_and(gone) {
         state.focus.calls = None;
         state.say(Tone::Plain, "The process has ended: its system calls are no longer counted.");
@@ -129,10 +132,19 @@ fn expire(state: &mut State, now: u64, table: Option<&Table>) {
     }
 }
 
-fn has(table: &Table, pid: u32) -> bool {
-    let want = crate::table::Value::U64(u64::from(pid));
-    let Some(field) = table.schema().find("pid") else { return true };
-    (0..table.len()).any(|row| table.value(row, field) == want)
+/// The processes that are there.
+struct There(Option<AHashSet<u64>>);
+
+impl There {
+    fn new(table: &Table) -> There {
+        let field = table.schema().find("pid");
+        let pids = |f| (0..table.len()).filter_map(move |row| table.value(row, f).as_u64());
+        There(field.map(|f| pids(f).collect()))
+    }
+
+    fn has(&self, pid: u32) -> bool {
+        self.0.as_ref().is_none_or(|pids| pids.contains(&u64::from(pid)))
+    }
 }
 
 /// What is looked at now, the least wanted first. What the selection only passes over is not: it
@@ -148,14 +160,14 @@ fn chosen(state: &mut State) -> Vec<u32> {
 }
 
 /// The newest choice comes last; what was asked for stays, and of the rest the oldest goes.
-fn watch(focus: &mut Focus, asked: &[u32], chosen: &[u32], table: Option<&Table>) {
+fn watch(focus: &mut Focus, asked: &[u32], chosen: &[u32], there: Option<&There>) {
     let mut recent = std::mem::take(&mut focus.watch);
     recent.retain(|pid| !asked.contains(pid));
     for &pid in chosen.iter().filter(|pid| !asked.contains(pid)) {
         recent.retain(|p| *p != pid);
         recent.push(pid);
     }
-    recent.retain(|&pid| table.is_none_or(|t| has(t, pid)));
+    recent.retain(|&pid| there.is_none_or(|t| t.has(pid)));
     let room = WATCHED.saturating_sub(asked.len());
     recent.drain(..recent.len().saturating_sub(room));
     focus.watch = asked.iter().copied().chain(recent).take(WATCHED).collect();

@@ -161,7 +161,7 @@ impl Grid {
     fn total_of(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
         let schema = self.parts.first()?.table().schema();
         let field = &schema.fields()[schema.find(id)?];
-        if field.ty == Type::Text || field.unit == Unit::Id || field.kind == Kind::Key {
+        if field.ty == Type::Text || is_name(field) {
             return None;
         }
         let value = self.column(id);
@@ -174,6 +174,10 @@ impl Grid {
             if sums(field) { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
         Some(total.map_or(Value::None, Value::F64))
     }
+}
+
+fn is_name(field: &Field) -> bool {
+    matches!(field.unit, Unit::Id | Unit::Address) || field.kind == Kind::Key
 }
 
 /// Whether the sum of a column's cells means something.
@@ -203,36 +207,9 @@ pub fn rebuild(state: &mut State) {
         [now, ended] => Some(Gone::new(view, now, ended)),
         _ => None,
     };
-    let filters: Vec<&Filter> = state.pin.iter().chain([&state.filter]).collect();
-    let only = Filter::parse(&pane.only).unwrap_or_default();
-    let bound: Vec<Vec<Bound>> = grid
-        .parts
-        .iter()
-        .map(|f| filters.iter().map(|x| x.bind(f.table().schema())).collect())
-        .collect();
-    let unknown: Vec<Vec<String>> = bound
-        .iter()
-        .map(|b| b.iter().flat_map(|b| b.unknown().to_vec()).collect::<Vec<String>>())
-        .collect();
-    grid.unknown = unknown.first().cloned().unwrap_or_default();
-    grid.unknown.retain(|term| unknown.iter().all(|u| u.contains(term)));
-    for (p, frame) in grid.parts.iter().enumerate() {
-        let kept: Bound = only.bind(frame.table().schema());
-        // A term that only the other table knows (how it ended) is not met by a row of this one.
-        let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
-        // Of what ended the last comes first.
-        let turned = |row: usize| if p == 1 { frame.len() - 1 - row } else { row };
-        for row in (0..frame.len()).map(turned) {
-            let gone = gone.as_ref().filter(|_| p == 1);
-            if !kept.matches(frame, row) || gone.is_some_and(|g| !g.shows(frame, row)) {
-                continue;
-            }
-            grid.total += 1;
-            if met && bound[p].iter().all(|b| b.matches(frame, row)) {
-                grid.rows.push((p as u8, row as u32));
-            }
-        }
-    }
+    let pin = state.pin.as_ref().map(|pin| pin_for(pin, &pane.table));
+    let filters: Vec<&Filter> = pin.iter().chain([&state.filter]).collect();
+    take(&mut grid, &filters, &pane.only, gone.as_ref());
     let group = view.group_by();
     let leads = if group == TREE { tree::above(&grid) } else { Vec::new() };
     grid.context = leads.len();
@@ -251,6 +228,47 @@ pub fn rebuild(state: &mut State) {
     }
     state.grid = grid;
     settle(state);
+}
+
+/// Takes in the rows that the pane is about and the filters match.
+fn take(grid: &mut Grid, filters: &[&Filter], only: &str, gone: Option<&Gone>) {
+    let only = Filter::parse(only).unwrap_or_default();
+    let bound: Vec<Vec<Bound>> = grid
+        .parts
+        .iter()
+        .map(|f| filters.iter().map(|x| x.bind(f.table().schema())).collect())
+        .collect();
+    let unknown: Vec<Vec<String>> = bound
+        .iter()
+        .map(|b| b.iter().flat_map(|b| b.unknown().to_vec()).collect::<Vec<String>>())
+        .collect();
+    grid.unknown = unknown.first().cloned().unwrap_or_default();
+    grid.unknown.retain(|term| unknown.iter().all(|u| u.contains(term)));
+    for (p, frame) in grid.parts.iter().enumerate() {
+        let kept: Bound = only.bind(frame.table().schema());
+        // A term that only the other table knows (how it ended) is not met by a row of this one.
+        let met = unknown[p].iter().all(|term| grid.unknown.contains(term));
+        // Of what ended the last comes first.
+        let turned = |row: usize| if p == 1 { frame.len() - 1 - row } else { row };
+        for row in (0..frame.len()).map(turned) {
+            let gone = gone.filter(|_| p == 1);
+            if !kept.matches(frame, row) || gone.is_some_and(|g| !g.shows(frame, row)) {
+                continue;
+            }
+            grid.total += 1;
+            if met && bound[p].iter().all(|b| b.matches(frame, row)) {
+                grid.rows.push((p as u8, row as u32));
+            }
+        }
+    }
+}
+
+/// A pinned process is meant at both ends of a wake.
+fn pin_for(pin: &Filter, table: &str) -> Filter {
+    let text = pin.to_string();
+    let pid = text.strip_prefix("pid=").filter(|_| table == "wake");
+    let both = pid.and_then(|pid| Filter::parse(&format!("party={pid}")).ok());
+    both.unwrap_or_else(|| pin.clone())
 }
 
 /// The same rows at another instant: only what is derived from time differs.

@@ -7,6 +7,7 @@ use super::keymap::Action;
 use super::layout::tabs;
 use super::msg::{Mouse, MouseKind};
 use super::state::{Overlay, State};
+use super::tree;
 
 /// Carries out a mouse event.
 pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
@@ -50,8 +51,10 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
             let again = line == state.view().at && mouse.kind == MouseKind::Press;
             let by = line as isize - state.view().at as isize;
             step(state, by);
-            if again && matches!(state.grid.lines.get(line), Some(Line::Group { .. })) {
-                return enter(state);
+            match state.grid.lines.get(line).copied() {
+                Some(Line::Group { .. }) if again => return enter(state),
+                Some(Line::Node(node)) if again && node.parent() => tree::fold(state, !node.open),
+                _ => {}
             }
         }
     }

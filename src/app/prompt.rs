@@ -93,8 +93,8 @@ impl Dear {
     /// Said when it begins.
     pub fn begun(self, comm: &str, pid: u64) -> String {
         match self {
-            Dear::Calls => format!("Counting the system calls of {comm} ({pid}); S ends it."),
-            Dear::Locks => format!("Timing the locks of {comm} ({pid}) for 30 s; L ends it."),
+            Dear::Calls => format!("Counting for {comm} ({pid}): see Syscalls; S ends it."),
+            Dear::Locks => format!("Timing {comm} ({pid}) for 30 s: see Locks; L ends it."),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The filter language, the same on the command line and behind `/` on screen.
 //!
 //! Words are AND-ed. `ssh` (any text, or exactly this pid or port), `comm:ssh` (contains; numbers
-//! and addresses exactly), `comm=sshd` (the whole cell), `rtt>50ms`, `tx>1MB/s` (`/s` means the
-//! rate), `dst:10.0.0.0/8`, `port:22` and `host:` (either end), `:443`, `10.0.0.1:443`,
-//! `/regex/`, `comm:/^ng/`, `"two words"`, `"a column">5`, `pid:-` (missing), and `!` before any of them. Letter
-//! case never matters. Reading a filter and binding it to a table are two steps, so that one
-//! filter serves every pane.
+//! and addresses exactly), `comm=sshd` (the whole cell), `rtt>50ms`, `tx>1MB/s` and `cpu>20%` (`/s`,
+//! and `%` of a time, mean the rate), `dst:10.0.0.0/8`, `port:22`, `host:` and `party:812` (either
+//! end of a connection or a wake), `:443`, `10.0.0.1:443`, `/regex/`, `comm:/^ng/`, `"two words"`,
+//! `"a column">5`, `pid:-` (missing), and `!` before any of them. Letter case never matters.
+//! Reading a filter and binding it to a table are two steps, so that one filter serves every pane.
 
 mod bound;
 mod term;

@@ -331,6 +331,9 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
         // What a tool means by its words is not known here.
         return if field.kind == Kind::Key { Role::Accent } else { Role::Text };
     }
+    if let Some(role) = share_role(&field.id, v) {
+        return role;
+    }
     match (field.id.as_str(), v) {
         ("comm", _) => Role::Accent,
         ("end", Value::Text(s)) if row.schema.table() == "life" => end_role(s),
@@ -347,6 +350,20 @@ fn role(v: Value<'_>, field: &Field, row: &Row<'_>) -> Role {
         _ => Role::Text,
     }
 }
+
+/// A share of time that is worth a look has the colour of what the time went to.
+fn share_role(id: &str, v: Value<'_>) -> Option<Role> {
+    let word = id.strip_suffix("_ns_rate")?;
+    let role = match word {
+        "runq" => Role::Wait,
+        word => doing_of(word)?.role,
+    };
+    let rest = matches!(role, Role::Rest);
+    Some(if rest || v.as_f64()? < SHARE { Role::Text } else { role })
+}
+
+/// Shares below this many per cent have no colour.
+const SHARE: f64 = 1.0;
 
 /// A cell as written on screen: an instant as a clock time, everything else by its unit.
 pub fn cell_text(state: &State, v: Value<'_>, field: &Field) -> String {

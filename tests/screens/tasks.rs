@@ -1,6 +1,6 @@
 //! The process room on screen: its panes at each size, the tree, what is asked of the outside.
 
-use lmptop::app::{Deed, Effect, Msg};
+use lmptop::app::{Deed, Effect, Mouse, MouseKind, Msg};
 use lmptop::source::{Focus, WATCHED};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
@@ -110,6 +110,14 @@ fn a_tree_folds_and_sums_what_it_hides() {
     assert!(s.selected().contains("▸ systemd"), "{}", s.selected());
     s.press("l");
     assert!(s.selected().contains("▾ systemd"), "{}", s.selected());
+    // A click on the selected one folds, too.
+    let layout = s.state.layout();
+    let click = Mouse { kind: MouseKind::Press, x: 3, y: layout.body };
+    let open = s.state.grid.lines.len();
+    s.send(Msg::Mouse(click));
+    assert!(s.state.grid.lines.len() < open);
+    s.send(Msg::Mouse(click));
+    assert_eq!(s.state.grid.lines.len(), open);
     // Left on a leaf goes to the one above.
     s.press("+jjjjjh");
     assert!(s.selected().contains("stress") && s.selected().contains("2300"), "{}", s.text());
@@ -150,7 +158,13 @@ fn a_filter_keeps_what_leads_to_its_rows() {
     assert_eq!(names(&s), ["java"]);
     s.press("6");
     assert_eq!(s.state.grid.rows.len(), 5, "the pin holds across the panes");
-    s.press("7");
+    s.press("p");
+    let mut s = busy(120, 40);
+    s.press("8p<^U>812<Enter>");
+    assert_eq!(column(&s, "COMM"), ["nginx", "java"], "both ends of a wake: {}", s.text());
+    s.press("9");
+    assert!(s.text().contains("No row is of what is pinned"), "{}", s.text());
+    s.press("pp<^U>4410<Enter>7");
     assert!(column(&s, "PID").iter().all(|p| p == "4410"), "{}", s.text());
 }
 
@@ -404,6 +418,9 @@ fn words_of_states_have_colours_and_stay_words() {
         let buf = paint(&stage.state, &Theme { palette, glyphs });
         shot!(format!("style_proc_{name}"), styles_of(&buf));
     }
+    stage.send(Msg::Resize(160, 12));
+    shot!("style_proc_shares", styles_of(&paint(&stage.state, &Theme::default())));
+    stage.send(Msg::Resize(80, 24));
     stage.press("a");
     let ascii = Theme { palette: Palette::Mono, glyphs: Glyphs::Ascii };
     shot!("ascii_tree", text_of(&paint(&stage.state, &ascii)));
@@ -469,4 +486,56 @@ fn any_row_is_drawn_over_time() {
     }
     s.press("<Esc>8<Enter>");
     shot!("detail_wake_120x30", s.text());
+}
+
+#[test]
+fn a_recording_shows_what_was_live() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = lmptop::session::Writer::create(place.path(), info()).unwrap();
+    for age in 0..8 {
+        writer.append(&folk::busy(age)).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    for keys in ["5", "5a", "5ajjj-", "5e", "5/java<Enter>", "6", "7", "8", "9", "9<Tab>", "5jjv"] {
+        let mut live = Stage::new(120, 30);
+        live.live((0..8).map(folk::busy));
+        live.press(keys);
+        let mut past = Stage::replay(120, 30, lmptop::session::Reader::open(&dir).unwrap());
+        past.press("<End>");
+        past.press(keys);
+        let body = |s: &Stage| -> Vec<String> {
+            let text = s.text();
+            let lines: Vec<String> = text.lines().skip(2).map(str::to_owned).collect();
+            lines[..lines.len() - 1].to_vec()
+        };
+        assert_eq!(body(&past), body(&live), "after {keys}");
+    }
+    let mut past = Stage::replay(120, 30, lmptop::session::Reader::open(&dir).unwrap());
+    past.press("5");
+    for (keys, says) in [
+        ("s", "A recording holds only what was collected then."),
+        ("S", "A recording holds only what was collected then."),
+        ("L", "A recording holds only what was collected then."),
+        ("K", "A recording cannot be acted on."),
+        ("<F7>", "A recording cannot be acted on."),
+    ] {
+        assert_eq!(past.press(keys), [], "{keys}");
+        assert_eq!(note(&past), says, "{keys}");
+    }
+    // In the past nothing is watched, whatever is selected.
+    assert_eq!(past.press("jjttT"), []);
+}
+
+#[test]
+fn groups_of_processes_sum_and_are_called_by_what_they_share() {
+    let mut s = Stage::running(120, 40, 6);
+    s.press("5eeaa");
+    assert_eq!(s.state.view().group_by(), "uid");
+    let first = s.line(4);
+    assert!(first.contains("1000") && first.contains("119%"), "{}", s.text());
+    s.press("aaaa");
+    assert_eq!(s.state.view().group_by(), "state");
+    assert!(s.text().contains("preempted"), "{}", s.text());
+    shot!("grouped_state_120x40", s.text());
 }
