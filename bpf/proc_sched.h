@@ -68,6 +68,11 @@
 #define MODE_FILE 0x8000
 #define MODE_SOCKET 0xc000
 
+#define TTY_MAJOR 4
+#define TTYAUX_MAJOR 5
+#define PTS_MAJOR 136
+#define PTS_END 144
+
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 /* Only to tell a thread of a 32 bit process, whose calls have other numbers. */
@@ -80,6 +85,9 @@ struct pcpu_hot {
 };
 struct kref {
 	refcount_t refcount;
+};
+struct inode___dev {
+	u32 i_rdev;
 };
 struct irqaction;
 struct hrtimer;
@@ -223,7 +231,7 @@ static __always_inline u32 state_of(struct task_struct *p)
 #include "proc_sched_tell.h"
 
 /* In a register of its own, so that the verifier sees the bound of the index that is used. */
-static __always_inline void add(u64 *sums, u32 doing, u64 n)
+static __always_inline void add(u64 *sums, u64 doing, u64 n)
 {
 	barrier_var(doing);
 	if (doing < DOINGS)

@@ -52,7 +52,7 @@ static __always_inline bool sending(struct task_struct *me)
 	call = call_of(regs);
 	if (call < 0 || call >= CALLS || !(calls[call & (CALLS - 1)] & CALL_SENDS))
 		return false;
-	return sort_of(mode_of(me, (u32)regs->di)) == SORT_SOCKET;
+	return sort_of(me, (u32)regs->di) == SORT_SOCKET;
 #endif
 }
 
