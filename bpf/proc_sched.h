@@ -329,7 +329,7 @@ static __always_inline void comes_woken(struct record *r, struct task_struct *p,
 	wait = now - ts;
 	slept = ts - r->since;
 	close_stretch(r, p, r->state, ts, true);
-	if (r->call != NO_CALL && (calls[r->call & (CALLS - 1)] & CALL_FUTEX))
+	if (r->call != NO_CALL && (flags_of(r->call) & CALL_FUTEX))
 		count_futex(r, p, ts, slept);
 	r->count[RUNNABLE]++;
 	if (wait > r->runnable_max)

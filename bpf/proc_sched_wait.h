@@ -24,6 +24,13 @@ static __always_inline struct pt_regs *regs_of(struct task_struct *p)
 }
 #endif
 
+/* In a register of its own, so that the mask stays: 5.10 does not follow the bounds otherwise. */
+static __always_inline u8 flags_of(u64 call)
+{
+	barrier_var(call);
+	return calls[call & (CALLS - 1)];
+}
+
 /* Its system call: below 0 when it is in none, CALLS when it is in one that has no number here. */
 static __always_inline s64 call_of(struct pt_regs *regs)
 {
@@ -175,7 +182,7 @@ static __always_inline u8 waits_for(struct task_struct *task, u32 state, struct 
 	if (unlikely(call >= CALLS))
 		return iowait ? IO : hard ? LOCK : SLEEP;
 	r->call = call;
-	flags = calls[call & (CALLS - 1)];
+	flags = flags_of(call);
 	doing = flags & CALL_DOING;
 	if (flags & CALL_FUTEX) {
 		/* The thread's memory is there only as long as it is on the CPU. */
