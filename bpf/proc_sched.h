@@ -68,6 +68,11 @@
 #define MODE_FILE 0x8000
 #define MODE_SOCKET 0xc000
 
+#define TTY_MAJOR 4
+#define TTYAUX_MAJOR 5
+#define PTS_MAJOR 136
+#define PTS_END 144
+
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 /* Only to tell a thread of a 32 bit process, whose calls have other numbers. */
@@ -80,6 +85,9 @@ struct pcpu_hot {
 };
 struct kref {
 	refcount_t refcount;
+};
+struct inode___dev {
+	u32 i_rdev;
 };
 struct irqaction;
 struct hrtimer;
@@ -223,7 +231,7 @@ static __always_inline u32 state_of(struct task_struct *p)
 #include "proc_sched_tell.h"
 
 /* In a register of its own, so that the verifier sees the bound of the index that is used. */
-static __always_inline void add(u64 *sums, u32 doing, u64 n)
+static __always_inline void add(u64 *sums, u64 doing, u64 n)
 {
 	barrier_var(doing);
 	if (doing < DOINGS)
@@ -321,7 +329,7 @@ static __always_inline void comes_woken(struct record *r, struct task_struct *p,
 	wait = now - ts;
 	slept = ts - r->since;
 	close_stretch(r, p, r->state, ts, true);
-	if (r->call != NO_CALL && (calls[r->call & (CALLS - 1)] & CALL_FUTEX))
+	if (r->call != NO_CALL && (flags_of(r->call) & CALL_FUTEX))
 		count_futex(r, p, ts, slept);
 	r->count[RUNNABLE]++;
 	if (wait > r->runnable_max)
@@ -521,6 +529,17 @@ static __always_inline void untouched(struct task_struct *p, struct record *r, u
 	add(r->count, r->state, 1);
 }
 
+/* Copies a record; false if it was being written meanwhile. */
+static __always_inline bool copied(struct row *row, struct record *r)
+{
+	u32 seq = r->seq;
+
+	barrier();
+	bpf_probe_read_kernel(&row->r, sizeof(row->r), r);
+	barrier();
+	return !(seq & 1) && seq == r->seq;
+}
+
 SEC("iter/task")
 int dump(struct bpf_iter__task *ctx)
 {
@@ -534,15 +553,9 @@ int dump(struct bpf_iter__task *ctx)
 	r = record_of(p);
 	if (!r)
 		return 0;
-	for (int tries = 0; tries < 4; tries++) {
-		u32 seq = r->seq;
-
-		barrier();
-		bpf_probe_read_kernel(&row->r, sizeof(row->r), r);
-		barrier();
-		if (!(seq & 1) && seq == r->seq)
-			break;
-	}
+	/* Not in a loop: before 6.3 how it is laid out decides whether it is taken. */
+	if (!copied(row, r) && !copied(row, r))
+		copied(row, r);
 	r->seen = row->r.window + 1;
 	state = state_of(p);
 	if (!row->r.born)

@@ -39,6 +39,7 @@ enum sort {
 	SORT_SOCKET,
 	SORT_TTY,
 	SORT_FILE,
+	SORT_DEVICE,
 };
 
 /* No system call. */

@@ -46,7 +46,7 @@ static __always_inline bool bins(struct record *r, struct task_struct *p, u8 doi
 {
 	u64 window = end / TOLD_WINDOW_NS;
 	u64 len = end - r->since;
-	u32 i;
+	u64 i;
 
 	if (window != r->told_window) {
 		/* What was too much is binned for the next window too, lest it flickers. */

@@ -24,6 +24,13 @@ static __always_inline struct pt_regs *regs_of(struct task_struct *p)
 }
 #endif
 
+/* In a register of its own, so that the mask stays: 5.10 does not follow the bounds otherwise. */
+static __always_inline u8 flags_of(u64 call)
+{
+	barrier_var(call);
+	return calls[call & (CALLS - 1)];
+}
+
 /* Its system call: below 0 when it is in none, CALLS when it is in one that has no number here. */
 static __always_inline s64 call_of(struct pt_regs *regs)
 {
@@ -36,7 +43,13 @@ static __always_inline s64 call_of(struct pt_regs *regs)
 	return call;
 }
 
-static __always_inline u32 mode_of(struct task_struct *p, u64 fd)
+#ifdef HASHED
+#define OF_INODE(inode, field) BPF_CORE_READ(inode, field)
+#else
+#define OF_INODE(inode, field) (bpf_rdonly_cast ? (inode)->field : BPF_CORE_READ(inode, field))
+#endif
+
+static __always_inline struct inode *inode_of(struct task_struct *p, u64 fd)
 {
 	struct fdtable *fdt = p->files->fdt;
 	struct file **table = fdt->fd;
@@ -52,11 +65,11 @@ static __always_inline u32 mode_of(struct task_struct *p, u64 fd)
 			bpf_rdonly_cast((void *)at, bpf_core_type_id_kernel(struct fdtable));
 
 		file = bpf_rdonly_cast(slot->fd, bpf_core_type_id_kernel(struct file));
-		return file->f_inode->i_mode;
+		return file->f_inode;
 	}
 #endif
 	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
-	return file ? BPF_CORE_READ(file, f_inode, i_mode) : 0;
+	return file ? BPF_CORE_READ(file, f_inode) : 0;
 }
 
 static __always_inline bool asleep(u8 doing)
@@ -64,13 +77,27 @@ static __always_inline bool asleep(u8 doing)
 	return doing >= IO && doing < UNKNOWN;
 }
 
-static __always_inline u8 sort_of(u32 mode)
+static __always_inline bool is_terminal(u32 device)
 {
-	switch (mode & MODE_SORT) {
+	u32 major = device >> 20;
+
+	return major == TTY_MAJOR || major == TTYAUX_MAJOR || (major >= PTS_MAJOR && major < PTS_END);
+}
+
+/* What is behind a thread's descriptor. */
+static __always_inline u8 sort_of(struct task_struct *p, u64 fd)
+{
+	struct inode *inode = inode_of(p, fd);
+
+	if (!inode)
+		return SORT_NONE;
+	switch (OF_INODE(inode, i_mode) & MODE_SORT) {
 	case MODE_PIPE:
 		return SORT_PIPE;
 	case MODE_CHAR:
-		return SORT_TTY;
+		return is_terminal(OF_INODE((struct inode___dev *)inode, i_rdev)) ?
+			       SORT_TTY :
+			       SORT_DEVICE;
 	case MODE_FILE:
 		return SORT_FILE;
 	case MODE_SOCKET:
@@ -155,7 +182,7 @@ static __always_inline u8 waits_for(struct task_struct *task, u32 state, struct 
 	if (unlikely(call >= CALLS))
 		return iowait ? IO : hard ? LOCK : SLEEP;
 	r->call = call;
-	flags = calls[call & (CALLS - 1)];
+	flags = flags_of(call);
 	doing = flags & CALL_DOING;
 	if (flags & CALL_FUTEX) {
 		/* The thread's memory is there only as long as it is on the CPU. */
@@ -163,7 +190,7 @@ static __always_inline u8 waits_for(struct task_struct *task, u32 state, struct 
 			note_futex(r, REG(regs, di), REG(regs, si), REG(regs, dx));
 	} else if (flags & CALL_FILE) {
 		r->addr = (u32)REG(regs, di);
-		r->sort = sort_of(mode_of(task, r->addr));
+		r->sort = sort_of(task, r->addr);
 		if (r->sort == SORT_SOCKET)
 			doing = NET;
 	}

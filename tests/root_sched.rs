@@ -262,10 +262,12 @@ fn a_program_that_runs_and_sleeps_is_told_as_it_says() {
             let vol: u64 = did.count[Doing::Io as usize..Doing::Unknown as usize].iter().sum();
             assert_eq!([vol, did.count(Doing::Preempted)], [now[0] - was[0], now[1] - was[1]]);
             let stat = schedstat(pid);
-            assert!(near(did.ns(Doing::Running), stat[0] - ran[0], 0.005, MS));
+            // The kernel's clock of a thread stands still in interrupts.
+            let running = did.ns(Doing::Running);
+            assert!(near(running, stat[0] - ran[0], 0.005, 3 * MS), "{running} {stat:?} {ran:?}");
             assert_eq!(did.count(Doing::Running), stat[2] - ran[2]);
             let waited = did.ns(Doing::Runnable) + did.ns(Doing::Preempted);
-            assert!(near(waited, stat[1] - ran[1], 0.02, MS), "{waited} {stat:?} {ran:?}");
+            assert!(near(waited, stat[1] - ran[1], 0.02, 3 * MS), "{waited} {stat:?} {ran:?}");
         },
     );
 }

@@ -70,7 +70,7 @@ pub(super) fn give(row: &types::row, threads: &mut [TaskRow]) -> bool {
         return false;
     }
     if let Some(spent) = spent(row) {
-        thread.spent = Some(Box::new(spent));
+        **thread.spent.get_or_insert_default() = spent;
     }
     true
 }

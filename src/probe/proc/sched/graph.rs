@@ -189,7 +189,8 @@ impl Graph {
                 ..LockRow::default()
             }
         };
-        self.futexes.iter().map(row).collect()
+        // A process that is no more waits for nothing.
+        self.futexes.iter().filter(|((pid, _), _)| of(*pid).is_some()).map(row).collect()
     }
 }
 

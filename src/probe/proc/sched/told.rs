@@ -51,6 +51,7 @@ fn reason(doing: Doing, call: u16, sort: u8) -> Option<String> {
         s if s == types::sort::SORT_SOCKET.0 => " socket",
         s if s == types::sort::SORT_TTY.0 => " tty",
         s if s == types::sort::SORT_FILE.0 => " file",
+        s if s == types::sort::SORT_DEVICE.0 => " device",
         _ => "",
     };
     Some(format!("{name}{file}"))
