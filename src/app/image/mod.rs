@@ -49,7 +49,7 @@ pub const FIGURES: [(&str, &str); 8] = [
 /// Time across the screen at first, ns; what is asked of the past at least.
 const MINUTE: i64 = 60_000_000_000;
 /// Wakers that are watched beside the process itself.
-const WAKERS: usize = 3;
+const WAKERS: usize = 4;
 /// What is asked of the past at most, ns.
 const HOUR: i64 = 60 * MINUTE;
 
@@ -288,11 +288,18 @@ impl Image {
         }
     }
 
-    /// The processes that wake it most, at most [`WAKERS`], most frequent first.
+    /// The processes that wake it most and those that wake these, at most [`WAKERS`]: the nearest
+    /// first, of each hop the most frequent.
     pub fn wakers(&self) -> Vec<u32> {
-        let near = self.wakes.tree.iter().filter(|h| h.depth == 1);
-        let near = near.filter_map(|h| h.edge.waker);
-        near.filter(|w| *w != self.pid).take(WAKERS).collect()
+        let mut hops: Vec<_> = self.wakes.tree.iter().collect();
+        hops.sort_by_key(|h| h.depth);
+        let mut out = Vec::new();
+        for waker in hops.into_iter().filter_map(|h| h.edge.waker) {
+            if waker != self.pid && !out.contains(&waker) && out.len() < WAKERS {
+                out.push(waker);
+            }
+        }
+        out
     }
 
     /// How it ended, once it has and is not there any more.
