@@ -187,14 +187,18 @@ static __always_inline void read_memory(struct mm_struct *mm, struct process_par
 	struct mm_struct___6_1 *old = (void *)mm;
 
 	p->vsz_pages = mm->total_vm;
-	if (HAS(old->rss_stat.count))
-		p->rss_pages = above(old->rss_stat.count[MM_FILEPAGES].counter) +
-			       above(old->rss_stat.count[MM_ANONPAGES].counter) +
-			       above(old->rss_stat.count[MM_SHMEMPAGES].counter);
-	else if (HAS(mm->rss_stat[0].count))
+	if (HAS(old->rss_stat.count)) {
+		/* A typed load of these is refused: they are an array of a typedef. */
+		s64 count[4] = {};
+
+		bpf_core_read(count, sizeof(count), &old->rss_stat.count);
+		p->rss_pages = above(count[MM_FILEPAGES]) + above(count[MM_ANONPAGES]) +
+			       above(count[MM_SHMEMPAGES]);
+	} else if (HAS(mm->rss_stat[0].count)) {
 		p->rss_pages = above(mm->rss_stat[MM_FILEPAGES].count) +
 			       above(mm->rss_stat[MM_ANONPAGES].count) +
 			       above(mm->rss_stat[MM_SHMEMPAGES].count);
+	}
 }
 
 static __always_inline void read_process(struct task_struct *task, struct process_part *p)

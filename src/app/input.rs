@@ -93,8 +93,8 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             typed::open(state, action);
         }
         Action::Kill => target::ask(state),
-        Action::Nicer => target::renice(state, 1),
-        Action::Meaner => target::renice(state, -1),
+        Action::NiceUp => target::renice(state, 1),
+        Action::NiceDown => target::renice(state, -1),
         Action::States => return focus::states(state),
         Action::Calls => return focus::ask(state, Dear::Calls),
         Action::Locks => return focus::ask(state, Dear::Locks),

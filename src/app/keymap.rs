@@ -86,9 +86,9 @@ pub enum Action {
     /// Close the connection or signal its process, after a question.
     Kill,
     /// Raise the nice value of the process.
-    Nicer,
+    NiceUp,
     /// Lower it.
-    Meaner,
+    NiceDown,
     /// Account states or not.
     States,
     /// Count the system calls of the process or not.
@@ -290,14 +290,14 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(
         &[F(7)],
-        A::Meaner,
+        A::NiceDown,
         Quiet,
         "nice -1",
         "Lower the nice value of the process by 1, after a question",
     ),
     bind(
         &[F(8)],
-        A::Nicer,
+        A::NiceUp,
         Quiet,
         "nice +1",
         "Raise the nice value of the process by 1, after a question",

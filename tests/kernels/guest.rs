@@ -15,12 +15,12 @@ use std::{io, panic, ptr, thread};
 
 use serde_json::{Value, json};
 
-use crate::{life, load, sched};
+use crate::{life, load, sched, tasks};
 
 /// How long a step may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// `nobody`.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// Short connections whose `flow` rows are wanted.
 const SHORT: usize = 60;
 
@@ -87,6 +87,7 @@ fn everything(report: &mut Report) {
     }
     life::follow(report);
     sched::account(report);
+    tasks::follow(report);
     lmptop(report, "nobody net", Some(NOBODY), &["print", "net", "--format", "json"]);
     lmptop(report, "nobody doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     report.send("end", Value::Null);

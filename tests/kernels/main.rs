@@ -13,6 +13,7 @@ mod life;
 mod load;
 mod machine;
 mod sched;
+mod tasks;
 mod verdict;
 
 use std::env;

@@ -40,6 +40,7 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
         }
         life(&case, &mut court);
         crate::sched::judge(&case, &mut court);
+        tasks(&case, &mut court);
         doctor(&case, swept, &mut court);
         host(&case, &mut court);
         nobody(&case, &mut court);
@@ -322,6 +323,12 @@ fn life(case: &Case, court: &mut Court) {
     crate::life::judge(case.answer("life"), rows, court);
 }
 
+/// Processes at rest are what /proc says of them, with rights and without.
+fn tasks(case: &Case, court: &mut Court) {
+    let [proc, thread, nobody] = ["proc", "thread", "nobody proc"].map(|t| case.rows(t, court));
+    crate::tasks::judge(case.answer("tasks"), &proc, &thread, &nobody, court);
+}
+
 /// Root: what the ladder must reach on a kernel with the helpers (5.12 and later), and that a
 /// signal which is not there says why.
 fn doctor(case: &Case, swept: bool, court: &mut Court) {
@@ -336,6 +343,9 @@ fn doctor(case: &Case, swept: bool, court: &mut Court) {
         let way = found.is_some_and(|r| r["way"].is_string());
         court.holds(way, "doctor net", format_args!("{signal}: no way"));
     }
+    let threads = rows.iter().find(|r| r["probe"] == "proc" && r["signal"] == "threads");
+    let way = threads.and_then(|r| r["way"].as_str()).unwrap_or_default();
+    court.holds(way.starts_with("iter/task"), "doctor proc threads", way);
     for signal in LIFE {
         let found = rows.iter().find(|r| r["probe"] == "proc" && r["signal"] == *signal);
         let state = found.map_or(&Value::Null, |r| &r["state"]);

@@ -425,12 +425,6 @@ fn page(width: u16, height: u16, samples: u64) -> Stage {
     stage
 }
 
-fn strip(stage: &Stage, tid: u64) -> String {
-    let text = stage.text();
-    let line = text.lines().find(|l| l.contains(&format!("{tid} ")) && l.contains("filter"));
-    line.unwrap_or_else(|| panic!("{tid} is not drawn:\n{text}")).to_owned()
-}
-
 #[test]
 fn pages() {
     for (w, h) in [(40, 10), (80, 24), (120, 40), (240, 70)] {

@@ -241,8 +241,8 @@ fn system(now: &Table, before: Option<&Table>) -> (Option<f64>, Option<f64>) {
     let mut sums = [0u64; 4];
     for r in 0..cols.len() {
         let Some(&w) = was.get(&(ids.number(r, 0), cols.number(r, 1))) else { continue };
-        let gained = [2, 3, 4, 5]
-            .map(|c| Some(cols.number(r, c)?.checked_sub(old.number(w, c).unwrap_or(0))?));
+        let gained =
+            [2, 3, 4, 5].map(|c| cols.number(r, c)?.checked_sub(old.number(w, c).unwrap_or(0)));
         for (sum, gained) in sums.iter_mut().zip(gained) {
             *sum = sum.saturating_add(gained.unwrap_or(0));
         }

@@ -24,6 +24,11 @@ impl<'a, const N: usize> Cols<'a, N> {
         self.table.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The cell of the column of this place in the list.
     pub fn get(&self, row: usize, column: usize) -> Value<'a> {
         match self.at.get(column).copied().flatten() {

@@ -399,12 +399,12 @@ impl Track {
         }
         let fits = |w: &i64| span.cell % w == 0 && span.from.rem_euclid(*w) == 0;
         match LEVELS.iter().rposition(fits) {
-            Some(level) => self.from_bins(level, span, out),
-            None => self.from_stretches(span, out),
+            Some(level) => self.of_bins(level, span, out),
+            None => self.of_stretches(span, out),
         }
     }
 
-    fn from_bins(&self, level: usize, span: Span, out: &mut [Cell]) {
+    fn of_bins(&self, level: usize, span: Span, out: &mut [Cell]) {
         let (bins, width) = (&self.levels[level], LEVELS[level]);
         let (first, per) = (span.from / width, (span.cell / width) as usize);
         // Nothing is known outside: only these cells are looked at.
@@ -432,7 +432,7 @@ impl Track {
         }
     }
 
-    fn from_stretches(&self, span: Span, out: &mut [Cell]) {
+    fn of_stretches(&self, span: Span, out: &mut [Cell]) {
         let first = self.stretches.partition_point(|s| s.to <= span.from);
         let mut known = self.floor;
         let mut i = first;

@@ -49,6 +49,9 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
     out
 }
 
+/// Which classes count.
+type Is = fn(Class) -> bool;
+
 struct Strips<'a> {
     page: &'a Page<'a>,
     span: Span,
@@ -193,9 +196,9 @@ impl Strips<'_> {
         let threads = if there > 0 { there } else { image.order.len() };
         let at = image.window.cursor.and_then(|at| self.span.index(at));
         let mut out = Vec::new();
-        let rows: [(&str, &dyn Fn(Class) -> bool, Role); 2] = [
-            ("running", &|c| c == Class::RUNNING, Role::Run),
-            ("held up", &|c| doing(c).rank > doing(Class::RUNNING).rank, Role::Wait),
+        let rows: [(&str, Is, Role); 2] = [
+            ("running", |c| c == Class::RUNNING, Role::Run),
+            ("held up", |c| doing(c).rank > doing(Class::RUNNING).rank, Role::Wait),
         ];
         for (name, is, role) in rows {
             let values: Vec<Option<f64>> = image

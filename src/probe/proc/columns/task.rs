@@ -43,9 +43,9 @@ pub struct TaskRow {
     pub minflt: Option<u64>,
     /// Major faults.
     pub majflt: Option<u64>,
-    /// Resident bytes.
+    /// Resident bytes, of the process and its main thread.
     pub rss_bytes: Option<u64>,
-    /// Virtual bytes.
+    /// Virtual bytes, likewise.
     pub vsz_bytes: Option<u64>,
     /// Bytes fetched from storage.
     pub read_bytes: Option<u64>,
@@ -55,7 +55,7 @@ pub struct TaskRow {
     pub rchar: Option<u64>,
     /// Bytes written by system calls.
     pub wchar: Option<u64>,
-    /// Threads of the process.
+    /// Threads of the process, likewise.
     pub threads: Option<u32>,
     /// Nice value.
     pub nice: Option<i32>,
@@ -161,12 +161,14 @@ const RSS: C = C::u64("rss_bytes", "RSS", Kind::Gauge, |r| r.rss_bytes)
     .unit(Unit::Bytes)
     .hide(16)
     .alias(&["rss", "mem"])
-    .help("Resident memory of the process: files, anonymous and shared (mm_struct.rss_stat).");
+    .help("Resident memory of the process: files, anonymous and shared; among threads on the main one's row (mm_struct.rss_stat).");
 const VSZ: C = C::u64("vsz_bytes", "VSZ", Kind::Gauge, |r| r.vsz_bytes)
     .unit(Unit::Bytes)
     .hide(140)
     .alias(&["vsz"])
-    .help("Virtual memory of the process (mm_struct.total_vm).");
+    .help(
+        "Virtual memory of the process; among threads on the main one's row (mm_struct.total_vm).",
+    );
 const READ: C = C::u64("read_bytes", "READ", Kind::Counter, |r| r.read_bytes)
     .unit(Unit::Bytes)
     .hide(30)
@@ -185,9 +187,9 @@ const WCHAR: C = C::u64("wchar", "WCHAR", Kind::Counter, |r| r.wchar)
     .unit(Unit::Bytes)
     .hide(134)
     .help("Bytes it wrote by system calls (task_struct.ioac.wchar).");
-const THREADS: C = C::u64("threads", "THREADS", Kind::Gauge, |r| n(r.threads))
-    .hide(92)
-    .help("Threads of the process (task_struct.signal->nr_threads).");
+const THREADS: C = C::u64("threads", "THREADS", Kind::Gauge, |r| n(r.threads)).hide(92).help(
+    "Threads of the process; among threads on the main one's row (task_struct.signal->nr_threads).",
+);
 const NICE: C = C::i64("nice", "NICE", Kind::Gauge, |r| r.nice.map(i64::from))
     .hide(94)
     .help("Nice value, -20 to 19 (task_struct.static_prio - 120).");
@@ -227,7 +229,6 @@ pub const PROC: &[C] = &[
     PID,
     PPID,
     COMM,
-    ARGV,
     EXE,
     UID,
     STATE,
@@ -291,6 +292,8 @@ pub const PROC: &[C] = &[
     PREEMPTED_MAX,
     EPISODE_SLICES_MAX,
     EPISODE_RUN_MAX,
+    // The longest comes last: a table in text is as wide as it has to be.
+    ARGV,
 ];
 
 /// Columns of `thread`.
@@ -299,7 +302,6 @@ pub const THREAD: &[C] = &[
     PID,
     PPID,
     COMM,
-    ARGV,
     EXE,
     UID,
     STATE,
@@ -366,4 +368,6 @@ pub const THREAD: &[C] = &[
     EPISODE_SLICES_MAX,
     EPISODE_RUN,
     EPISODE_RUN_MAX,
+    // The longest comes last: a table in text is as wide as it has to be.
+    ARGV,
 ];

@@ -78,7 +78,7 @@ impl Procfs {
     ) -> Option<(types::thread_part, Stat)> {
         let stat = stat::stat(files.of_thread(pid, tid, "stat")?)?;
         let sched = files.of_thread(pid, tid, "schedstat").and_then(stat::schedstat);
-        let mut thread = self.from_stat(pid, tid, &stat, sched);
+        let mut thread = self.record_of(pid, tid, &stat, sched);
         let before = self.known.get(&tid).filter(|k| {
             // It cannot have used or changed anything without having had a CPU.
             let quiet = sched.is_some() && stat.state != b'R' && k.letter == stat.state;
@@ -101,7 +101,7 @@ impl Procfs {
         Some((thread, stat))
     }
 
-    fn from_stat(
+    fn record_of(
         &self,
         pid: u32,
         tid: u32,
