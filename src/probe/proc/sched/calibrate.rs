@@ -79,6 +79,9 @@ pub(super) fn verdict([irq_right, irq_wrong, task_right, task_wrong]: [u64; 4]) 
     if irq_right >= 3 && irq_wrong == 0 && task_right >= 3 && task_wrong * 4 <= task_right {
         return Contexts::Known;
     }
+    if irq_right + irq_wrong + task_right + task_wrong == 0 {
+        return Contexts::Unknown("the kernel does not say where it lies".to_owned());
+    }
     Contexts::Unknown(format!(
         "of {} wakes by a timer the bits of preempt_count told {irq_right}, and of {} by a task \
          {task_right}",
