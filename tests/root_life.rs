@@ -220,7 +220,7 @@ fn two_thousand_short_programs_give_each_a_fork_an_exec_and_an_exit() {
     let key = |r: &&&Row| (r.n("pid"), r.n("start"));
     let keys: HashSet<_> = forks.iter().map(key).collect();
     assert_eq!(keys.len(), 2000);
-    assert!(execs.iter().chain(&exits).all(|r| keys.contains(&key(&r))));
+    assert!(execs.iter().chain(&exits).all(|r| keys.contains(&key(r))));
     for name in ["births", "execs", "renames", "ends"] {
         assert_eq!(lost(&proc, name), 0, "{name}");
     }

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lmptop::probe::proc::Proc;
-use lmptop::probe::proc::doing::Doing;
 use lmptop::probe::{At, Focus, Options, Probe, Signal};
 use lmptop::source::clocks;
+use lmptop::table::Doing;
 use lmptop::table::{Table, Value};
 use player::{Player, now};
 

@@ -7,8 +7,8 @@ use ratatui::buffer::Buffer;
 use crate::app::{BINDINGS, Layout, State};
 use crate::table::Value;
 
-use super::doing::DOINGS;
 use super::paint::{Pen, cells, cut, seen, wrap};
+use super::sign::SIGNS;
 use super::theme::{Role, Theme};
 
 /// Draws the page, narrowed by `search`.
@@ -120,10 +120,7 @@ fn keys() -> Vec<(String, String, Role)> {
 }
 
 fn doings() -> Vec<(String, String, Role)> {
-    DOINGS
-        .iter()
-        .map(|d| (format!("{} {}", d.letter, d.word), d.means.to_owned(), d.role))
-        .collect()
+    SIGNS.iter().map(|d| (format!("{} {}", d.letter, d.word), d.means.to_owned(), d.role)).collect()
 }
 
 /// Cells of a tool's header at most.

@@ -22,7 +22,6 @@
 mod chart;
 mod chooser;
 mod detail;
-pub mod doing;
 mod fate;
 mod footer;
 mod header;
@@ -31,6 +30,7 @@ mod image;
 mod paint;
 mod rows;
 mod screen;
+pub mod sign;
 pub mod sparkline;
 mod strip;
 pub mod svg;

@@ -6,8 +6,8 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::app::{Cell, Layout, Line, Mode, Node, Shown, State, drawn};
 use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
 
-use super::doing::doing_of;
 use super::paint::{Pen, cells, cut};
+use super::sign::sign_of;
 use super::theme::{Role, Theme};
 
 /// Least cells of a name in a tree.
@@ -356,7 +356,7 @@ fn share_role(id: &str, v: Value<'_>) -> Option<Role> {
     let word = id.strip_suffix("_ns_rate")?;
     let role = match word {
         "runq" => Role::Wait,
-        word => doing_of(word)?.role,
+        word => sign_of(word)?.role,
     };
     let rest = matches!(role, Role::Rest);
     Some(if rest || v.as_f64()? < SHARE { Role::Text } else { role })
@@ -400,7 +400,7 @@ fn end_role(end: &str) -> Role {
 
 /// How a state's word is drawn.
 pub fn state_role(state: &str) -> Role {
-    if let Some(doing) = doing_of(state) {
+    if let Some(doing) = sign_of(state) {
         return doing.role;
     }
     match state {

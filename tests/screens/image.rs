@@ -137,7 +137,7 @@ impl Loop {
     }
 }
 
-const CLASSES: [(&str, &str, &str); 13] = [
+const DOINGS: [(&str, &str, &str); 13] = [
     ("running", "running_ns", "running_count"),
     ("runnable", "runnable_ns", "runnable_count"),
     ("preempted", "preempted_ns", "preempted_count"),
@@ -193,7 +193,7 @@ fn task(pid: u64, comm: &str, loops: &[&Loop], now: u64, tier: Tier) -> Row {
         .set("last_cpu", 1)
         .set("cgroup", "/user.slice/user-1000.slice/session-4.scope");
     if tier != Tier::Plain {
-        for (state, ns, count) in CLASSES {
+        for (state, ns, count) in DOINGS {
             row = row.set(ns, of(state).0).set(count, of(state).1);
         }
         let wakes: u64 = ["sleep", "lock", "io", "poll", "timer"].iter().map(|s| of(s).1).sum();

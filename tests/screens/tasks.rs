@@ -259,7 +259,7 @@ fn a_process_that_ends_while_selected_stays_selected() {
         .set("signal", "SIGHUP")
         .set("end", "SIGHUP by sshd 2210");
     next.tables.retain(|t| !matches!(t.name(), "proc" | "life"));
-    next.tables.extend([table("proc", &others), table("life", &[exit.clone()])]);
+    next.tables.extend([table("proc", &others), table("life", std::slice::from_ref(&exit))]);
     s.live([next.clone()]);
     assert!(s.selected().contains("SIGHUP by sshd 2210"), "{}", s.selected());
     // While nobody has asked how it ended it is one row, not two.

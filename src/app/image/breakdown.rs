@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use crate::source::Moment;
 use crate::table::Table;
 
-use super::class::{CLASSES, Class};
 use super::cols::Cols;
+use crate::table::{DOINGS, Doing};
 
 /// One class of a breakdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Which.
-    pub class: Class,
+    pub class: Doing,
     /// ns in it.
     pub ns: u64,
     /// How often it began.
@@ -144,7 +144,7 @@ impl Breakdown {
             let before = earlier.as_ref().zip(was).map(|(t, r)| (Cols::new(t, ids), r));
             Pair { now: Cols::new(now, ids), row, before }
         };
-        let (ns, count) = (of(Class::ALL_NS), of(Class::ALL_COUNT));
+        let (ns, count) = (of(Doing::NS), of(Doing::COUNT));
         let now_of = |c| rest.now.number(row, c);
         let mut out = Breakdown {
             wall_ns: before.map_or(0, |b| moment.now.mono_ns.saturating_sub(b.mono_ns)),
@@ -161,8 +161,8 @@ impl Breakdown {
             ..Breakdown::default()
         };
         let own = || {
-            let counts = (0..CLASSES).map(|i| count.gained(i).unwrap_or(0)).collect();
-            let spent: Option<Vec<u64>> = (0..CLASSES).map(|i| ns.gained(i)).collect();
+            let counts = (0..DOINGS).map(|i| count.gained(i).unwrap_or(0)).collect();
+            let spent: Option<Vec<u64>> = (0..DOINGS).map(|i| ns.gained(i)).collect();
             Some((spent?, counts))
         };
         let gained: Option<(Vec<u64>, Vec<u64>)> =
@@ -170,11 +170,11 @@ impl Breakdown {
         let Some((spent, counts)) = gained else { return Some(out) };
         out.total_ns = spent.iter().sum();
         let shares = shares(&spent);
-        for (class, share) in Class::all().zip(shares) {
+        for (class, share) in Doing::ALL.into_iter().zip(shares) {
             let i = class.index();
             let max_ns = match class {
-                Class::RUNNABLE => now_of(12),
-                Class::PREEMPTED => now_of(13),
+                Doing::Runnable => now_of(12),
+                Doing::Preempted => now_of(13),
                 _ => None,
             };
             let count = counts[i];
@@ -187,7 +187,7 @@ impl Breakdown {
     }
 
     /// The part of a class.
-    pub fn part(&self, class: Class) -> Option<&Part> {
+    pub fn part(&self, class: Doing) -> Option<&Part> {
         self.parts.iter().find(|p| p.class == class)
     }
 }
@@ -209,9 +209,9 @@ fn by_threads(moment: &Moment, whom: Whom) -> Option<(Vec<u64>, Vec<u64>)> {
     let of = |c: &Cols<'_, 3>, r: &usize| c.small(*r, 0) == Some(whom.pid);
     let was: HashMap<_, usize> =
         (0..old_keys.len()).filter(|r| of(&old_keys, r)).map(|r| (key(&old_keys, r), r)).collect();
-    let mut sums = [vec![0u64; CLASSES], vec![0u64; CLASSES]];
+    let mut sums = [vec![0u64; DOINGS], vec![0u64; DOINGS]];
     let mut known = false;
-    for (ids, sums) in [Class::ALL_NS, Class::ALL_COUNT].into_iter().zip(&mut sums) {
+    for (ids, sums) in [Doing::NS, Doing::COUNT].into_iter().zip(&mut sums) {
         let (cols, old) = (Cols::new(now, ids), Cols::new(&before, ids));
         for r in (0..keys.len()).filter(|r| of(&keys, r)) {
             let earlier = was.get(&key(&keys, r));

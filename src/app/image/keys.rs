@@ -8,9 +8,9 @@ use crate::app::keymap::Action;
 use crate::app::mode::Mode;
 use crate::app::state::{Overlay, State, Tone};
 use crate::app::{Shown, travel};
-use crate::table::clock;
+use crate::table::{DOINGS, Doing, clock};
 
-use super::{Class, FIGURES, Image, open, strip_cells};
+use super::{FIGURES, Image, open, strip_cells};
 
 /// What the footer says of them, most wanted first.
 pub const HINTS: &[(&str, &str)] = &[
@@ -150,10 +150,10 @@ fn change(state: &mut State, on: bool, now: i64) -> Vec<Effect> {
 /// The next class to sort by and to go to.
 fn class(state: &mut State, by: isize, now: i64) -> Vec<Effect> {
     let Some(image) = state.image_mut() else { return Vec::new() };
-    let all = super::CLASSES as isize + 1;
+    let all = DOINGS as isize + 1;
     let at = image.of.map_or(0, |c| c.index() as isize + 1);
     let to = (at + by).rem_euclid(all);
-    image.of = usize::try_from(to - 1).ok().and_then(Class::at);
+    image.of = usize::try_from(to - 1).ok().and_then(|i: usize| Doing::ALL.get(i).copied());
     image.top = 0;
     let text = match image.of {
         Some(c) => format!("Threads by time {}; n N go to it.", c.word()),

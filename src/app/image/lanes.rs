@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::source::Moment;
 use crate::table::Table;
 
-use super::class::{CLASSES, Class};
 use super::cols::Cols;
 use super::rough::Rough;
 use super::strips::{Cell, Kind, Span, Stretch, Track, stretch};
+use crate::table::{DOINGS, Doing};
 
 /// Bytes of stretches and their sums kept at most, of all threads of one page.
 pub const MOST_BYTES: usize = 64 << 20;
@@ -64,7 +64,7 @@ pub struct Lane {
     /// What is known from samples.
     pub rough: Rough,
     /// What it does at the moment shown, and since when (Unix ns), while states are accounted.
-    pub open: Option<(Class, i64)>,
+    pub open: Option<(Doing, i64)>,
     /// What its row says it does at the moment shown.
     pub state: String,
     /// Whether it is there at the moment shown.
@@ -173,7 +173,7 @@ impl Lanes {
         order.sort();
         for (at, r) in order {
             let (Some(tid), Some(ns)) = (cols.small(r, 1), cols.number(r, 4)) else { continue };
-            let class = cols.text(r, 2).and_then(Class::of).unwrap_or(Class::UNKNOWN);
+            let class = cols.text(r, 2).and_then(Doing::named).unwrap_or(Doing::Unknown);
             let from = self.wall(at);
             let to = from.saturating_add(i64::try_from(ns.min(FAR)).unwrap_or(0));
             let binned = cols.text(r, 5) == Some("binned");
@@ -206,7 +206,7 @@ impl Lanes {
             .as_ref()
             .and_then(|b| Some((b.wall_ns, b.table("thread")?.conform(now.schema()))));
         let cols = Cols::new(now, ["pid", "tid", "start", "comm", "state", "since_ns"]);
-        let sums = Cols::new(now, Class::ALL_NS);
+        let sums = Cols::new(now, Doing::NS);
         let old = before.as_ref().map(|(_, t)| Cols::new(t, ["pid", "tid", "start"]));
         let earlier: HashMap<(Option<u32>, Option<u64>), usize> = old
             .iter()
@@ -214,7 +214,7 @@ impl Lanes {
             .filter(|(c, r)| c.small(*r, 0) == Some(pid))
             .map(|(c, r)| ((c.small(r, 1), c.number(r, 2)), r))
             .collect();
-        let old_sums = before.as_ref().map(|(_, t)| Cols::new(t, Class::ALL_NS));
+        let old_sums = before.as_ref().map(|(_, t)| Cols::new(t, Doing::NS));
         for r in (0..cols.len()).filter(|&r| cols.small(r, 0) == Some(pid)) {
             let Some(tid) = cols.small(r, 1) else { continue };
             // Threads of the process that had this number before.
@@ -222,7 +222,7 @@ impl Lanes {
                 continue;
             }
             let word = cols.text(r, 4).unwrap_or("");
-            let class = Class::of(word);
+            let class = Doing::named(word);
             let since = cols.number(r, 5).map(|ns| self.wall(ns));
             let lane = self.lanes.entry(tid).or_default();
             lane.there = true;
@@ -270,12 +270,12 @@ impl Lanes {
 /// What was gained in each class between two rows; `None` while states are not accounted or where a
 /// counter went back.
 fn gained(
-    now: &Cols<'_, CLASSES>,
+    now: &Cols<'_, DOINGS>,
     row: usize,
-    before: &Cols<'_, CLASSES>,
+    before: &Cols<'_, DOINGS>,
     was: usize,
-) -> Option<[u64; CLASSES]> {
-    let mut out = [0; CLASSES];
+) -> Option<[u64; DOINGS]> {
+    let mut out = [0; DOINGS];
     for (i, slot) in out.iter_mut().enumerate() {
         *slot = now.number(row, i)?.checked_sub(before.number(was, i)?)?;
     }
@@ -285,7 +285,7 @@ fn gained(
 impl Lane {
     /// What it does at the moment shown and since when, unless that is told to have ended since its
     /// row was read.
-    fn now(&self) -> Option<(Class, i64)> {
+    fn now(&self) -> Option<(Doing, i64)> {
         let (class, since) = self.open?;
         let end = self.exact.span().map_or(i64::MIN, |s| s.1);
         (end.saturating_sub(since) < SLACK).then_some((class, since.max(end)))
@@ -336,9 +336,9 @@ impl Lane {
 
     /// The beginning of the next stretch after an instant, or of the one before it; of this class
     /// only, where one is asked for.
-    pub fn change(&self, at: i64, on: bool, of: Option<Class>) -> Option<i64> {
+    pub fn change(&self, at: i64, on: bool, of: Option<Doing>) -> Option<i64> {
         let open = self.now();
-        let is = |c: Class| of.is_none_or(|of| of == c);
+        let is = |c: Doing| of.is_none_or(|of| of == c);
         let list = self.exact.stretches();
         if on {
             let i = list.partition_point(|s| s.from <= at);

@@ -3,7 +3,6 @@
 
 mod breakdown;
 mod chain;
-mod class;
 mod cols;
 mod keys;
 mod lanes;
@@ -14,7 +13,7 @@ mod strips;
 mod window;
 
 use crate::source::Moment;
-use crate::table::{Frame, Table};
+use crate::table::{Doing, Frame, Table};
 
 use super::columns::Shown;
 use super::effect::{Effect, Want};
@@ -24,7 +23,6 @@ use super::state::{RowKey, frame_of, row_key};
 
 pub use breakdown::{Breakdown, Part, Whom, shares};
 pub use chain::{Edge, End, HOPS, Hop, Link, Wakes};
-pub use class::{CLASSES, Class};
 pub use cols::Cols;
 pub use keys::{HINTS, SHORT, key, lanes_shown, scrolled};
 pub use lanes::{Lane, Lanes, MOST_BYTES, Words};
@@ -83,7 +81,7 @@ pub struct Image {
     /// Which time is across the screen.
     pub window: Window,
     /// The class sorted by and gone to; `None` is any.
-    pub of: Option<Class>,
+    pub of: Option<Doing>,
     /// Where its time went between the moment shown and the one before.
     pub breakdown: Option<Breakdown>,
     /// The wakes around it.

@@ -61,7 +61,7 @@ fn push(
     image.take(&moment, state.mode == Mode::Live, width);
     // Of many threads those that do something come first.
     if image.lanes.lanes.len() > 8 {
-        image.of = Some(super::Class::RUNNING);
+        image.of = Some(crate::table::Doing::Running);
     }
     if let Some((at, cell)) = at {
         image.window.cell = cell;

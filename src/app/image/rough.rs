@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::class::{CLASSES, Class};
 use super::strips::{Cell, Kind, Span, Stretch};
+use crate::table::{DOINGS, Doing};
 
 /// Time between two samples. Times are Unix ns.
 #[derive(Clone, Debug)]
@@ -13,9 +13,9 @@ struct Interval {
     to: i64,
     kind: Kind,
     /// ns of each class in all intervals before it.
-    before: [i64; CLASSES],
+    before: [i64; DOINGS],
     /// ns of each class in it; they sum to its length.
-    ns: [i64; CLASSES],
+    ns: [i64; DOINGS],
 }
 
 /// Intervals in order of time.
@@ -41,18 +41,12 @@ impl Rough {
     }
 
     /// Takes in what was gained in each class since the sample before, else what was seen.
-    pub fn push(
-        &mut self,
-        from: i64,
-        to: i64,
-        gained: Option<[u64; CLASSES]>,
-        seen: Option<Class>,
-    ) {
+    pub fn push(&mut self, from: i64, to: i64, gained: Option<[u64; DOINGS]>, seen: Option<Doing>) {
         if to <= from || self.list.back().is_some_and(|i| from < i.to) {
             return;
         }
         let total: u64 = gained.iter().flatten().sum();
-        let mut ns = [0i64; CLASSES];
+        let mut ns = [0i64; DOINGS];
         let kind = match (gained.filter(|_| total > 0), seen) {
             (Some(gained), _) => {
                 // A row is not read at the very instant of the sample: it is scaled to the interval.
@@ -71,7 +65,7 @@ impl Rough {
             }
             (None, None) => return,
         };
-        let before = self.list.back().map_or([0; CLASSES], |last| {
+        let before = self.list.back().map_or([0; DOINGS], |last| {
             let mut sum = last.before;
             sum.iter_mut().zip(last.ns).for_each(|(a, b)| *a = a.saturating_add(b));
             sum
@@ -92,7 +86,7 @@ impl Rough {
         if interval.from > at {
             return None;
         }
-        let most = Class::all().max_by_key(|c| interval.ns[c.index()])?;
+        let most = Doing::ALL.into_iter().max_by_key(|c| interval.ns[c.index()])?;
         Some(Stretch::plain(interval.from, interval.to, most, interval.kind))
     }
 
@@ -114,9 +108,9 @@ impl Rough {
             };
             let kind = self.list.range(first..last).take(2).fold(b.kind, |k, i| k.and(i.kind));
             let mut sum = Cell::default();
-            for class in Class::all() {
+            for class in Doing::ALL.into_iter() {
                 let ns = b.upto(class, to).saturating_sub(a.upto(class, from));
-                sum.put(class.0, kind, ns, from);
+                sum.put(class as u8, kind, ns, from);
             }
             // Rounding alone is no reason to prefer it.
             if sum.known() > known.saturating_add(1_000) {
@@ -128,7 +122,7 @@ impl Rough {
 
 impl Interval {
     /// ns of a class in all intervals up to an instant in this one.
-    fn upto(&self, class: Class, at: i64) -> i64 {
+    fn upto(&self, class: Doing, at: i64) -> i64 {
         let part = at.clamp(self.from, self.to) - self.from;
         let ns =
             i128::from(self.ns[class.index()]) * i128::from(part) / i128::from(self.to - self.from);
@@ -145,7 +139,7 @@ mod tests {
     #[test]
     fn a_cell_gets_its_part_and_cells_add_up() {
         let mut rough = Rough::default();
-        let mut gained = [0u64; CLASSES];
+        let mut gained = [0u64; DOINGS];
         (gained[0], gained[10]) = (333_333_333, 666_666_668);
         // A second, a gap of one, and another.
         rough.push(0, 1_000 * MS, Some(gained), None);
@@ -158,10 +152,10 @@ mod tests {
             rough.cells(span, &mut out);
             let known: i64 = out.iter().map(Cell::known).sum();
             assert!((2_000 * MS - known).abs() <= 26 * cells as i64, "{cell}: {known}");
-            let run: i64 = out.iter().map(|c| c.ns(Class::RUNNING)).sum();
+            let run: i64 = out.iter().map(|c| c.ns(Doing::Running)).sum();
             assert_eq!(run, 2 * rough.list[0].ns[0], "{cell}");
             if cell == 10 * MS {
-                assert_eq!((out[50].ns(Class::RUNNING) / 1_000, out[150].known()), (3_333, 0));
+                assert_eq!((out[50].ns(Doing::Running) / 1_000, out[150].known()), (3_333, 0));
                 assert!(out[50].kind.mixed());
             }
         }
@@ -171,12 +165,12 @@ mod tests {
     fn a_sample_says_what_it_saw_and_nothing_says_nothing() {
         let mut rough = Rough::default();
         rough.push(0, 100, None, None);
-        rough.push(0, 0, None, Some(Class::RUNNING));
+        rough.push(0, 0, None, Some(Doing::Running));
         assert!(rough.is_empty());
-        rough.push(0, 100, None, Some(Class::RUNNING));
-        rough.push(100, 200, Some([0; CLASSES]), Some(Class::STOPPED));
-        assert_eq!(rough.at(50).map(|s| (s.class, s.kind)), Some((Class::RUNNING, Kind::SAMPLED)));
-        assert_eq!(rough.at(150).map(|s| s.class), Some(Class::STOPPED));
+        rough.push(0, 100, None, Some(Doing::Running));
+        rough.push(100, 200, Some([0; DOINGS]), Some(Doing::Stopped));
+        assert_eq!(rough.at(50).map(|s| (s.class, s.kind)), Some((Doing::Running, Kind::SAMPLED)));
+        assert_eq!(rough.at(150).map(|s| s.class), Some(Doing::Stopped));
         assert!(rough.at(200).is_none());
         rough.forget(100);
         assert_eq!(rough.span(), Some((100, 200)));

@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use super::class::{CLASSES, Class};
+use crate::table::{DOINGS, Doing};
 
 /// Slots of a cell's sums: one a class, and the time of which nothing is known.
-const SLOTS: usize = CLASSES + 1;
+const SLOTS: usize = DOINGS + 1;
 /// The slot of what is not known.
-const GAP: u8 = CLASSES as u8;
+const GAP: u8 = DOINGS as u8;
 
 /// Widths of the bins, ns: every cell of a whole step is one, two or five of them, the widest ten.
 const LEVELS: [i64; 4] = [10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
@@ -55,7 +55,7 @@ pub struct Stretch {
     /// When it ended.
     pub to: i64,
     /// What was done.
-    pub class: Class,
+    pub class: Doing,
     /// How that is known.
     pub kind: Kind,
     /// CPU on which it ended.
@@ -76,7 +76,7 @@ pub struct Stretch {
 
 impl Stretch {
     /// A stretch of which no more is known.
-    pub fn plain(from: i64, to: i64, class: Class, kind: Kind) -> Stretch {
+    pub fn plain(from: i64, to: i64, class: Doing, kind: Kind) -> Stretch {
         Stretch {
             from,
             to,
@@ -116,7 +116,7 @@ pub struct Cell {
 
 impl Cell {
     /// ns in a class.
-    pub fn ns(&self, class: Class) -> i64 {
+    pub fn ns(&self, class: Doing) -> i64 {
         self.ns[class.index()]
     }
 
@@ -126,13 +126,16 @@ impl Cell {
     }
 
     /// What is done where it begins and where it ends; `None` where nothing is known.
-    pub fn ends(&self) -> (Option<Class>, Option<Class>) {
-        (Class::at(usize::from(self.first)), Class::at(usize::from(self.last)))
+    pub fn ends(&self) -> (Option<Doing>, Option<Doing>) {
+        (
+            Doing::ALL.get(usize::from(self.first)).copied(),
+            Doing::ALL.get(usize::from(self.last)).copied(),
+        )
     }
 
     /// Classes with time in it.
-    pub fn classes(&self) -> impl Iterator<Item = (Class, i64)> + '_ {
-        Class::all().map(|c| (c, self.ns(c))).filter(|(_, ns)| *ns > 0)
+    pub fn classes(&self) -> impl Iterator<Item = (Doing, i64)> + '_ {
+        Doing::ALL.into_iter().map(|c| (c, self.ns(c))).filter(|(_, ns)| *ns > 0)
     }
 
     /// Adds another's sums, for cells of several threads.
@@ -345,7 +348,7 @@ impl Track {
         if s.from > self.end {
             self.add(self.end, s.from, GAP, Kind::default());
         }
-        self.add(s.from, s.to, s.class.0, s.kind);
+        self.add(s.from, s.to, s.class as u8, s.kind);
         self.end = s.to;
         self.stretches.push_back(s);
     }
@@ -450,7 +453,7 @@ impl Track {
                 i = to;
                 known = self.stretches.get(to - 1).map_or(known, |s| s.to);
             } else {
-                spread(span, (s.from, s.to), s.class.0, s.kind, out);
+                spread(span, (s.from, s.to), s.class as u8, s.kind, out);
                 i += 1;
                 known = s.to;
             }
@@ -492,7 +495,7 @@ impl Track {
             for s in self.stretches.range(first..end) {
                 if let Some(cell) = out.get_mut(i) {
                     let ns = part(s.ns(), until) - part(s.ns(), at);
-                    cell.put(s.class.0, s.kind, ns, at);
+                    cell.put(s.class as u8, s.kind, ns, at);
                 }
             }
             at = until;
@@ -513,8 +516,8 @@ fn entry(before: Option<&Bin>, at: i64, (from, slot, kind): (i64, u8, Kind), wid
 }
 
 /// Adds a stretch to the cells it touches.
-pub fn stretch(span: Span, from: i64, to: i64, class: Class, kind: Kind, out: &mut [Cell]) {
-    spread(span, (from, to), class.0, kind, out);
+pub fn stretch(span: Span, from: i64, to: i64, class: Doing, kind: Kind, out: &mut [Cell]) {
+    spread(span, (from, to), class as u8, kind, out);
 }
 
 fn spread(span: Span, (from, to): (i64, i64), slot: u8, kind: Kind, out: &mut [Cell]) {

@@ -6,7 +6,7 @@
 
 use syscalls::Sysno;
 
-use super::doing::Doing;
+use crate::table::Doing;
 
 /// Numbers of system calls that [`table`] knows; every architecture's are below.
 pub const CALLS: usize = 512;

@@ -14,11 +14,11 @@
 mod calls;
 pub mod class;
 pub mod columns;
-pub mod doing;
 mod life;
 mod locks;
 mod maps;
 mod sched;
+pub mod spent;
 mod tasks;
 
 use std::sync::Arc;

@@ -4,10 +4,11 @@
 
 use ratatui::style::{Modifier, Style};
 
-use crate::app::image::{Cell, Class, Kind, Span};
+use crate::app::image::{Cell, Kind, Span};
+use crate::table::Doing;
 use crate::view::theme::{Glyphs, Palette, Theme};
 
-use super::{doing, style_of};
+use super::{sign, style_of};
 
 /// A character and how it looks.
 pub type Mark = (char, Style);
@@ -30,19 +31,19 @@ pub struct Brush<'a> {
     /// The moment shown, Unix ns: there the last cell ends.
     pub now: i64,
     /// The class chosen: cells that hold several are as high as their share of it.
-    pub of: Option<Class>,
+    pub of: Option<Doing>,
 }
 
 /// The class that marks a cell: the highest of those that held long enough to count.
-pub fn prevails(cell: &Cell, width: i64) -> Option<Class> {
+pub fn prevails(cell: &Cell, width: i64) -> Option<Doing> {
     let counts = |ns: i64| ns >= LONG.min(width / 100).max(1);
     let marked = cell.classes().filter(|(_, ns)| counts(*ns));
-    let marked = marked.max_by_key(|(c, ns)| (doing(*c).rank, *ns)).map(|(c, _)| c);
+    let marked = marked.max_by_key(|(c, ns)| (sign(*c).rank, *ns)).map(|(c, _)| c);
     marked.or_else(|| most(cell))
 }
 
 /// The class a cell has most of.
-pub fn most(cell: &Cell) -> Option<Class> {
+pub fn most(cell: &Cell) -> Option<Doing> {
     cell.classes().max_by_key(|(_, ns)| *ns).map(|(c, _)| c)
 }
 
@@ -64,7 +65,7 @@ impl Brush<'_> {
         let Some(top) = prevails(cell, self.span.cell) else { return (' ', Style::new()) };
         let style = style_of(top, self.look);
         if self.letters() {
-            return (doing(top).letter, style);
+            return (sign(top).letter, style);
         }
         if cell.kind == Kind::SAMPLED {
             return (
@@ -95,11 +96,11 @@ impl Brush<'_> {
     }
 
     /// Whether a class has no colour of its own: a light pattern.
-    fn plain(&self, class: Class) -> bool {
-        self.look.color(doing(class).role).is_none()
+    fn plain(&self, class: Doing) -> bool {
+        self.look.color(sign(class).role).is_none()
     }
 
-    fn full(&self, class: Class) -> char {
+    fn full(&self, class: Doing) -> char {
         if self.plain(class) { self.pick('░', '⠂') } else { self.pick('█', '⣿') }
     }
 
@@ -130,10 +131,10 @@ impl Brush<'_> {
             return (mark, style_of(left, self.look));
         };
         let (l, r) = (style_of(left, self.look), style_of(right, self.look));
-        match (self.plain(left), self.look.color(doing(right).role)) {
-            (false, Some(behind)) if self.look.color(doing(left).role) == Some(behind) => {
+        match (self.plain(left), self.look.color(sign(right).role)) {
+            (false, Some(behind)) if self.look.color(sign(left).role) == Some(behind) => {
                 // Two states of one colour: the one that prevails, and no border to see.
-                let top = if doing(left).rank >= doing(right).rank { left } else { right };
+                let top = if sign(left).rank >= sign(right).rank { left } else { right };
                 (self.full(top), style_of(top, self.look))
             }
             (false, Some(behind)) if self.look.glyphs == Glyphs::Unicode => {
@@ -150,7 +151,7 @@ impl Brush<'_> {
 
     /// Too much happened for a border. Where it rested most of the cell, as high as the time it did
     /// not; else what prevails, as high as its share, over what there was most of.
-    fn level(&self, cell: &Cell, top: Class, style: Style) -> Mark {
+    fn level(&self, cell: &Cell, top: Doing, style: Style) -> Mark {
         let others = cell.classes().filter(|(c, _)| *c != top);
         let behind = others.max_by_key(|(_, ns)| *ns).map(|(c, _)| c);
         let Some(behind) = behind else { return (self.full(top), style) };
@@ -170,8 +171,8 @@ impl Brush<'_> {
         let levels: &[char] = if self.look.glyphs == Glyphs::Unicode { &LEVELS } else { &DOTS };
         let n = ((part * levels.len() as f64).ceil() as usize).clamp(1, levels.len());
         let mark = levels[n - 1];
-        let color = self.look.color(doing(behind).role);
-        match color.filter(|c| Some(*c) != self.look.color(doing(top).role)) {
+        let color = self.look.color(sign(behind).role);
+        match color.filter(|c| Some(*c) != self.look.color(sign(top).role)) {
             Some(color) if self.look.glyphs == Glyphs::Unicode => (mark, style.bg(color)),
             _ => (mark, style),
         }

@@ -13,12 +13,12 @@ use std::sync::LazyLock;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::image::{CLASSES, Class, Image, SHORT};
+use crate::app::image::{Image, SHORT};
 use crate::app::{Layout, State};
-use crate::table::{Unit, quantity};
+use crate::table::{DOINGS, Doing, Unit, quantity};
 
-use super::doing::{DOINGS, Doing, doing_of};
 use super::paint::{Pen, cells, cut, seen};
+use super::sign::{SIGNS, Sign, sign_of};
 use super::theme::{Role, Theme};
 
 /// Below this many cells less is said.
@@ -207,28 +207,28 @@ impl Page<'_> {
 }
 
 /// The classes as they are drawn, in their order: looked up for every cell of every strip.
-static DRAWN: LazyLock<[&Doing; CLASSES]> = LazyLock::new(|| {
-    let mut all = [&DOINGS[0]; CLASSES];
-    for class in Class::all() {
-        all[class.index()] = doing_of(class.word()).unwrap_or(&DOINGS[0]);
+static DRAWN: LazyLock<[&Sign; DOINGS]> = LazyLock::new(|| {
+    let mut all = [&SIGNS[0]; DOINGS];
+    for class in Doing::ALL.into_iter() {
+        all[class.index()] = sign_of(class.word()).unwrap_or(&SIGNS[0]);
     }
     all
 });
 
 /// How a class is drawn.
-fn doing(class: Class) -> &'static Doing {
+fn sign(class: Doing) -> &'static Sign {
     DRAWN[class.index()]
 }
 
 /// Its style: the two waits for a CPU differ by weight.
-fn style_of(class: Class, look: &Theme) -> Style {
-    let style = look.style(doing(class).role);
-    if class == Class::PREEMPTED { style.add_modifier(Modifier::BOLD) } else { style }
+fn style_of(class: Doing, look: &Theme) -> Style {
+    let style = look.style(sign(class).role);
+    if class == Doing::Preempted { style.add_modifier(Modifier::BOLD) } else { style }
 }
 
 /// The role of a word of `state`.
 fn role_of(word: &str) -> Role {
-    doing_of(word).map_or(Role::Text, |d| d.role)
+    sign_of(word).map_or(Role::Text, |d| d.role)
 }
 
 /// A duration in short.

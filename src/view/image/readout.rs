@@ -1,11 +1,11 @@
 //! What the cursor stands on, exactly; and what lies between the marks.
 
-use crate::app::image::{Cell, Class, Kind, Lane, Span, Stretch, shares};
-use crate::table::clock;
+use crate::app::image::{Cell, Kind, Lane, Span, Stretch, shares};
+use crate::table::{Doing, clock};
 use crate::view::paint::cells as cells_of;
 use crate::view::theme::Role;
 
-use super::{Line, NARROW, Page, doing, share, time};
+use super::{Line, NARROW, Page, share, sign, time};
 
 /// The lines below the strips.
 pub fn lines(page: &Page<'_>, span: Span, now: i64) -> Vec<Line> {
@@ -54,15 +54,16 @@ pub fn lines(page: &Page<'_>, span: Span, now: i64) -> Vec<Line> {
 
 /// The shares of a cell's classes in words.
 fn parts(cell: &Cell) -> Vec<(String, Role)> {
-    let ns: Vec<u64> = Class::all().map(|c| u64::try_from(cell.ns(c)).unwrap_or(0)).collect();
+    let ns: Vec<u64> =
+        Doing::ALL.into_iter().map(|c| u64::try_from(cell.ns(c)).unwrap_or(0)).collect();
     let shares = shares(&ns);
-    let mut all: Vec<(Class, u32)> =
-        Class::all().zip(shares).filter(|p| cell.ns(p.0) > 0).collect();
+    let mut all: Vec<(Doing, u32)> =
+        Doing::ALL.into_iter().zip(shares).filter(|p| cell.ns(p.0) > 0).collect();
     all.sort_by_key(|p| (std::cmp::Reverse(cell.ns(p.0)), p.0));
     all.iter()
         .map(|(c, tenths)| {
             let ns = time(cell.ns(*c) as f64);
-            (format!("{} {} {ns}", c.word(), share::share(*tenths)), doing(*c).role)
+            (format!("{} {} {ns}", c.word(), share::share(*tenths)), sign(*c).role)
         })
         .collect()
 }
@@ -72,7 +73,7 @@ fn stretch(page: &Page<'_>, lane: &Lane, s: &Stretch, now: i64, words: &mut Vec<
     let all = &page.image.lanes.words;
     let open = s.to >= now;
     words.push((precise(page, s.from), Role::Text));
-    words.push((s.class.word().to_owned(), doing(s.class).role));
+    words.push((s.class.word().to_owned(), sign(s.class).role));
     let how = match s.kind {
         Kind::BINNED => ", a sum of many",
         Kind::SUMMED => ", a sum between samples",
@@ -116,7 +117,7 @@ fn stretch(page: &Page<'_>, lane: &Lane, s: &Stretch, now: i64, words: &mut Vec<
 /// Whether a stretch is the first after a wake: the wait for a CPU, or the run right behind it.
 fn follows(lane: &Lane, wake: &Stretch, s: &Stretch) -> bool {
     let next = lane.exact.at(wake.to).map(|(_, n)| *n);
-    next.is_some_and(|n| n.class == Class::RUNNABLE && (n.from == s.from || n.to == s.from))
+    next.is_some_and(|n| n.class == Doing::Runnable && (n.from == s.from || n.to == s.from))
 }
 
 /// From the wake that ended a sleep, or began this, until it ran, ns.
@@ -125,10 +126,10 @@ fn delay(lane: &Lane, s: &Stretch) -> Option<i64> {
     let (i, _) = lane.exact.at(s.from)?;
     let wait = match s.class {
         c if c.sleeps() => list.get(i + 1),
-        Class::RUNNING => list.get(i.checked_sub(1)?),
+        Doing::Running => list.get(i.checked_sub(1)?),
         _ => None,
     };
-    wait.filter(|w| w.class == Class::RUNNABLE).map(|w| w.ns())
+    wait.filter(|w| w.class == Doing::Runnable).map(|w| w.ns())
 }
 
 /// A duration in short and to the ns.

@@ -1,12 +1,12 @@
 //! Where the time went, to exactly 100 %, and how it ran.
 
-use crate::app::image::{Breakdown, Class};
-use crate::table::Unit;
+use crate::app::image::Breakdown;
+use crate::table::{Doing, Unit};
 use crate::view::paint::cells;
 use crate::view::theme::{Glyphs, Role};
 
 use super::{Line, NARROW, Page, number, time, time_or};
-use super::{doing, style_of};
+use super::{sign, style_of};
 
 /// Cells of the longest word of a state.
 const WORD: usize = 9;
@@ -44,7 +44,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
     for part in &b.parts {
         let style = style_of(part.class, page.look);
         let mut line: Line = vec![
-            (format!(" {} ", doing(part.class).letter), page.s(Role::Dim)),
+            (format!(" {} ", sign(part.class).letter), page.s(Role::Dim)),
             (format!("{:<WORD$}", part.class.word()), style),
             (format!(" {:>6}", share(part.share)), page.s(Role::Text)),
             (" ".to_owned(), page.s(Role::Text)),
@@ -101,7 +101,7 @@ fn bar_of(tenths: u32, width: usize, glyphs: Glyphs) -> String {
 }
 
 /// The longest stretch of a class between the samples, where every one was told.
-fn longest(page: &Page<'_>, class: Class) -> Option<u64> {
+fn longest(page: &Page<'_>, class: Doing) -> Option<u64> {
     let image = page.image;
     let moment = page.state.moment.as_ref()?;
     let (from, to) = (moment.before.as_ref()?.wall_ns, moment.now.wall_ns);
@@ -151,7 +151,7 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
         return Vec::new();
     };
     let mut out = vec![Vec::new(), page.heading("How it ran", "")];
-    let run = b.part(Class::RUNNING);
+    let run = b.part(Doing::Running);
     let wakes = b.wakes.unwrap_or(0);
     let per_wake = |n: Option<f64>| n.filter(|_| wakes > 0).map(|n| n / wakes as f64);
     let count = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
@@ -183,10 +183,10 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
     );
     put("run per wake", runs, "on a CPU from a wake to the next sleep");
     for (name, class, system, help) in [
-        ("delay, woken", Class::RUNNABLE, b.system.0, "from a wake until it ran"),
+        ("delay, woken", Doing::Runnable, b.system.0, "from a wake until it ran"),
         (
             "delay, preempted",
-            Class::PREEMPTED,
+            Doing::Preempted,
             b.system.1,
             "from losing the CPU until it ran again",
         ),

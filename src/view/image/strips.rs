@@ -2,14 +2,14 @@
 
 use ratatui::style::{Modifier, Style};
 
-use crate::app::image::{Cell, Class, Kind, Lane, Span, left};
-use crate::table::{Unit, clock};
+use crate::app::image::{Cell, Kind, Lane, Span, left};
+use crate::table::{Doing, Unit, clock};
 use crate::view::paint::{cells as cells_of, cut};
 use crate::view::sparkline::sparkline;
 use crate::view::theme::{Glyphs, Role};
 
 use super::cell::{Brush, Mark};
-use super::{Line, NARROW, Page, doing, number, readout, time};
+use super::{Line, NARROW, Page, number, readout, sign, time};
 
 /// The section.
 pub fn lines(page: &Page<'_>) -> Vec<Line> {
@@ -50,7 +50,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
 }
 
 /// Which classes count.
-type Is = fn(Class) -> bool;
+type Is = fn(Doing) -> bool;
 
 struct Strips<'a> {
     page: &'a Page<'a>,
@@ -109,7 +109,7 @@ impl Strips<'_> {
     fn row(&self, tid: u32, lane: &Lane, cells: &[Cell]) -> Line {
         let page = self.page;
         let selected = page.image.tid == Some(tid);
-        let class = page.image.of.unwrap_or(Class::RUNNING);
+        let class = page.image.of.unwrap_or(Doing::Running);
         let known: i64 = cells.iter().map(Cell::known).sum();
         let held: i64 = cells.iter().map(|c| c.ns(class)).sum();
         let share = match known {
@@ -197,8 +197,8 @@ impl Strips<'_> {
         let at = image.window.cursor.and_then(|at| self.span.index(at));
         let mut out = Vec::new();
         let rows: [(&str, Is, Role); 2] = [
-            ("running", |c| c == Class::RUNNING, Role::Run),
-            ("held up", |c| doing(c).rank > doing(Class::RUNNING).rank, Role::Wait),
+            ("running", |c| c == Doing::Running, Role::Run),
+            ("held up", |c| sign(c).rank > sign(Doing::Running).rank, Role::Wait),
         ];
         for (name, is, role) in rows {
             let values: Vec<Option<f64>> = image

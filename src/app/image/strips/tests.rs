@@ -29,7 +29,7 @@ fn random(seed: u64, n: usize) -> Vec<Stretch> {
         let ns = 1 + dice.roll(scale) as i64;
         // Every tenth ends exactly on the edge of a bin.
         let to = if dice.roll(10) == 0 { ((at + ns) / (10 * MS) + 1) * 10 * MS } else { at + ns };
-        let class = Class::at(dice.roll(CLASSES as u64) as usize).unwrap();
+        let class = Doing::of(dice.roll(DOINGS as u64) as u8);
         out.push(Stretch::plain(at, to, class, Kind::EXACT));
         at = to;
     }
@@ -42,8 +42,8 @@ fn track(stretches: &[Stretch]) -> Track {
     track
 }
 
-fn brute(stretches: &[Stretch], from: i64, to: i64) -> [i64; CLASSES] {
-    let mut out = [0; CLASSES];
+fn brute(stretches: &[Stretch], from: i64, to: i64) -> [i64; DOINGS] {
+    let mut out = [0; DOINGS];
     for s in stretches {
         out[s.class.index()] += (s.to.min(to) - s.from.max(from)).max(0);
     }
@@ -63,7 +63,7 @@ fn sums_are_exact_at_every_zoom() {
                 track.cells(span, &mut cells);
                 for (i, cell) in cells.iter().enumerate() {
                     let want = brute(&all, span.edge(i), span.edge(i + 1));
-                    let got: Vec<i64> = Class::all().map(|c| cell.ns(c)).collect();
+                    let got: Vec<i64> = Doing::ALL.into_iter().map(|c| cell.ns(c)).collect();
                     assert_eq!(got, want, "seed {seed} step {step} cell {i}");
                 }
             }
@@ -153,14 +153,14 @@ fn what_is_forgotten_is_blank_and_the_rest_is_exact() {
 #[test]
 fn what_overlaps_is_cut_and_sums_of_one_bin_lie_side_by_side() {
     let mut track = Track::default();
-    track.push(Stretch::plain(BASE, BASE + 10 * MS, Class::RUNNING, Kind::EXACT));
-    track.push(Stretch::plain(BASE + 4 * MS, BASE + 12 * MS, Class::RUNNABLE, Kind::EXACT));
-    track.push(Stretch::plain(BASE + 5 * MS, BASE + 6 * MS, Class::STOPPED, Kind::EXACT));
-    track.push(Stretch::plain(BASE + 20 * MS, BASE + 26 * MS, Class::RUNNING, Kind::BINNED));
-    track.push(Stretch::plain(BASE + 20 * MS, BASE + 24 * MS, Class::RUNNABLE, Kind::BINNED));
+    track.push(Stretch::plain(BASE, BASE + 10 * MS, Doing::Running, Kind::EXACT));
+    track.push(Stretch::plain(BASE + 4 * MS, BASE + 12 * MS, Doing::Runnable, Kind::EXACT));
+    track.push(Stretch::plain(BASE + 5 * MS, BASE + 6 * MS, Doing::Stopped, Kind::EXACT));
+    track.push(Stretch::plain(BASE + 20 * MS, BASE + 26 * MS, Doing::Running, Kind::BINNED));
+    track.push(Stretch::plain(BASE + 20 * MS, BASE + 24 * MS, Doing::Runnable, Kind::BINNED));
     let mut cells = vec![Cell::default(); 3];
     track.cells(Span { from: BASE, cell: 10 * MS, cells: 3 }, &mut cells);
-    let of = |i: usize| (cells[i].ns(Class::RUNNING) / MS, cells[i].ns(Class::RUNNABLE) / MS);
+    let of = |i: usize| (cells[i].ns(Doing::Running) / MS, cells[i].ns(Doing::Runnable) / MS);
     assert_eq!([of(0), of(1), of(2)], [(10, 0), (0, 2), (6, 4)]);
     assert!(cells[2].kind.mixed() && !cells[1].kind.mixed());
     assert_eq!(track.stretches().len(), 4);
@@ -169,10 +169,10 @@ fn what_overlaps_is_cut_and_sums_of_one_bin_lie_side_by_side() {
 #[test]
 fn sums_of_a_bin_are_spread_over_finer_cells() {
     let mut track = Track::default();
-    track.push(Stretch::plain(BASE - MS, BASE, Class::STOPPED, Kind::EXACT));
+    track.push(Stretch::plain(BASE - MS, BASE, Doing::Stopped, Kind::EXACT));
     let mut at = BASE;
     for _ in 0..2 {
-        for (class, ms) in [(Class::RUNNING, 6), (Class::RUNNABLE, 4)] {
+        for (class, ms) in [(Doing::Running, 6), (Doing::Runnable, 4)] {
             track.push(Stretch::plain(at, at + ms * MS, class, Kind::BINNED));
             at += ms * MS;
         }
@@ -180,22 +180,22 @@ fn sums_of_a_bin_are_spread_over_finer_cells() {
     let mut cells = vec![Cell::default(); 25];
     track.cells(Span { from: BASE, cell: MS, cells: 25 }, &mut cells);
     for cell in &cells[..20] {
-        assert_eq!((cell.ns(Class::RUNNING), cell.ns(Class::RUNNABLE)), (600_000, 400_000));
+        assert_eq!((cell.ns(Doing::Running), cell.ns(Doing::Runnable)), (600_000, 400_000));
         assert!(cell.kind.mixed());
     }
     assert!(cells[20..].iter().all(|c| c.known() == 0));
     // From the middle of one on too.
     let mut cells = vec![Cell::default(); 5];
     track.cells(Span { from: BASE + 8 * MS, cell: MS, cells: 5 }, &mut cells);
-    assert!(cells.iter().all(|c| c.ns(Class::RUNNING) == 600_000 && c.known() == MS));
+    assert!(cells.iter().all(|c| c.ns(Doing::Running) == 600_000 && c.known() == MS));
 }
 
 #[test]
 fn odd_input_is_survived() {
     let mut track = Track::default();
-    track.push(Stretch::plain(10, 5, Class::RUNNING, Kind::EXACT));
+    track.push(Stretch::plain(10, 5, Doing::Running, Kind::EXACT));
     assert!(track.is_empty());
-    track.push(Stretch::plain(-5, 5, Class::RUNNING, Kind::EXACT));
+    track.push(Stretch::plain(-5, 5, Doing::Running, Kind::EXACT));
     let mut cells = vec![Cell::default(); 2];
     track.cells(Span { from: 0, cell: 0, cells: 2 }, &mut cells);
     assert_eq!(cells[0].known(), 0);

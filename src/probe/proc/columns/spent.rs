@@ -1,7 +1,7 @@
 //! Columns of `proc` and `thread` that are there while states are accounted.
 
 use super::task::TaskRow;
-use crate::probe::proc::doing::Doing;
+use crate::table::Doing;
 use crate::table::{Column, Kind, Unit};
 
 type C = Column<TaskRow>;

@@ -11,7 +11,7 @@ pub struct StateRow {
     pub pid: u32,
     /// The thread's name.
     pub comm: Clean,
-    /// A word of [`crate::probe::proc::doing::Doing`].
+    /// A word of [`crate::table::Doing`].
     pub state: &'static str,
     /// `CLOCK_MONOTONIC` ns at which it began.
     pub start_ns: u64,

@@ -3,7 +3,7 @@
 //! A process is the sum of its threads: its waits are thread-seconds and can exceed the wall clock.
 
 use super::spent::*;
-use crate::probe::proc::doing::Spent;
+use crate::probe::proc::spent::Spent;
 use crate::table::{Clean, Column, Kind, Unit};
 
 /// A thread, or a process with its threads summed.

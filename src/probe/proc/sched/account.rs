@@ -4,7 +4,8 @@ use ahash::AHashMap;
 
 use super::types;
 use crate::probe::proc::columns::TaskRow;
-use crate::probe::proc::doing::{Doing, Spent};
+use crate::probe::proc::spent::Spent;
+use crate::table::Doing;
 
 /// Starts that differ by less are the same: /proc counts in ticks of up to 10 ms.
 const TICK_NS: u64 = 20_000_000;
@@ -158,7 +159,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::proc::doing::DOINGS;
+    use crate::table::DOINGS;
 
     fn row(tid: u32, tgid: u32, state: Doing) -> types::row {
         let mut row =

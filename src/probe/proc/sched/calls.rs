@@ -33,7 +33,7 @@ fn more(call: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::proc::doing::Doing;
+    use crate::table::Doing;
 
     #[test]
     fn what_is_waited_for_stays_beside_what_more_there_is() {

@@ -6,8 +6,8 @@ use ahash::AHashMap;
 use super::context::Irqs;
 use super::types;
 use crate::probe::proc::columns::{LockRow, TaskRow, WakeRow};
-use crate::probe::proc::doing::Doing;
 use crate::table::Clean;
+use crate::table::Doing;
 
 /// How long edges stay of which an end is no more.
 const LINGER_NS: u64 = 10_000_000_000;

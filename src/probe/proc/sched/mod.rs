@@ -133,7 +133,7 @@ impl Sched {
     }
 
     /// What threads of this process did that have ended, if any has since the account began.
-    pub fn ended(&self, pid: u32, start_ns: u64) -> Option<&super::doing::Spent> {
+    pub fn ended(&self, pid: u32, start_ns: u64) -> Option<&super::spent::Spent> {
         self.ended.of(pid, start_ns)
     }
 

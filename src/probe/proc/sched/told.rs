@@ -4,8 +4,8 @@ use super::context::Irqs;
 use super::types;
 use crate::probe::proc::class;
 use crate::probe::proc::columns::StateRow;
-use crate::probe::proc::doing::Doing;
 use crate::table::Clean;
+use crate::table::Doing;
 
 /// No system call (`NO_CALL` in `bpf/proc_sched_row.h`).
 const NO_CALL: u16 = u16::MAX;

@@ -19,7 +19,7 @@ use self::processes::{Outside, Processes};
 use self::procfs::Procfs;
 use self::threads::Threads;
 use super::columns::TaskRow;
-use super::doing::Spent;
+use super::spent::Spent;
 use crate::bpf::Refusal;
 use crate::probe::At;
 use crate::probe::cgroup::Cgroups;

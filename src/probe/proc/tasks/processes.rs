@@ -10,7 +10,7 @@ use super::kernel::types;
 use super::threads::{Ended, Thread, Threads, known, known32};
 use crate::probe::proc::class;
 use crate::probe::proc::columns::TaskRow;
-use crate::probe::proc::doing::Spent;
+use crate::probe::proc::spent::Spent;
 use crate::table::NEW;
 
 /// Processes whose arguments are read again in a refresh though nothing says that they changed.

@@ -11,7 +11,7 @@ use super::kernel::types;
 use super::pass::{CALL_UNKNOWN, Record, mark};
 use super::stat::{self, Stat};
 use crate::probe::proc::class;
-use crate::probe::proc::doing::Doing;
+use crate::table::Doing;
 
 const PF_KTHREAD: u32 = 0x0020_0000;
 

@@ -6,7 +6,7 @@ use super::pass::{CALL_UNKNOWN, Record, mark};
 use crate::probe::cgroup::Cgroups;
 use crate::probe::proc::class::{self, Place};
 use crate::probe::proc::columns::TaskRow;
-use crate::probe::proc::doing::Spent;
+use crate::probe::proc::spent::Spent;
 use crate::probe::records::bytes;
 use crate::table::{Clean, NEW};
 
