@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::machine::{Fact, facts};
 use crate::cli;
 use crate::probe::Signal;
-use crate::source::{Live, LiveOptions};
+use crate::source::{Focus, Live, LiveOptions};
 use crate::table::clean;
 
 /// One signal, as JSON gives it; what is not known is null.
@@ -34,7 +34,9 @@ struct Refused {
 /// When standard output is closed. What does not work here is what is printed, not an error.
 pub fn run(args: &cli::Doctor) -> Result<()> {
     let mut lines: Vec<Line> = facts().into_iter().map(fact).collect();
-    let mut live = Live::open(&LiveOptions::default())?;
+    // What is attached only when it is asked for is tried, too.
+    let focus = Focus { states: true, ..Focus::default() };
+    let mut live = Live::open(&LiveOptions { focus, ..LiveOptions::default() })?;
     // Some ways fail only when they are used.
     live.sample()?;
     for (probe, signals) in live.status() {
