@@ -214,6 +214,25 @@ static __always_inline u32 exit_code(struct task_struct *p, bool process)
 	return p->group_leader->exit_code;
 }
 
+/* The thread that the program is told of: the verifier knows it, so that reading it costs little. */
+static __always_inline void add_self(struct life_totals *t, struct task_struct *p)
+{
+	t->cpu_ns += p->se.sum_exec_runtime;
+	t->nvcsw += p->nvcsw;
+	t->nivcsw += p->nivcsw;
+	t->min_flt += p->min_flt;
+	t->maj_flt += p->maj_flt;
+	if (HAS(p->sched_info.run_delay)) {
+		t->own_runq_ns = p->sched_info.run_delay;
+		t->runq_ns += t->own_runq_ns;
+	}
+	if (HAS(p->ioac.read_bytes)) {
+		t->read_bytes += p->ioac.read_bytes;
+		t->write_bytes += p->ioac.write_bytes;
+	}
+}
+
+/* Any other. */
 static __always_inline void add_thread(struct life_totals *t, struct task_struct *p)
 {
 	t->cpu_ns += BPF_CORE_READ(p, se.sum_exec_runtime);
@@ -233,27 +252,33 @@ static __always_inline void add_thread(struct life_totals *t, struct task_struct
  * Threads that were released are in signal_struct, which is told apart from those that are still
  * in the list: the first one, and others that are dying just now.
  */
-static __always_inline void add_process(struct life_totals *t, struct task_struct *p)
+static __always_inline void add_others(struct life_totals *t, struct task_struct *p)
 {
 	struct signal_struct___threads *threads = (void *)p->signal;
 	struct signal_struct *sig = p->signal;
 	struct list_head *head = &threads->thread_head, *node;
 
-	t->cpu_ns = sig->sum_sched_runtime;
-	t->nvcsw = sig->nvcsw;
-	t->nivcsw = sig->nivcsw;
-	t->min_flt = sig->min_flt;
-	t->maj_flt = sig->maj_flt;
+	t->cpu_ns += sig->sum_sched_runtime;
+	t->nvcsw += sig->nvcsw;
+	t->nivcsw += sig->nivcsw;
+	t->min_flt += sig->min_flt;
+	t->maj_flt += sig->maj_flt;
 	t->maxrss_pages = sig->maxrss;
 	if (HAS(sig->ioac.read_bytes)) {
-		t->read_bytes = sig->ioac.read_bytes;
-		t->write_bytes = sig->ioac.write_bytes;
+		t->read_bytes += sig->ioac.read_bytes;
+		t->write_bytes += sig->ioac.write_bytes;
 	}
+	if (sig->nr_threads <= 1)
+		return;
 	node = BPF_CORE_READ(head, next);
 	for (int i = 0; i < DYING_THREADS; i++) {
+		u64 task;
+
 		if (!node || node == head)
 			break;
-		add_thread(t, (void *)node - bpf_core_field_offset(struct task_struct___life, thread_node));
+		task = (u64)node - bpf_core_field_offset(struct task_struct___life, thread_node);
+		if (task != (u64)p)
+			add_thread(t, (void *)task);
 		node = BPF_CORE_READ(node, next);
 	}
 }
@@ -262,14 +287,10 @@ static __always_inline void fill_totals(struct life_totals *t, struct task_struc
 {
 	__builtin_memset(t, 0, sizeof(*t));
 	t->maxrss_pages = NONE64;
+	add_self(t, p);
 	if (process)
-		add_process(t, p);
-	else
-		add_thread(t, p);
-	t->own_runq_ns = 0;
-	if (HAS(p->sched_info.run_delay))
-		t->own_runq_ns = p->sched_info.run_delay;
-	else
+		add_others(t, p);
+	if (!HAS(p->sched_info.run_delay))
 		t->runq_ns = t->own_runq_ns = NONE64;
 	if (!HAS(p->ioac.read_bytes))
 		t->read_bytes = t->write_bytes = NONE64;
@@ -362,20 +383,23 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(signalled, int sig, struct kernel_siginfo *info, struct task_struct *task, int group,
 	     int result)
 {
-	struct sent_key key = { .pid = task->tgid, .sig = sig };
-	struct sent now = { .time_ns = bpf_ktime_get_ns() };
 	struct task_struct *sender;
+	struct sent_key key = {};
+	struct sent now = {};
 	struct sent *before;
 
 	if ((result != DELIVERED && result != LOSE_INFO) || (sig >= SIGCHLD && sig <= SIGURG) ||
 	    sig == SIGWINCH)
 		return 0;
+	key.pid = task->tgid;
+	key.sig = sig;
 	before = bpf_map_lookup_elem(&senders, &key);
 	if (!by_process(info)) {
 		if (before)
 			before->pid = 0;
 		return 0;
 	}
+	now.time_ns = bpf_ktime_get_ns();
 	now.pid = bpf_get_current_pid_tgid() >> 32;
 	/* Handled and then passed on to itself: it is still the other's doing. */
 	if (now.pid == key.pid && before && before->pid && before->time_ns + PASSED_ON_NS > now.time_ns)

@@ -5,3 +5,5 @@
  */
 #define HASHED 1
 #include "proc_sched.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

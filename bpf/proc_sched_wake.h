@@ -41,13 +41,18 @@ static __always_inline bool sending(struct task_struct *me)
 #ifdef HASHED
 	return false;
 #else
-	struct entry e = {};
+	struct pt_regs *regs;
+	s64 call;
 
-	if (!me->pid || (me->flags & FLAGS_KERNEL) || !entry_of(me, &e))
+	if (!me->pid || (me->flags & FLAGS_KERNEL))
 		return false;
-	if (e.call < 0 || e.call >= CALLS || !(calls[e.call & (CALLS - 1)] & CALL_SENDS))
+	regs = regs_of(me);
+	if (!regs)
 		return false;
-	return sort_of(mode_of(me, (u32)e.di)) == SORT_SOCKET;
+	call = call_of(regs);
+	if (call < 0 || call >= CALLS || !(calls[call & (CALLS - 1)] & CALL_SENDS))
+		return false;
+	return sort_of(mode_of(me, (u32)regs->di)) == SORT_SOCKET;
 #endif
 }
 

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::Format;
 use crate::source::Focus;
+use crate::view::theme::Glyphs;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -81,12 +82,34 @@ pub struct Live {
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Draw with ASCII characters only
-    #[arg(long)]
-    pub ascii: bool,
+    /// Which characters are drawn.
+    #[command(flatten)]
+    pub characters: Characters,
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,
+}
+
+/// Which characters are drawn, where the environment does not say it right.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Characters {
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+    /// Draw bars and strips with braille, which is one cell wide also where blocks are two (CJK)
+    #[arg(long, conflicts_with = "ascii")]
+    pub braille: bool,
+}
+
+impl Characters {
+    /// As the screen is told.
+    pub fn glyphs(&self) -> Option<Glyphs> {
+        match (self.ascii, self.braille) {
+            (true, _) => Some(Glyphs::Ascii),
+            (_, true) => Some(Glyphs::Braille),
+            _ => None,
+        }
+    }
 }
 
 /// What is looked at more closely than everything else, because it is dear to collect.
@@ -146,9 +169,9 @@ pub struct Replay {
     /// Pin this process: every pane shows only what is its own
     #[arg(short, long, value_parser = pid)]
     pub pid: Option<u32>,
-    /// Draw with ASCII characters only
-    #[arg(long)]
-    pub ascii: bool,
+    /// Which characters are drawn.
+    #[command(flatten)]
+    pub characters: Characters,
 }
 
 /// The list of recordings.
@@ -261,9 +284,9 @@ pub struct Run {
     /// Time between samples of the screen: 1s, 500ms, or seconds; at least 100ms
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
-    /// Draw with ASCII characters only
-    #[arg(long)]
-    pub ascii: bool,
+    /// Which characters are drawn.
+    #[command(flatten)]
+    pub characters: Characters,
 }
 
 /// The column reference.

@@ -495,3 +495,62 @@ fn two_threads_that_fight_for_a_mutex_are_told_without_any_uprobe() {
     player.ask("waited");
     assert!(probe.status().iter().all(|s| s.name != "lock acquires"));
 }
+
+/// A hundred acquires at a line of its input.
+const STATIC: &str = "
+#include <pthread.h>
+#include <stdio.h>
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+int main(void) {
+    char line[16];
+    while (fgets(line, sizeof line, stdin)) {
+        for (int i = 0; i < 100; i++) {
+            pthread_mutex_lock(&lock);
+            pthread_mutex_unlock(&lock);
+        }
+        printf(\"%lu\\n\", (unsigned long)&lock);
+        fflush(stdout);
+    }
+}
+";
+
+#[test]
+fn a_binary_without_libraries_has_its_locks_in_itself() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    let test = "a_binary_without_libraries_has_its_locks_in_itself";
+    let dir = tempfile::tempdir().unwrap();
+    let (source, binary) = (dir.path().join("static.c"), dir.path().join("static"));
+    std::fs::write(&source, STATIC).unwrap();
+    let built = Command::new("cc")
+        .args(["-static", "-pthread", "-o"])
+        .args([&binary, &source])
+        .stderr(Stdio::null())
+        .status();
+    if !built.is_ok_and(|s| s.success()) {
+        eprintln!("{test} skipped: cc links no static binaries here");
+        return;
+    }
+    let mut child =
+        Command::new(&binary).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut orders, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut answers = BufReader::new(answers);
+    let mut ask = || {
+        let mut line = String::new();
+        orders.write_all(b"go\n").unwrap();
+        answers.read_line(&mut line).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    // It is this binary once it answers.
+    ask();
+    let focus = Focus { locks: Some(child.id()), ..Focus::default() };
+    if let Some(mut probe) = probe(test, focus, "lock acquires") {
+        let addr = ask();
+        let t = table(&mut probe, "lock");
+        let r = lock(&t, addr).unwrap();
+        assert_eq!((num(&t, r, "acquires"), text(&t, r, "kind")), (Some(100), Some("mutex")));
+        assert!(text(&t, r, "name").unwrap().starts_with("static+0x"), "{:?}", text(&t, r, "name"));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -85,7 +85,9 @@ struct Actor(Child);
 
 impl Actor {
     fn run(command: &mut Command) -> Actor {
-        Actor(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+        // A group of its own, so that what it starts ends with it.
+        let command = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Actor(command.spawn().unwrap())
     }
 
     /// This binary in a part, and ready.
@@ -139,7 +141,8 @@ impl Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // SAFETY: plain numbers; the group is that of our own child.
+        unsafe { libc::kill(-(self.pid() as i32), libc::SIGKILL) };
         let _ = self.0.wait();
     }
 }

@@ -307,6 +307,61 @@ fn a_mutex_tells_its_address_waiters_time_and_holder() {
 }
 
 #[test]
+fn a_wait_at_a_condition_is_not_one_for_a_mutex() {
+    let mut player = Player::start();
+    let pid = player.pid();
+    let Some(mut probe) = probe("condition", &[]) else { return };
+    let said = player.ask("wait");
+    let kind = until(&mut probe, "the waiter", |tables| {
+        let t = &tables["lock"];
+        // The futex is a word of the condition, which has 48 bytes.
+        let row = (0..t.len()).find(|&r| {
+            let inside = num(t, r, "addr").is_some_and(|a| (said[1]..said[1] + 48).contains(&a));
+            inside && num(t, r, "pid") == Some(u64::from(pid))
+        })?;
+        (num(t, row, "waiters") == Some(1)).then(|| text(t, row, "kind").unwrap().to_owned())
+    });
+    // Newer C libraries have another condition, of which only the futex is known.
+    assert!(kind == "condvar" || kind == "futex", "{kind}");
+    player.ask("signal");
+}
+
+#[test]
+fn too_many_stretches_are_summed_and_the_sums_are_exact() {
+    let mut player = Player::start();
+    let pid = player.pid();
+    let Some(mut probe) = probe("binned", &[pid]) else { return };
+    rests(pid);
+    let before = Did::of(&sample(&mut probe), "thread", "tid", pid).unwrap();
+    player.tell("chain 20000");
+    let mut all = Vec::new();
+    while !player.heard(Duration::from_millis(20)) {
+        probe.drain();
+        all.extend(stretches(&sample(&mut probe)));
+    }
+    player.hear();
+    // A sleep longer than a bin ends the last one.
+    rests(pid);
+    std::thread::sleep(Duration::from_millis(200));
+    player.ask("ready");
+    rests(pid);
+    let tables = sample(&mut probe);
+    all.extend(stretches(&tables));
+    all.retain(|s| s.tid == u64::from(pid));
+    for pair in all.windows(2) {
+        assert_eq!(pair[0].end, pair[1].start, "a gap: {pair:?}");
+    }
+    let binned = all.iter().filter(|s| s.reason.as_deref() == Some("binned")).count();
+    let did = Did::of(&tables, "thread", "tid", pid).unwrap().since(&before);
+    for d in [Doing::Running, Doing::Runnable, Doing::Preempted] {
+        let told = all.iter().filter(|s| s.state == d.word()).map(|s| s.end - s.start);
+        assert_eq!(told.sum::<u64>(), did.ns(d), "{d:?} in {binned} bins");
+    }
+    assert_eq!(signal(&probe, "watch ring").lost, 0);
+    assert!(binned > 10, "only {binned} bins");
+}
+
+#[test]
 fn a_read_that_blocks_names_the_pipe_and_who_wrote() {
     let mut player = Player::start();
     let pid = player.pid();

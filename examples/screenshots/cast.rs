@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSo
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,8 +17,8 @@ const HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 
 /// Those that are on the screen, in the order of their start.
-const ROLES: [&str; 9] =
-    ["web", "db", "cache", "dns", "queue", "worker", "worker", "backup", "agent"];
+const ROLES: [&str; 10] =
+    ["web", "db", "cache", "dns", "queue", "worker", "worker", "backup", "agent", "index"];
 
 /// The running processes; they end with it.
 pub struct Cast(Vec<Child>);
@@ -50,6 +51,18 @@ impl Cast {
         // The far side starts when the wire is there.
         drop(cast.0[0].stdin.take());
         Ok(cast)
+    }
+}
+
+impl Cast {
+    /// Everybody.
+    pub fn pids(&self) -> Vec<u32> {
+        self.0.iter().map(Child::id).collect()
+    }
+
+    /// The one whose image is drawn: the last.
+    pub fn watched(&self) -> Vec<u32> {
+        self.0.last().map(Child::id).into_iter().collect()
     }
 }
 
@@ -97,6 +110,7 @@ pub fn play(role: &str) -> Result<()> {
         "worker" => worker(),
         "backup" => backup(),
         "agent" => agent(),
+        "index" => index(),
         _ => far(),
     }
 }
@@ -110,6 +124,30 @@ fn go(part: impl FnOnce() -> Result<()> + Send + 'static) {
 
 fn pause(ms: u64) {
     thread::sleep(Duration::from_millis(ms));
+}
+
+/// Threads that compute under one lock, and one that writes to disk.
+fn index() -> Result<()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    for ms in [3, 5, 8] {
+        go(move || {
+            loop {
+                {
+                    let _held = LOCK.lock();
+                    let until = Instant::now() + Duration::from_millis(ms);
+                    while Instant::now() < until {}
+                    pause(ms);
+                }
+                pause(20);
+            }
+        });
+    }
+    let mut file = tempfile::tempfile()?;
+    loop {
+        file.write_all(&[7; 1 << 16])?;
+        file.sync_all()?;
+        pause(40);
+    }
 }
 
 /// Answers requests: bytes that follow, bytes wanted back.

@@ -21,7 +21,7 @@ use lmptop::app::{Mode, Msg, State, keys, update};
 use lmptop::command::past::{Ask, Past, question};
 use lmptop::command::record::info;
 use lmptop::session::{Reader, Writer};
-use lmptop::source::{Live, LiveOptions, Moment, Replay, Seek, Source, Ticker};
+use lmptop::source::{Focus, Live, LiveOptions, Moment, Replay, Seek, Source, Ticker};
 use lmptop::table::{Sample, Table, Value};
 use lmptop::view::theme::Theme;
 use lmptop::view::{draw, most_scroll, svg};
@@ -61,12 +61,13 @@ fn record(place: &Path) -> Result<Recorded> {
         "cannot name the host"
     );
     let netns = netns()?;
-    let _cast = cast::Cast::start()?;
-    let mut live = Live::open(&LiveOptions::default())?;
+    let cast = cast::Cast::start()?;
+    let focus = Focus { states: true, watch: cast.watched(), ..Focus::default() };
+    let mut live = Live::open(&LiveOptions { focus, ..LiveOptions::default() })?;
     let mut writer = Writer::create(place, info(Duration::from_secs(1)))?;
     let mut ticker = Ticker::new(Instant::now(), Duration::from_secs(1));
     for _ in 0..SAMPLES {
-        writer.append(&only(&live.sample()?, netns)?)?;
+        writer.append(&only(&live.sample()?, netns, &cast.pids())?)?;
         let next = ticker.next(Instant::now());
         while Instant::now() < next {
             thread::sleep(Duration::from_millis(50));
@@ -91,17 +92,21 @@ fn netns() -> Result<u64> {
     digits.parse().context("no network namespace")
 }
 
-/// The sample without the rows of other network namespaces.
-fn only(sample: &Sample, netns: u64) -> Result<Sample> {
+/// The sample without the rows of other network namespaces, and of other processes than the cast.
+fn only(sample: &Sample, netns: u64, pids: &[u32]) -> Result<Sample> {
+    let ours = |table: &Table, row: usize| match table.schema().find("netns") {
+        Some(field) => table.value(row, field) == Value::U64(netns),
+        None => pids.iter().any(|pid| table.get(row, "pid") == Value::U64(u64::from(*pid))),
+    };
     let mut tables = Vec::new();
     for table in &sample.tables {
-        if table.schema().find("netns").is_none() {
+        // What is about no process is about the machine.
+        if ["netns", "pid"].iter().all(|id| table.schema().find(id).is_none()) {
             tables.push(table.clone());
             continue;
         }
-        let ours: BooleanArray =
-            (0..table.len()).map(|r| Some(table.get(r, "netns") == Value::U64(netns))).collect();
-        let batch = filter_record_batch(table.batch(), &ours)?;
+        let keep: BooleanArray = (0..table.len()).map(|row| Some(ours(table, row))).collect();
+        let batch = filter_record_batch(table.batch(), &keep)?;
         tables.push(Table::new(table.schema().clone(), batch)?);
     }
     Ok(Sample { mono_ns: sample.mono_ns, wall_ns: sample.wall_ns, tables })
@@ -186,11 +191,13 @@ fn pictures(recorded: &Recorded, out: &Path) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let shots = [
         ("connections", "jj", "lmptop: connections, busiest first"),
-        ("processes", "2<Enter>", "lmptop: connections by process"),
+        ("by-process", "2<Enter>", "lmptop: connections by process"),
         ("listeners", "3", "lmptop: listeners and their queues"),
         ("events", "4", "lmptop: what happened to connections"),
         ("detail", "/comm=backup<Enter><Enter>]]", "lmptop: one connection in full"),
         ("ended", "e/port:443<Enter>G", "lmptop: connections that ended, with their totals"),
+        ("processes", "5", "lmptop: processes and where their time goes"),
+        ("image", "5/comm=index<Enter><Enter>+++", "lmptop: the image of a process"),
         ("columns", "<F2>jjjjjj", "lmptop: columns"),
         ("help", "?", "lmptop: keys"),
     ];

@@ -161,7 +161,7 @@ impl Grid {
     fn total_of(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
         let schema = self.parts.first()?.table().schema();
         let field = &schema.fields()[schema.find(id)?];
-        if field.ty == Type::Text || field.unit == Unit::Id || field.kind == Kind::Key {
+        if field.ty == Type::Text || is_name(field) {
             return None;
         }
         let value = self.column(id);
@@ -174,6 +174,10 @@ impl Grid {
             if sums(field) { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
         Some(total.map_or(Value::None, Value::F64))
     }
+}
+
+fn is_name(field: &Field) -> bool {
+    matches!(field.unit, Unit::Id | Unit::Address) || field.kind == Kind::Key
 }
 
 /// Whether the sum of a column's cells means something.

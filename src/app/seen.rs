@@ -46,7 +46,7 @@ impl Seen {
     /// Cells that a column's values need; `None` when none was seen.
     pub fn width(&self, field: &Field) -> Option<u16> {
         let seen = self.columns.get(&field.id).filter(|c| c.whole > 0)?;
-        if field.ty == Type::Text || field.unit == Unit::Id {
+        if field.ty == Type::Text || matches!(field.unit, Unit::Id | Unit::Address) {
             return Some(seen.whole);
         }
         if !quantity::is_plain(field) {

@@ -153,7 +153,7 @@ pub fn is_figure(shown: &Shown, schema: &Schema) -> bool {
         return false;
     }
     shown.field(schema).is_some_and(|f| {
-        let number = !matches!(f.unit, Unit::Id | Unit::Wall | Unit::Instant);
+        let number = !matches!(f.unit, Unit::Id | Unit::Address | Unit::Wall | Unit::Instant);
         number && f.ty != Type::Text && !matches!(f.kind, Kind::Key | Kind::Start)
     })
 }

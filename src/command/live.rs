@@ -19,6 +19,7 @@ use crate::privilege;
 use crate::source::Focus;
 use crate::tool::config;
 use crate::tool::spec::Spec;
+use crate::view::theme::Glyphs;
 
 /// What the live screen is opened with.
 pub struct Screen {
@@ -30,8 +31,8 @@ pub struct Screen {
     pub focus: Focus,
     /// Where it records; `None` keeps nothing on disk.
     pub place: Option<PathBuf>,
-    /// ASCII characters only.
-    pub ascii: bool,
+    /// The characters, where they are asked for.
+    pub glyphs: Option<Glyphs>,
     /// Tools that run beside the probes.
     pub tools: Vec<Spec>,
     /// The tool whose pane is shown first.
@@ -57,7 +58,7 @@ pub fn run(args: &cli::Live) -> Result<()> {
         pid: args.pid,
         focus: args.look.focus(),
         place: (!args.no_record).then_some(place),
-        ascii: args.ascii,
+        glyphs: args.characters.glyphs(),
         tools,
         first: None,
         note,
@@ -98,7 +99,7 @@ pub fn open(with: Screen) -> Result<i32> {
     if let Some(pid) = with.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
     }
-    let look = screen::look(with.ascii);
+    let look = screen::look(with.glyphs);
     state.focus = with.focus;
     let mut outside = LiveOutside { ask, out, aim: sampler.aim() };
     let runtime =

@@ -49,7 +49,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     }
     let _ = ask.send(Ask::Open(reader));
     let _ = ask.send(Ask::Seek(first));
-    let look = screen::look(args.ascii);
+    let look = screen::look(args.characters.glyphs());
     let mut outside = ReplayOutside { ask, out };
     let runtime =
         Builder::new_current_thread().enable_all().build().context("cannot wait for keys")?;

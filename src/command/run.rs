@@ -52,7 +52,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             pid: None,
             focus: Focus::default(),
             place: (!args.no_record).then_some(place),
-            ascii: args.ascii,
+            glyphs: args.characters.glyphs(),
             tools: specs,
             first,
             note: None,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::app::{Effect, Mode, Msg, State, update};
 use crate::term::{self, Terminal};
-use crate::view::theme::{Env, Theme};
+use crate::view::theme::{Env, Glyphs, Theme};
 use crate::view::{draw, most_scroll};
 
 /// Time between steps of a playing recording.
@@ -26,8 +26,8 @@ pub trait Outside {
     fn carry(&mut self, effect: Effect);
 }
 
-/// How the screen looks, from the environment.
-pub fn look(ascii: bool) -> Theme {
+/// How the screen looks: from the environment, and what was asked for.
+pub fn look(glyphs: Option<Glyphs>) -> Theme {
     let var = |name: &str| std::env::var(name).ok();
     let (no_color, term) = (var("NO_COLOR"), var("TERM"));
     let (lc_all, lc_ctype, lang) = (var("LC_ALL"), var("LC_CTYPE"), var("LANG"));
@@ -38,7 +38,7 @@ pub fn look(ascii: bool) -> Theme {
         lc_ctype: lc_ctype.as_deref(),
         lang: lang.as_deref(),
     };
-    Theme::choose(&env, ascii)
+    Theme::choose(&env, glyphs)
 }
 
 /// Takes the terminal and runs until the user quits, a signal ends it or the terminal is gone.

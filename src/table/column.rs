@@ -52,6 +52,8 @@ pub enum Unit {
     Percent,
     /// A number that is a name (pid, port, inode): never scaled, never summed.
     Id,
+    /// A name that is a place in memory: in hexadecimal, and as it is where it is too small for one.
+    Address,
 }
 
 /// The cell type of a column.

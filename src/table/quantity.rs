@@ -7,7 +7,7 @@
 //! `kB KB MB GB`, `kbit Mbit` and plain counts (`20k`) step by 1000.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::clock::rfc3339;
 use super::column::{Type, Unit};
@@ -30,6 +30,8 @@ pub fn width(field: &Field) -> u16 {
     match (field.ty, field.unit) {
         // HH:MM:SS.mmm
         (_, Unit::Instant | Unit::Wall) => 12,
+        // 0x and 16 digits of the kernel's own.
+        (_, Unit::Address) => 18,
         (Type::Text, _) | (_, Unit::Id) => field.width,
         _ if is_plain(field) => field.width,
         (_, Unit::Ns | Unit::Us | Unit::Ms | Unit::Seconds) => 6,
@@ -55,10 +57,26 @@ pub fn format(out: &mut String, value: Value<'_>, field: &Field, style: Style) {
         v if is_plain(field) => plainly(out, v, field, None),
         Value::U64(v) if field.unit == Unit::Id => write_fmt(out, format_args!("{v}")),
         Value::I64(v) if field.unit == Unit::Id => write_fmt(out, format_args!("{v}")),
+        Value::U64(v) if field.unit == Unit::Address => {
+            write_fmt(out, format_args!("{}", Place(v)))
+        }
         v => match v.as_f64() {
             Some(n) => number(out, n, field.unit, style),
             None => out.push('-'),
         },
+    }
+}
+
+/// A place in memory. The first page holds nothing: what is below it is another sort of name, such
+/// as a descriptor.
+struct Place(u64);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            n @ 0..4096 => write!(f, "{n}"),
+            n => write!(f, "{n:#x}"),
+        }
     }
 }
 
@@ -117,6 +135,7 @@ pub fn exact(value: Value<'_>, field: &Field) -> String {
         Value::None => return "-".to_owned(),
         Value::Text(s) => return s.to_owned(),
         Value::I64(v) if field.unit == Unit::Wall => return rfc3339(v),
+        Value::U64(v) if field.unit == Unit::Address => return Place(v).to_string(),
         Value::U64(v) => v.to_string(),
         Value::I64(v) => v.to_string(),
         Value::F64(v) if v.is_nan() => return "-".to_owned(),
@@ -124,7 +143,7 @@ pub fn exact(value: Value<'_>, field: &Field) -> String {
         Value::F64(v) => v.to_string(),
     };
     let unit = match field.unit {
-        Unit::None | Unit::Id => return number,
+        Unit::None | Unit::Id | Unit::Address => return number,
         Unit::Bytes => "B",
         Unit::BytesPerSec => "B/s",
         Unit::PerSec => "/s",
@@ -160,7 +179,7 @@ pub fn number(out: &mut String, n: f64, unit: Unit, style: Style) {
             Unit::Ms => duration(out, n * 1e6),
             Unit::Seconds => duration(out, n * 1e9),
             Unit::Percent => percent(out, n),
-            Unit::None | Unit::Id | Unit::Instant | Unit::Wall => plain(out, n),
+            Unit::None | Unit::Id | Unit::Address | Unit::Instant | Unit::Wall => plain(out, n),
         }
     }
 }
@@ -387,6 +406,12 @@ const BPS: &[(&str, f64)] =
 pub fn parse_quantity(text: &str) -> Result<Quantity, NotAQuantity> {
     let wrong = |what: String, incomplete| NotAQuantity { what, incomplete };
     let text = text.trim();
+    if let Some(digits) = text.strip_prefix("0x") {
+        return match u64::from_str_radix(digits, 16) {
+            Ok(n) => Ok(Quantity::new(n as f64, Dimension::Plain, false)),
+            Err(_) => Err(wrong(format!("\"{text}\" is not an address"), digits.is_empty())),
+        };
+    }
     let (number, unit) = text.split_at(number_end(text));
     let Some(n) = number.parse::<f64>().ok().filter(|n| n.is_finite()) else {
         let incomplete = matches!(number, "" | "-" | "+" | "." | "-." | "+.") && unit.is_empty();
@@ -494,7 +519,7 @@ impl Quantity {
             _ => None,
         };
         let measure = match field.unit {
-            Unit::None | Unit::Id | Unit::Instant | Unit::Wall => "a plain number",
+            Unit::None | Unit::Id | Unit::Address | Unit::Instant | Unit::Wall => "a plain number",
             Unit::Bytes => "bytes",
             Unit::BytesPerSec => "bytes per second",
             Unit::PerSec => "a number per second",
@@ -598,6 +623,8 @@ mod tests {
         assert_eq!(f(6400.0, Unit::Percent), "6400%");
         assert_eq!(f(12_800.0, Unit::Percent), "13k%");
         assert_eq!(shown(Value::U64(4_026_531_840), Unit::Id), "4026531840");
+        assert_eq!(shown(Value::U64(0x7f00_1234_5678), Unit::Address), "0x7f0012345678");
+        assert_eq!(shown(Value::U64(5), Unit::Address), "5", "a descriptor is none");
         assert_eq!(shown(Value::U64(99_999), Unit::None), "99999");
         assert_eq!(shown(Value::U64(100_000), Unit::None), "100k");
         assert_eq!(f(0.123, Unit::None), "0.12");
@@ -667,6 +694,7 @@ mod tests {
         assert_eq!(exact(Value::U64(u64::MAX), &field(Unit::Bytes)), "18446744073709551615 B");
         assert_eq!(exact(Value::F64(1.25), &field(Unit::BytesPerSec)), "1.25 B/s");
         assert_eq!(exact(Value::U64(1240), &field(Unit::Us)), "1240 us");
+        assert_eq!(exact(Value::U64(1 << 32), &field(Unit::Address)), "0x100000000");
         assert_eq!(exact(Value::F64(2.5), &field(Unit::Ms)), "2.5 ms");
         assert_eq!(exact(Value::U64(3), &field(Unit::Seconds)), "3 s");
         assert_eq!(exact(Value::I64(0), &field(Unit::Wall)), "1970-01-01T00:00:00.000000000Z");
@@ -678,6 +706,7 @@ mod tests {
     fn quantities_are_read_into_the_unit_of_the_column() {
         let to = |text: &str, unit| parse_quantity(text).unwrap().to_field(&field(unit));
         assert_eq!(to("50ms", Unit::Us), Ok(50_000.0));
+        assert_eq!(to("0x7f0010", Unit::Address), Ok(f64::from(0x7f_0010)));
         assert_eq!(to("50ms", Unit::Ns), Ok(50e6));
         assert_eq!(to("50ms", Unit::Ms), Ok(50.0));
         assert_eq!(to("50ms", Unit::Seconds), Ok(0.05));
@@ -721,6 +750,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_why() {
         let e = |t: &str| parse_quantity(t).unwrap_err();
+        assert!(
+            e("0x").incomplete && !e("0xten").incomplete && !e("0x1ffffffffffffffff").incomplete
+        );
         assert_eq!(e("50mss").what, "unknown unit \"mss\"");
         assert!(!e("50mss").incomplete);
         assert!(e("1Mbi").incomplete && e("1Mb").incomplete && e("1MB/").incomplete);

@@ -113,6 +113,7 @@ pub struct Scale {
 
 /// Marks of a cell, from nothing to full.
 const UNICODE: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const BRAILLE: [char; 9] = [' ', '⣀', '⣀', '⣤', '⣤', '⣶', '⣶', '⣿', '⣿'];
 const ASCII: [char; 9] = [' ', '.', '.', ':', ':', '+', '+', '#', '#'];
 
 impl Scale {
@@ -139,6 +140,7 @@ impl Scale {
         let filled = (share * eighths).round().max(1.0) - f64::from(below) * 8.0;
         let marks = match glyphs {
             Glyphs::Unicode => &UNICODE,
+            Glyphs::Braille => &BRAILLE,
             Glyphs::Ascii => &ASCII,
         };
         // Between 0 and 8, so it is an index.

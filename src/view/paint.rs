@@ -11,7 +11,7 @@ impl Theme {
     pub(super) fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
-            Glyphs::Ascii => ascii,
+            Glyphs::Braille | Glyphs::Ascii => ascii,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A row of small bars, newest at the right, as plain text: one cell a value.
 //!
 //! Missing is a space, zero is the lowest mark, anything above zero is higher than that, so that
-//! "no data", "nothing" and "a little" never look alike. No braille.
+//! "no data", "nothing" and "a little" never look alike. Braille only where it is asked for.
 
 use super::theme::Glyphs;
 
 /// The mark of zero, then the levels above it.
 const UNICODE: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const BRAILLE: [char; 5] = ['⢀', '⣀', '⣤', '⣶', '⣿'];
 const ASCII: [char; 9] = ['.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// Draws `values` (oldest first) into exactly `width` cells, right-aligned. `max` is the value of
@@ -22,6 +23,7 @@ pub fn sparkline(values: &[Option<f64>], width: usize, max: Option<f64>, glyphs:
     let top = max.filter(|m| m.is_finite()).or_else(|| peak(&cells)).unwrap_or(0.0);
     let levels: &[char] = match glyphs {
         Glyphs::Unicode => &UNICODE,
+        Glyphs::Braille => &BRAILLE,
         Glyphs::Ascii => &ASCII,
     };
     let empty = width.saturating_sub(cells.len());

@@ -108,6 +108,9 @@ pub enum Glyphs {
     /// Blocks, arrows and lines.
     #[default]
     Unicode,
+    /// Braille for bars and strips, ASCII for all else: one cell wide also on terminals where
+    /// blocks, arrows and lines are two (East Asian Ambiguous).
+    Braille,
     /// Nothing beyond ASCII.
     Ascii,
 }
@@ -116,7 +119,7 @@ impl Glyphs {
     fn pick(self, unicode: char, ascii: char) -> char {
         match self {
             Glyphs::Unicode => unicode,
-            Glyphs::Ascii => ascii,
+            Glyphs::Braille | Glyphs::Ascii => ascii,
         }
     }
 
@@ -167,7 +170,10 @@ impl Glyphs {
 
     /// A full cell of a bar.
     pub fn full(self) -> char {
-        self.pick('█', '#')
+        match self {
+            Glyphs::Braille => '⣿',
+            _ => self.pick('█', '#'),
+        }
     }
 }
 
@@ -196,8 +202,8 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// What suits this environment; `ascii` is the user's own wish.
-    pub fn choose(env: &Env<'_>, ascii: bool) -> Theme {
+    /// What suits this environment; `wish` is the user's own.
+    pub fn choose(env: &Env<'_>, wish: Option<Glyphs>) -> Theme {
         let set = |v: Option<&'_ str>| v.is_some_and(|v| !v.is_empty());
         let term = env.term.unwrap_or("");
         let mono = set(env.no_color)
@@ -214,7 +220,7 @@ impl Theme {
         let poor = matches!(term, "linux" | "dumb" | "vt100" | "vt102" | "vt220");
         Theme {
             palette: if mono { Palette::Mono } else { Palette::Sixteen },
-            glyphs: if ascii || !utf8 || poor { Glyphs::Ascii } else { Glyphs::Unicode },
+            glyphs: if !utf8 || poor { Glyphs::Ascii } else { wish.unwrap_or_default() },
         }
     }
 
@@ -286,7 +292,7 @@ mod tests {
             lc_ctype: Some(lc_ctype),
             lang: Some(lang),
         };
-        Theme::choose(&env, false)
+        Theme::choose(&env, None)
     }
 
     #[test]
@@ -298,10 +304,13 @@ mod tests {
         assert_eq!(theme("", "xterm", "C", "", "en_US.UTF-8").glyphs, Glyphs::Ascii);
         assert_eq!(theme("", "xterm", "", "de_DE.UTF-8", "C").glyphs, Glyphs::Unicode);
         assert_eq!(theme("", "linux", "", "", "en_US.UTF-8").glyphs, Glyphs::Ascii);
-        assert_eq!(Theme::choose(&Env::default(), false).glyphs, Glyphs::Ascii);
+        assert_eq!(Theme::choose(&Env::default(), None).glyphs, Glyphs::Ascii);
         let env = Env { lang: Some("C.UTF-8"), ..Env::default() };
-        assert_eq!(Theme::choose(&env, false).glyphs, Glyphs::Unicode);
-        assert_eq!(Theme::choose(&env, true).glyphs, Glyphs::Ascii);
+        assert_eq!(Theme::choose(&env, None).glyphs, Glyphs::Unicode);
+        assert_eq!(Theme::choose(&env, Some(Glyphs::Ascii)).glyphs, Glyphs::Ascii);
+        assert_eq!(Theme::choose(&env, Some(Glyphs::Braille)).glyphs, Glyphs::Braille);
+        let none = Theme::choose(&Env::default(), Some(Glyphs::Braille)).glyphs;
+        assert_eq!(none, Glyphs::Ascii, "braille needs UTF-8 too");
     }
 
     #[test]
@@ -371,6 +380,7 @@ mod tests {
         for glyph in all {
             assert_eq!(glyph(Glyphs::Unicode).width(), Some(1));
             assert!(glyph(Glyphs::Ascii).is_ascii_graphic());
+            assert!(glyph(Glyphs::Braille).is_ascii_graphic() || glyph(Glyphs::Braille) == '⣿');
         }
     }
 }

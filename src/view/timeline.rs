@@ -49,7 +49,7 @@ pub fn timeline(
     }
     let window = Window { from: i128::from(from), to: i128::from(to), width: width as i128 };
     let pieces = window.pieces(segments);
-    let letters = theme.palette == Palette::Mono || theme.glyphs == Glyphs::Ascii;
+    let letters = theme.palette == Palette::Mono || theme.glyphs != Glyphs::Unicode;
     for (i, (slot, pieces)) in row.iter_mut().zip(&pieces).enumerate() {
         let cell = Cell { segments, pieces, from: window.edge(i), to: window.edge(i + 1), theme };
         if let Some(prevails) = cell.prevails() {

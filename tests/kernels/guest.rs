@@ -15,7 +15,7 @@ use std::{io, panic, ptr, thread};
 
 use serde_json::{Value, json};
 
-use crate::{life, load};
+use crate::{life, load, sched};
 
 /// How long a step may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,6 +86,7 @@ fn everything(report: &mut Report) {
         flow(report, &mut client);
     }
     life::follow(report);
+    sched::account(report);
     lmptop(report, "nobody net", Some(NOBODY), &["print", "net", "--format", "json"]);
     lmptop(report, "nobody doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     report.send("end", Value::Null);
@@ -110,7 +111,7 @@ fn command(user: Option<u32>, args: &[&str]) -> Command {
 }
 
 /// Runs lmptop to its end and tells how that went.
-fn lmptop(report: &mut Report, what: &str, user: Option<u32>, args: &[&str]) {
+pub fn lmptop(report: &mut Report, what: &str, user: Option<u32>, args: &[&str]) {
     let began = Instant::now();
     let mut child = command(user, args)
         .stdout(File::create("/tmp/stdout").unwrap())

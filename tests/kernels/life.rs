@@ -25,6 +25,9 @@ pub fn play(fate: &str) {
         ("pointer", _) => unsafe {
             ptr::read_volatile(ptr::without_provenance::<u8>(8));
         },
+        ("nap", _) => loop {
+            thread::sleep(crate::sched::NAP);
+        },
         ("wait", _) => thread::sleep(Duration::from_secs(60)),
         // SAFETY: a call with numbers only.
         ("kill", pid) => unsafe {

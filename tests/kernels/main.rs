@@ -12,6 +12,7 @@ mod image;
 mod life;
 mod load;
 mod machine;
+mod sched;
 mod verdict;
 
 use std::env;

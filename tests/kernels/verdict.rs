@@ -39,6 +39,7 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
             flow(&case, &mut court);
         }
         life(&case, &mut court);
+        crate::sched::judge(&case, &mut court);
         doctor(&case, swept, &mut court);
         host(&case, &mut court);
         nobody(&case, &mut court);
@@ -46,17 +47,17 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
     court.sentence()
 }
 
-struct Case<'a> {
+pub struct Case<'a> {
     answers: BTreeMap<&'a str, &'a Value>,
 }
 
 impl Case<'_> {
-    fn answer(&self, what: &str) -> &Value {
+    pub fn answer(&self, what: &str) -> &Value {
         self.answers.get(what).copied().unwrap_or(&Value::Null)
     }
 
     /// The rows that a run of lmptop printed; an unsuccessful run is a fault.
-    fn rows(&self, what: &str, court: &mut Court) -> Vec<Value> {
+    pub fn rows(&self, what: &str, court: &mut Court) -> Vec<Value> {
         let run = self.answer(what);
         court.holds(
             run["status"] == 0,

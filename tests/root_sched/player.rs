@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -74,6 +75,14 @@ impl Player {
         self.orders.as_mut().unwrap().write_all(format!("{order}\n").as_bytes()).unwrap();
     }
 
+    /// Whether an answer has come within this time.
+    pub fn heard(&self, limit: Duration) -> bool {
+        let fd = self.answers.get_ref().as_raw_fd();
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd.
+        unsafe { libc::poll(&raw mut poll, 1, limit.as_millis() as i32) > 0 }
+    }
+
     pub fn hear(&mut self) -> Vec<u64> {
         let mut line = String::new();
         assert!(self.answers.read_line(&mut line).unwrap() > 0, "the player left");
@@ -123,6 +132,15 @@ fn nap(ns: u64) -> [u64; 2] {
     std::thread::sleep(Duration::from_nanos(ns));
     [from, now()]
 }
+
+struct Cond(UnsafeCell<libc::pthread_cond_t>);
+
+// SAFETY: it is made to be used by several threads.
+unsafe impl Sync for Cond {}
+
+static COND: Cond = Cond(UnsafeCell::new(libc::PTHREAD_COND_INITIALIZER));
+/// Whether the waiter at the condition may go on; guarded by the mutex.
+static GO: AtomicBool = AtomicBool::new(false);
 
 struct Mutex(UnsafeCell<libc::pthread_mutex_t>);
 
@@ -190,6 +208,30 @@ impl Stage {
             }
             // Lets go: from when to when the other waited.
             "give" => {
+                MUTEX.unlock();
+                self.rival.take().unwrap().join().unwrap().to_vec()
+            }
+            // Another thread waits at a condition: its number and where that is.
+            "wait" => {
+                let (tell, told) = std::sync::mpsc::channel();
+                self.rival = Some(std::thread::spawn(move || {
+                    let _ = tell.send(tid());
+                    let from = now();
+                    MUTEX.lock();
+                    while !GO.load(Ordering::Relaxed) {
+                        // SAFETY: statics, initialised; this thread holds the mutex.
+                        unsafe { libc::pthread_cond_wait(COND.0.get(), MUTEX.0.get()) };
+                    }
+                    MUTEX.unlock();
+                    [from, now()]
+                }));
+                vec![told.recv().unwrap(), COND.0.get() as u64]
+            }
+            "signal" => {
+                MUTEX.lock();
+                GO.store(true, Ordering::Relaxed);
+                // SAFETY: a static, initialised condition.
+                unsafe { libc::pthread_cond_signal(COND.0.get()) };
                 MUTEX.unlock();
                 self.rival.take().unwrap().join().unwrap().to_vec()
             }

@@ -466,6 +466,11 @@ fn strips_in_every_look() {
     shot!("strips_style_ascii", styles_of(&paint(&stage.state, &ascii)));
     let text = text_of(&paint(&stage.state, &ascii));
     assert!(text.is_ascii(), "{text}");
+    let braille = Theme { palette: Palette::Sixteen, glyphs: Glyphs::Braille };
+    let text = text_of(&paint(&stage.state, &braille));
+    shot!("strips_braille_80x24", text);
+    let narrow = |c: char| c.is_ascii() || ('\u{2800}'..='\u{28ff}').contains(&c);
+    assert!(text.chars().all(narrow), "{text}");
 }
 
 /// The lines below the time axis: what the cursor reads and what lies between the marks.

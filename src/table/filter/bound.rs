@@ -118,14 +118,13 @@ fn in_texts(schema: &Schema, cell: impl Fn() -> Cell) -> Rule {
 fn word_rule(schema: &Schema, word: &str) -> Rule {
     let mut cells: Vec<(usize, Cell)> =
         texts(schema).map(|i| (i, Cell::Contains(Needle::new(word)))).collect();
-    if let Ok(n) = word.parse::<u64>()
-        && n.to_string() == word
-    {
-        let ids = schema
-            .stored()
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| f.ty != Type::Text && (f.unit == Unit::Id || f.kind == Kind::Key));
+    let hex = word.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let decimal = word.parse::<u64>().ok().filter(|n| n.to_string() == word);
+    if let Some(n) = hex.or(decimal) {
+        let ids = schema.stored().iter().enumerate().filter(|(_, f)| {
+            f.ty != Type::Text
+                && (matches!(f.unit, Unit::Id | Unit::Address) || f.kind == Kind::Key)
+        });
         cells.extend(ids.map(|(i, _)| (i, Cell::Number(Op::Eq, n as f64, Some(n)))));
     }
     Rule::Any(cells)

@@ -67,7 +67,10 @@ impl Brush<'_> {
             return (doing(top).letter, style);
         }
         if cell.kind == Kind::SAMPLED {
-            return (if self.plain(top) { '·' } else { self.pick('▒', '⡪') }, style);
+            return (
+                if self.plain(top) { self.pick('·', '⠄') } else { self.pick('▒', '⡪') },
+                style,
+            );
         }
         if cell.changes >= 2 || cell.kind.mixed() {
             return match self.of.filter(|of| cell.ns(*of) > 0) {

@@ -8,10 +8,12 @@ mod share;
 mod strips;
 mod wakes;
 
+use std::sync::LazyLock;
+
 use ratatui::buffer::Buffer;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::image::{Class, Image, SHORT};
+use crate::app::image::{CLASSES, Class, Image, SHORT};
 use crate::app::{Layout, State};
 use crate::table::{Unit, quantity};
 
@@ -204,9 +206,18 @@ impl Page<'_> {
     }
 }
 
+/// The classes as they are drawn, in their order: looked up for every cell of every strip.
+static DRAWN: LazyLock<[&Doing; CLASSES]> = LazyLock::new(|| {
+    let mut all = [&DOINGS[0]; CLASSES];
+    for class in Class::all() {
+        all[class.index()] = doing_of(class.word()).unwrap_or(&DOINGS[0]);
+    }
+    all
+});
+
 /// How a class is drawn.
 fn doing(class: Class) -> &'static Doing {
-    doing_of(class.word()).unwrap_or(&DOINGS[0])
+    DRAWN[class.index()]
 }
 
 /// Its style: the two waits for a CPU differ by weight.

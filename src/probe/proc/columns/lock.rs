@@ -58,7 +58,7 @@ pub const LOCK: &[C] = &[
         .hide(2)
         .help("Its name (task_struct.comm)."),
     C::u64("addr", "ADDR", Kind::Key, |r| Some(r.addr))
-        .unit(Unit::Id)
+        .unit(Unit::Address)
         .width(18)
         .hide(0)
         .help("Address of the lock (pt_regs.di of futex, contention_begin.lock)."),

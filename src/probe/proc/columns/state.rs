@@ -68,7 +68,7 @@ pub const STATE: &[C] = &[
         .hide(4)
         .help("What it slept in: the system call and its kind of file, page fault, or binned for a sum of stretches too short to tell singly (pt_regs.orig_ax at sched_switch)."),
     C::u64("addr", "ADDR", Kind::Gauge, |r| r.addr)
-        .unit(Unit::Id)
+        .unit(Unit::Address)
         .hide(40)
         .help("Futex address or file descriptor it waited for (pt_regs.di at sched_switch)."),
     C::u64("waker_tid", "WAKER", Kind::Gauge, |r| r.waker_tid.map(u64::from))
