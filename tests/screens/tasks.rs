@@ -240,8 +240,7 @@ fn what_ended_stays_a_minute() {
 #[test]
 fn a_process_that_ends_while_selected_stays_selected() {
     let mut s = Stage::running(120, 60, 6);
-    s.press("5/vim<Enter>jk<Esc>");
-    s.press("jjjjjjjjjjjjjjjj");
+    s.press("5jjjjjjjjjjjjjjjjjjjj");
     while !s.selected().contains("vim") {
         s.press("k");
     }
@@ -259,7 +258,7 @@ fn a_process_that_ends_while_selected_stays_selected() {
         .set("signal", "SIGHUP")
         .set("end", "SIGHUP by sshd 2210");
     next.tables.retain(|t| !matches!(t.name(), "proc" | "life"));
-    next.tables.extend([table("proc", &others), table("life", std::slice::from_ref(&exit))]);
+    next.tables.extend([table("proc", &others), table("life", &[exit])]);
     s.live([next.clone()]);
     assert!(s.selected().contains("SIGHUP by sshd 2210"), "{}", s.selected());
     // While nobody has asked how it ended it is one row, not two.
