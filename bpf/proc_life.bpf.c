@@ -9,7 +9,7 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Some 0.1 s of the worst that two CPUs can fork, and the longest refresh on top of it. */
-#define RING_BYTES (4 << 20)
+#define RING_BYTES (2 << 20)
 /* signal_struct.flags: all threads die, with group_exit_code. */
 #define SIGNAL_GROUP_EXIT 4
 /* Threads of a dying process that are not released yet, beyond which their totals are not seen. */

@@ -14,7 +14,7 @@
 #include "proc_sched_row.h"
 
 #define MAX_CPUS 1024
-#define RING_BYTES (8 << 20)
+#define RING_BYTES (4 << 20)
 #define CALLS 512
 
 /* Told singly of one thread in TOLD_WINDOW_NS; the rest goes to bins of BIN_NS. */

@@ -203,10 +203,12 @@ pub fn fit(view: &PaneState, schema: &Schema, bits: bool, width: u16) -> Vec<(us
         .map(|&(i, _)| shown[i].widths(schema, &view.seen, bits).1 + extra(i))
         .collect();
     let pair = |i: usize| matches!(shown[i], Shown::Pair(..));
-    let spare = widen(&mut drawn, &most, u16::try_from(spare).unwrap_or(0), |i| !pair(i));
+    let wide = |i: usize| pane.wide.as_ref() == Some(&shown[i]);
+    let spare = u16::try_from(spare).unwrap_or(0);
+    let spare = widen(&mut drawn, &most, spare, |i| !pair(i) && !wide(i));
     let spare = widen(&mut drawn, &most, spare, pair);
     // A command line can take it all.
-    if let Some((_, w)) = drawn.iter_mut().find(|d| pane.wide.as_ref() == Some(&shown[d.0])) {
+    if let Some((_, w)) = drawn.iter_mut().find(|d| wide(d.0)) {
         *w = w.saturating_add(spare);
     }
     drawn

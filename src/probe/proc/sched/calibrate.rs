@@ -7,6 +7,7 @@ use libbpf_rs::btf::types::{DataSec, Var};
 use libbpf_rs::btf::{Btf, BtfType};
 
 use super::kernel::Contexts;
+use crate::bpf;
 
 /// How long wakes are provoked at most.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -31,6 +32,12 @@ pub(super) fn tid() -> u32 {
 /// How far a CPU's `preempt_count` lies from its run queue, from the kernel's own description of
 /// its per-CPU data.
 pub(super) fn count_from_rq() -> Option<i64> {
+    let found = described();
+    bpf::trim();
+    found
+}
+
+fn described() -> Option<i64> {
     let btf = Btf::from_vmlinux().ok()?;
     let section: DataSec<'_> = btf
         .type_by_kind::<DataSec<'_>>()
