@@ -4,7 +4,7 @@ use crate::source::{Focus, Seek};
 
 use super::series::Subject;
 
-/// Which events of the past are asked for.
+/// Which rows of the past are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
     /// The table.
@@ -115,8 +115,8 @@ pub enum Effect {
     },
     /// Look more closely at these things, and no more at what is not named.
     Focus(Focus),
-    /// Read the rows of a table of events in a range of time; answered by `Msg::Events`.
-    Events(Want),
+    /// Read a table's rows in a range of time; answered by `Msg::Rows`.
+    Rows(Want),
     /// Draw everything again.
     Redraw,
 }

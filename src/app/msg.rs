@@ -33,15 +33,12 @@ pub enum Msg {
     },
     /// The answer to a history request for the detail page.
     Series(Series),
-    /// The answer to a request for events of the past: the rows, and the monotonic clock of the
-    /// last sample among them with its Unix time, both ns.
-    Events {
+    /// The answer to a request for rows of the past.
+    Rows {
         /// What was asked for.
         want: Want,
-        /// The rows, if there are any.
-        rows: Option<Table>,
-        /// `CLOCK_MONOTONIC` ns and Unix ns of one instant.
-        clock: Option<(u64, i64)>,
+        /// The table in each sample, with the sample's Unix time in ns, oldest first.
+        samples: Vec<(i64, Table)>,
     },
     /// Something done or refused that the user should know.
     Note(String),

@@ -47,7 +47,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
                 trend.fill(series);
             }
         }
-        Msg::Events { want, rows, .. } => super::image::arrived(state, &want, rows.as_ref()),
+        Msg::Rows { want, samples } => super::image::arrived(state, &want, &samples),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Recording(what) => {

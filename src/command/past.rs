@@ -30,8 +30,8 @@ pub enum Ask {
         /// To, Unix ns.
         to: i64,
     },
-    /// What happened in a range of time.
-    Events(Want),
+    /// What is kept in a range of time.
+    Rows(Want),
 }
 
 /// The question an effect of the screen asks, if it asks about the past.
@@ -43,7 +43,7 @@ pub fn question(effect: &Effect) -> Option<Ask> {
             from: until.saturating_sub(i64::try_from(*back_ns).unwrap_or(i64::MAX)),
             to: *until,
         }),
-        Effect::Events(want) => Some(Ask::Events(want.clone())),
+        Effect::Rows(want) => Some(Ask::Rows(want.clone())),
         _ => None,
     }
 }
@@ -80,7 +80,7 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
     let mut out: Vec<Ask> = Vec::new();
     for ask in waiting {
         // Both answer with another past: that of the row at the place left.
-        if !matches!(ask, Ask::Open(_) | Ask::Events(_))
+        if !matches!(ask, Ask::Open(_) | Ask::Rows(_))
             && matches!(out.last(), Some(Ask::Series { .. }))
         {
             out.pop();
@@ -120,7 +120,7 @@ impl Past {
             (Ask::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
-            (Ask::Events(want), Some((reader, _))) => events(reader, want),
+            (Ask::Rows(want), Some((reader, _))) => rows(reader, want),
         };
         Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
     }
@@ -170,27 +170,29 @@ fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {
     Ok(series)
 }
 
-/// Rows of events at most: a busy minute of some watched threads.
+/// Rows at most: of events a busy minute of some watched threads; of samples, whose rows are wide,
+/// ten minutes of some dozen threads.
 const EVENTS: usize = 500_000;
+const SAMPLED: usize = 30_000;
 
-/// What happened to a process in a range of time; the newest where there is too much.
-fn events(reader: &Reader, want: Want) -> Result<Msg> {
-    let mut kept: VecDeque<Table> = VecDeque::new();
-    let (mut rows, mut clock) = (0, None);
-    reader.range(&want.table, want.from, want.to, &mut |wall, mono, table| {
-        clock = Some((mono, wall));
+/// What is kept of a process in a range of time, sample by sample; the newest where it is too much.
+fn rows(reader: &Reader, want: Want) -> Result<Msg> {
+    let mut kept: VecDeque<(i64, Table)> = VecDeque::new();
+    let mut rows = 0;
+    reader.range(&want.table, want.from, want.to, &mut |wall, _, table| {
         let table = match want.pid {
             Some(pid) => table.only("pid", pid),
             None => table,
         };
+        let most = if table.schema().nature() == Nature::Event { EVENTS } else { SAMPLED };
         rows += table.len();
-        kept.push_back(table);
-        while rows > EVENTS && kept.len() > 1 {
-            rows -= kept.pop_front().map_or(0, |t| t.len());
+        kept.push_back((wall, table));
+        while rows > most && kept.len() > 1 {
+            rows -= kept.pop_front().map_or(0, |(_, t)| t.len());
         }
         Ok(true)
     })?;
-    Ok(Msg::Events { want, rows: Table::joined(kept.iter()), clock })
+    Ok(Msg::Rows { want, samples: kept.into() })
 }
 
 #[cfg(test)]

@@ -668,6 +668,28 @@ fn a_recording_has_the_same_image() {
 }
 
 #[test]
+fn what_was_not_watched_has_its_past_from_samples() {
+    for tier in [Tier::States, Tier::Plain] {
+        let (_place, reader) = recording(tier, 10);
+        let mut open = Stage::new(120, 40);
+        open.live((0..2).map(|age| moment_without(age, tier, &[])));
+        open.press("5/comm:filter<Enter><Enter>");
+        open.live((2..10).map(|age| moment_without(age, tier, &[])));
+        let mut past = Stage::replay(120, 40, reader);
+        past.press("<End>5/comm:filter<Enter><Enter>");
+        assert_eq!(past.state.wall_ns(), open.state.wall_ns());
+        let strips = |s: &Stage| -> Vec<String> {
+            body(s).into_iter().filter(|l| l.contains(" filter") && l.contains('%')).collect()
+        };
+        assert!(strips(&open).len() > 1);
+        assert_eq!(strips(&past), strips(&open));
+        let image = past.state.image().unwrap();
+        let (from, to) = image.lanes.lanes[&4100].rough.span().unwrap();
+        assert_eq!(to - from, 9 * S as i64);
+    }
+}
+
+#[test]
 fn a_freeze_has_the_minute_before() {
     let mut stage = Stage::new(120, 40);
     stage.live((0..10).map(moment));

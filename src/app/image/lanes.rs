@@ -201,20 +201,7 @@ impl Lanes {
     /// The threads as their rows have them.
     fn threads(&mut self, moment: &Moment, pid: u32, start_ns: u64) {
         let Some(now) = moment.now.table("thread") else { return };
-        let before = moment
-            .before
-            .as_ref()
-            .and_then(|b| Some((b.wall_ns, b.table("thread")?.conform(now.schema()))));
         let cols = Cols::new(now, ["pid", "tid", "start", "comm", "state", "since_ns"]);
-        let sums = Cols::new(now, Doing::NS);
-        let old = before.as_ref().map(|(_, t)| Cols::new(t, ["pid", "tid", "start"]));
-        let earlier: HashMap<(Option<u32>, Option<u64>), usize> = old
-            .iter()
-            .flat_map(|c| (0..c.len()).map(move |r| (c, r)))
-            .filter(|(c, r)| c.small(*r, 0) == Some(pid))
-            .map(|(c, r)| ((c.small(r, 1), c.number(r, 2)), r))
-            .collect();
-        let old_sums = before.as_ref().map(|(_, t)| Cols::new(t, Doing::NS));
         for r in (0..cols.len()).filter(|&r| cols.small(r, 0) == Some(pid)) {
             let Some(tid) = cols.small(r, 1) else { continue };
             // Threads of the process that had this number before.
@@ -222,22 +209,51 @@ impl Lanes {
                 continue;
             }
             let word = cols.text(r, 4).unwrap_or("");
-            let class = Doing::named(word);
             let since = cols.number(r, 5).map(|ns| self.wall(ns));
             let lane = self.lanes.entry(tid).or_default();
             lane.there = true;
             lane.seen = moment.now.wall_ns;
             word.clone_into(&mut lane.state);
             cols.text(r, 3).unwrap_or("").clone_into(&mut lane.comm);
-            lane.open = class.zip(since).filter(|(_, at)| *at <= moment.now.wall_ns);
-            let Some((from, _)) = &before else { continue };
-            let (from, to) = (*from, moment.now.wall_ns);
+            lane.open = Doing::named(word).zip(since).filter(|(_, at)| *at <= moment.now.wall_ns);
+        }
+        let before = moment.before.as_ref().and_then(|b| Some((b.wall_ns, b.table("thread")?)));
+        let Some((from, before)) = before else { return };
+        for (tid, spent, seen) in gains(before, now, pid, start_ns) {
+            let lane = self.lanes.entry(tid).or_default();
             if lane.rough.span().is_some_and(|s| from < s.0) {
                 lane.rough = Rough::default();
             }
-            let was = earlier.get(&(cols.small(r, 1), cols.number(r, 2)));
-            let spent = was.zip(old_sums.as_ref()).and_then(|(w, o)| gained(&sums, r, o, *w));
-            lane.rough.push(from, to, spent, class);
+            lane.rough.push(from, moment.now.wall_ns, spent, seen);
+        }
+    }
+
+    /// Takes in samples of the threads from before what is held of them.
+    pub fn recall(&mut self, samples: &[(i64, Table)], pid: u32, start_ns: u64) {
+        let mut older: HashMap<u32, Rough> = HashMap::new();
+        for pair in samples.windows(2) {
+            let [(from, before), (to, now)] = pair else { continue };
+            for (tid, spent, seen) in gains(before, now, pid, start_ns) {
+                older.entry(tid).or_default().push(*from, *to, spent, seen);
+            }
+        }
+        for (tid, rough) in older {
+            let lane = self.lanes.entry(tid).or_default();
+            lane.seen = lane.seen.max(rough.span().map_or(0, |s| s.1));
+            lane.rough.follow(rough);
+        }
+        // Threads that had ended before the page was opened.
+        for (_, table) in samples.iter().rev() {
+            if self.lanes.values().all(|l| !l.comm.is_empty()) {
+                break;
+            }
+            let cols = Cols::new(table, ["tid", "comm"]);
+            for r in 0..cols.len() {
+                let lane = cols.small(r, 0).and_then(|tid| self.lanes.get_mut(&tid));
+                if let Some(lane) = lane.filter(|l| l.comm.is_empty()) {
+                    cols.text(r, 1).unwrap_or("").clone_into(&mut lane.comm);
+                }
+            }
         }
     }
 
@@ -265,6 +281,33 @@ impl Lanes {
             }
         }
     }
+}
+
+/// What each thread of a process gained in each class between two samples, and what it was seen to
+/// do at the second.
+fn gains(
+    before: &Table,
+    now: &Table,
+    pid: u32,
+    start_ns: u64,
+) -> Vec<(u32, Option<[u64; DOINGS]>, Option<Doing>)> {
+    let before = before.conform(now.schema());
+    let keys = ["pid", "tid", "start", "state"];
+    let (old, old_sums) = (Cols::new(&before, keys), Cols::new(&before, Doing::NS));
+    let (cols, sums) = (Cols::new(now, keys), Cols::new(now, Doing::NS));
+    let of = |c: &Cols<'_, 4>, r: usize| c.small(r, 0) == Some(pid);
+    let earlier: HashMap<(Option<u32>, Option<u64>), usize> = (0..old.len())
+        .filter(|&r| of(&old, r))
+        .map(|r| ((old.small(r, 1), old.number(r, 2)), r))
+        .collect();
+    (0..cols.len())
+        .filter(|&r| of(&cols, r) && cols.number(r, 2).is_none_or(|s| s >= start_ns))
+        .filter_map(|r| {
+            let was = earlier.get(&(cols.small(r, 1), cols.number(r, 2)));
+            let spent = was.and_then(|w| gained(&sums, r, &old_sums, *w));
+            Some((cols.small(r, 1)?, spent, cols.text(r, 3).and_then(Doing::named)))
+        })
+        .collect()
 }
 
 /// What was gained in each class between two rows; `None` while states are not accounted or where a

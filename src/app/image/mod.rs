@@ -48,6 +48,8 @@ pub const FIGURES: [(&str, &str); 8] = [
 const MINUTE: i64 = 60_000_000_000;
 /// Wakers that are watched beside the process itself.
 const WAKERS: usize = 4;
+/// How far back the samples of its threads are asked for, ns: they are many and wide.
+const SAMPLED: i64 = 10 * MINUTE;
 /// What is asked of the past at most, ns.
 const HOUR: i64 = 60 * MINUTE;
 
@@ -251,9 +253,10 @@ impl Image {
         self.asked = Some(want);
         let to = self.lanes.held.map_or(now, |h| h.0.max(want));
         let pid = Some(u64::from(self.pid));
-        let of =
-            |table: &str| Effect::Events(Want { table: table.to_owned(), pid, from: want, to });
+        let of = |table: &str| Effect::Rows(Want { table: table.to_owned(), pid, from: want, to });
         let mut out = vec![of("state"), of("life")];
+        let from = want.max(now - SAMPLED);
+        out.push(Effect::Rows(Want { table: "thread".to_owned(), pid, from, to: now }));
         out.extend(self.figures(now, width));
         out
     }
@@ -267,23 +270,28 @@ impl Image {
     }
 
     /// Takes in the answer of the past, if it is still what was asked.
-    pub fn fill(&mut self, want: &Want, rows: Option<&Table>, moment: &Moment, width: u16) {
-        if want.table == "life" {
-            if let Some(rows) = rows {
-                self.happened(rows);
-            }
-            return;
-        }
+    pub fn fill(&mut self, want: &Want, samples: &[(i64, Table)], moment: &Moment, width: u16) {
         let now = moment.now.wall_ns;
-        let fits = match self.lanes.held {
-            Some((from, _)) => want.from <= from && want.to >= from,
-            None => want.to == now,
-        };
-        if fits {
-            let range = (want.from, want.to);
-            self.lanes.fill(rows, self.pid, self.start_ns, range);
-            self.arrange(now, width);
+        let rows = || Table::joined(samples.iter().map(|s| &s.1));
+        match want.table.as_str() {
+            "life" => {
+                if let Some(rows) = rows() {
+                    self.happened(&rows);
+                }
+            }
+            "thread" => self.lanes.recall(samples, self.pid, self.start_ns),
+            _ => {
+                let fits = match self.lanes.held {
+                    Some((from, _)) => want.from <= from && want.to >= from,
+                    None => want.to == now,
+                };
+                if fits {
+                    let range = (want.from, want.to);
+                    self.lanes.fill(rows().as_ref(), self.pid, self.start_ns, range);
+                }
+            }
         }
+        self.arrange(now, width);
     }
 
     /// The processes that wake it most and those that wake these, at most [`WAKERS`]: the nearest

@@ -151,13 +151,13 @@ pub fn asks(state: &mut State) -> Vec<Effect> {
 }
 
 /// The answer.
-pub fn arrived(state: &mut State, want: &Want, rows: Option<&Table>) {
+pub fn arrived(state: &mut State, want: &Want, samples: &[(i64, Table)]) {
     let (Some(moment), width) = (state.moment.clone(), state.size.0) else { return };
     for overlay in &mut state.overlays {
         if let Overlay::Image(image) = overlay
             && want.pid == Some(u64::from(image.pid))
         {
-            image.fill(want, rows, &moment, width);
+            image.fill(want, samples, &moment, width);
         }
     }
 }

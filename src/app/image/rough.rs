@@ -65,12 +65,28 @@ impl Rough {
             }
             (None, None) => return,
         };
+        self.add(from, to, kind, ns);
+    }
+
+    fn add(&mut self, from: i64, to: i64, kind: Kind, ns: [i64; DOINGS]) {
         let before = self.list.back().map_or([0; DOINGS], |last| {
             let mut sum = last.before;
             sum.iter_mut().zip(last.ns).for_each(|(a, b)| *a = a.saturating_add(b));
             sum
         });
         self.list.push_back(Interval { from, to, kind, before, ns });
+    }
+
+    /// Puts what was known before what is known now.
+    pub fn follow(&mut self, mut older: Rough) {
+        let first = self.span().map_or(i64::MAX, |s| s.0);
+        while older.list.back().is_some_and(|i| i.to > first) {
+            older.list.pop_back();
+        }
+        let newer = std::mem::replace(self, older);
+        for i in newer.list {
+            self.add(i.from, i.to, i.kind, i.ns);
+        }
     }
 
     /// Forgets what ended before this instant.
