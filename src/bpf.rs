@@ -120,7 +120,8 @@ pub fn attach<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<
     Ok(Attached { skel, links, refused })
 }
 
-/// Gives memory back: the kernel's types take some 15 MB while a program is fitted to them.
+/// Gives memory back: the kernel's types take some 15 MB while a program is fitted to them, its
+/// functions' names some while they are put in order.
 pub fn trim() {
     // SAFETY: malloc_trim has no preconditions.
     #[cfg(target_env = "gnu")]

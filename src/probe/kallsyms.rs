@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
+use crate::bpf;
 use crate::table::Clean;
 
 /// Functions kept at most; a kernel with its modules has some 100,000.
@@ -37,7 +38,9 @@ impl Kallsyms {
 
     /// Takes `address type name [module]` lines of functions.
     fn read(&mut self, mut list: impl BufRead) {
-        let mut all: Vec<(u64, String)> = Vec::new();
+        // Where each name lies in one text: a hundred thousand strings of their own would cost more.
+        let mut text = String::new();
+        let mut all: Vec<(u64, usize, usize)> = Vec::new();
         let mut line = String::new();
         while all.len() < MOST && matches!(list.read_line(&mut line), Ok(1..)) {
             let mut words = line.split_ascii_whitespace();
@@ -47,18 +50,21 @@ impl Kallsyms {
                 // All zero where addresses are hidden.
                 && address != 0
             {
-                all.push((address, name.to_owned()));
+                all.push((address, text.len(), text.len() + name.len()));
+                text.push_str(name);
             }
             line.clear();
         }
-        all.sort_by_key(|(address, _)| *address);
-        for (address, name) in all {
-            self.names.push_str(&name);
+        all.sort_by_key(|(address, ..)| *address);
+        self.names.reserve_exact(text.len() + all.len());
+        self.starts.reserve_exact(all.len());
+        for (address, from, to) in all {
+            self.names.push_str(&text[from..to]);
             self.starts.push((address, self.names.len() as u32));
             self.names.push('\n');
         }
-        self.names.shrink_to_fit();
-        self.starts.shrink_to_fit();
+        drop(text);
+        bpf::trim();
     }
 }
 
