@@ -69,7 +69,8 @@ impl Cast {
 fn spawn(role: &str, far: bool) -> Result<Child> {
     let me = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(me);
-    command.args(["play", role]).stdin(Stdio::piped()).stdout(Stdio::null());
+    // Where this program was built is nobody's business.
+    command.arg0(role).args(["play", role]).stdin(Stdio::piped()).stdout(Stdio::null());
     let before = move || {
         let mut flags = 0;
         if far {

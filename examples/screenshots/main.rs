@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use arrow_array::BooleanArray;
+use arrow_array::{BooleanArray, RecordBatch, new_null_array};
 use arrow_select::filter::filter_record_batch;
 use jiff::tz::TimeZone;
 use lmptop::app::{Mode, Msg, State, keys, update};
@@ -107,9 +107,17 @@ fn only(sample: &Sample, netns: u64, pids: &[u32]) -> Result<Sample> {
         }
         let keep: BooleanArray = (0..table.len()).map(|row| Some(ours(table, row))).collect();
         let batch = filter_record_batch(table.batch(), &keep)?;
-        tables.push(Table::new(table.schema().clone(), batch)?);
+        tables.push(Table::new(table.schema().clone(), homeless(table, batch)?)?);
     }
     Ok(Sample { mono_ns: sample.mono_ns, wall_ns: sample.wall_ns, tables })
+}
+
+/// The rows without the place where this program was built.
+fn homeless(table: &Table, batch: RecordBatch) -> Result<RecordBatch> {
+    let Some(exe) = table.schema().find("exe") else { return Ok(batch) };
+    let mut columns = batch.columns().to_vec();
+    columns[exe] = new_null_array(columns[exe].data_type(), batch.num_rows());
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 /// A screen on the recording, as if it were live or as `lmptop replay` shows it.
