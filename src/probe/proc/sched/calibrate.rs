@@ -15,14 +15,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Wakes of each kind that are provoked.
 const WAKES: u64 = 20;
 
-/// `CLOCK_MONOTONIC` in ns, as `bpf_ktime_get_ns` counts.
-pub(super) fn now_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes one timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
 /// This thread.
 pub(super) fn tid() -> u32 {
     // SAFETY: takes nothing and cannot fail.

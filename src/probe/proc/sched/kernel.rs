@@ -17,6 +17,7 @@ use super::graph::Edge;
 use super::kernel_hash::{ProcSchedHashSkel, ProcSchedHashSkelBuilder};
 use super::kernel_storage::{ProcSchedSkel, ProcSchedSkelBuilder, types};
 use crate::bpf::{self, Refusal};
+use crate::probe::monotonic_ns;
 use crate::probe::records::{Records, front};
 
 /// What the ring brings.
@@ -139,7 +140,7 @@ impl Kernel {
         with!(&mut kernel.object, skel => {
             let bss = skel.maps.bss_data.as_deref_mut().context("no memory is shared")?;
             bss.context_known = known;
-            bss.on_since = calibrate::now_ns();
+            bss.on_since = monotonic_ns();
         });
         Ok(kernel)
     }
