@@ -44,7 +44,7 @@ mod kernel_hash {
 
 use self::kernel_storage::types;
 
-/// How often the ring is emptied while something is watched: it holds half a second of the most
+/// How often the ring is emptied while something is watched: it holds a quarter of a second of the most
 /// that can be told.
 const OFTEN: Duration = Duration::from_millis(20);
 
