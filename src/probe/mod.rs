@@ -163,9 +163,14 @@ impl Signal {
 
 /// `CLOCK_MONOTONIC` ns, the clock of `bpf_ktime_get_ns`.
 fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// ns on this clock.
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `t` outlives the call, which only writes into it.
-    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut t) } != 0 {
+    if unsafe { libc::clock_gettime(clock, &raw mut t) } != 0 {
         return 0;
     }
     t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs()

@@ -189,3 +189,19 @@ impl<R: 'static> Column<R> {
         }
     }
 }
+
+/// What every list of columns keeps to: ids and filter names once, short titles, and help that
+/// names its source.
+#[cfg(test)]
+pub(crate) fn check<R>(list: &[Column<R>]) {
+    for (i, c) in list.iter().enumerate() {
+        assert!(list[..i].iter().all(|d| d.id != c.id), "{} twice", c.id);
+        assert!(c.title.chars().count() <= 8, "{}: title {}", c.id, c.title);
+        assert!(c.help.ends_with(").") && c.help.contains('('), "{}: no source", c.id);
+        for a in c.alias {
+            let taken =
+                list.iter().any(|d| d.id == *a) || list[..i].iter().any(|d| d.alias.contains(a));
+            assert!(!taken, "alias {a} twice");
+        }
+    }
+}

@@ -21,6 +21,8 @@ mod value;
 pub(crate) use batch::clean_array;
 pub use batch::{Sample, Table, TableDef};
 pub use clean::{Clean, clean, is_clean};
+#[cfg(test)]
+pub(crate) use column::check;
 pub use column::{Column, Get, Kind, Type, Unit};
 pub use doing::{DOINGS, Doing};
 pub use filter::{Bound, Filter, FilterError};

@@ -1,6 +1,6 @@
 //! The processes of the small host: who they are, what they do, how they begin and end.
 
-use lmptop::table::Sample;
+use lmptop::table::{Doing, Sample};
 
 use super::scene::*;
 
@@ -187,22 +187,6 @@ fn shares(who: &Who) -> Vec<(&'static str, u64)> {
     ]
 }
 
-const SPENT: [&str; 13] = [
-    "running_ns",
-    "runnable_ns",
-    "preempted_ns",
-    "io_ns",
-    "lock_ns",
-    "poll_ns",
-    "net_ns",
-    "timer_ns",
-    "child_ns",
-    "fault_ns",
-    "sleep_ns",
-    "stopped_ns",
-    "unknown_ns",
-];
-
 fn task(who: &Who, age: u64, states: bool) -> Row {
     let secs = 100 + age;
     let mut row = Row::default()
@@ -244,7 +228,7 @@ fn task(who: &Who, age: u64, states: bool) -> Row {
         row = row.set("syscall", call);
     }
     if states {
-        for id in SPENT {
+        for id in Doing::NS {
             row = row.set(id, 0);
         }
         for (id, ms) in shares(who) {

@@ -18,20 +18,7 @@ pub use wake::{WAKE, WakeRow};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Column;
-
-    fn check<R>(list: &[Column<R>]) {
-        for (i, c) in list.iter().enumerate() {
-            assert!(list[..i].iter().all(|d| d.id != c.id), "{} twice", c.id);
-            assert!(c.title.chars().count() <= 8, "{}: title {}", c.id, c.title);
-            assert!(c.help.ends_with(").") && c.help.contains('('), "{}: no source", c.id);
-            for a in c.alias {
-                let taken = list.iter().any(|d| d.id == *a)
-                    || list[..i].iter().any(|d| d.alias.contains(a));
-                assert!(!taken, "alias {a} twice");
-            }
-        }
-    }
+    use crate::table::check;
 
     #[test]
     fn ids_are_unique_titles_short_and_help_names_its_source() {

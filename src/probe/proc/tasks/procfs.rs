@@ -11,6 +11,7 @@ use super::kernel::types;
 use super::pass::{CALL_UNKNOWN, Record, mark};
 use super::stat::{self, Stat};
 use crate::probe::proc::class;
+use crate::probe::{clock_ns, monotonic_ns};
 use crate::table::Doing;
 
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -41,7 +42,7 @@ impl Procfs {
         let [hz, page] =
             [libc::_SC_CLK_TCK, libc::_SC_PAGESIZE].map(|n| unsafe { libc::sysconf(n) });
         let hz = u64::try_from(hz).unwrap_or(100).max(1);
-        let (boot, mono) = (now(libc::CLOCK_BOOTTIME), now(libc::CLOCK_MONOTONIC));
+        let (boot, mono) = (clock_ns(libc::CLOCK_BOOTTIME), monotonic_ns());
         Procfs {
             known: HashMap::default(),
             refresh: 0,
@@ -182,14 +183,4 @@ impl Procfs {
             gone_majflt: none,
         }
     }
-}
-
-/// ns on this clock.
-fn now(clock: libc::clockid_t) -> u64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `t` outlives the call, which only writes into it.
-    if unsafe { libc::clock_gettime(clock, &raw mut t) } != 0 {
-        return 0;
-    }
-    t.tv_sec.unsigned_abs() * 1_000_000_000 + t.tv_nsec.unsigned_abs()
 }
