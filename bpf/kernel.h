@@ -504,6 +504,9 @@ struct pt_regs {
 	unsigned long sp;
 };
 
+/* What a program at a perf event is given; read by helpers only. */
+struct bpf_perf_event_data;
+
 /* arm64, likewise. */
 struct pt_regs___arm64 {
 	u64 pstate;

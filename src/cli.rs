@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::Format;
-use crate::source::Focus;
+use crate::source::{Focus, Scope, Stacks};
 use crate::view::theme::Glyphs;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
@@ -121,14 +121,27 @@ pub struct Look {
     /// Keep every change of state of these processes' threads; turns --states on
     #[arg(long, value_name = "PID,..", value_delimiter = ',', value_parser = pid)]
     pub watch: Vec<u32>,
+    /// Take call stacks from the start: oncpu, oncpu:HZ, offcpu, io, heap, heap:PID, heap:PID:exact
+    #[arg(long, value_name = "MODE,..", value_delimiter = ',', value_parser = stacks)]
+    pub stacks: Vec<String>,
+    /// Whose call stacks: all, pid=N, tree=N or cgroup=PATH
+    #[arg(long, value_name = "WHOSE", value_parser = Scope::parse)]
+    pub scope: Option<Scope>,
 }
 
 impl Look {
     /// As the probes are told.
     pub fn focus(&self) -> Focus {
+        let mut stacks =
+            Stacks { scope: self.scope.clone().unwrap_or_default(), ..Stacks::default() };
+        for mode in &self.stacks {
+            // Each was read when the command line was.
+            let _ = stacks.add(mode);
+        }
         Focus {
             states: self.states || !self.watch.is_empty(),
             watch: self.watch.clone(),
+            stacks,
             ..Focus::default()
         }
     }
@@ -402,6 +415,10 @@ pub fn one_line(error: &clap::Error) -> String {
         .collect();
     let said = said.join(" ").replace("tip:", "-").trim_start_matches("error: ").to_owned();
     format!("{}; see lmptop --help", said.trim_end_matches(['.', ':']))
+}
+
+fn stacks(text: &str) -> Result<String, String> {
+    Stacks::default().add(text).map(|()| text.to_owned())
 }
 
 fn pid(text: &str) -> Result<u32, String> {

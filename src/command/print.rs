@@ -98,6 +98,7 @@ fn width(args: &cli::Print) -> Option<usize> {
 /// What has to be looked at more closely to answer.
 fn focus(args: &cli::Print, table: &str) -> Result<Focus> {
     let mut on = args.look.focus();
+    on.stacks.of_table(table, args.pid);
     on.states |= matches!(table, "wake" | "state" | "lock");
     match (table, args.pid) {
         ("state", Some(pid)) if on.watch.is_empty() => on.watch.push(pid),

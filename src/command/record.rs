@@ -27,11 +27,10 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let panels = config::specs(args.config.as_deref()).map_err(|e| usage(e.into()))?;
     let tools = Tools::prepare(panels)?;
     let mut stop = Stop::new()?;
-    let options = LiveOptions {
-        tables: args.tables.clone(),
-        focus: args.look.focus(),
-        ..LiveOptions::default()
-    };
+    let mut focus = args.look.focus();
+    // Who names a table of stacks wants it to have rows.
+    args.tables.iter().for_each(|table| focus.stacks.of_table(table, None));
+    let options = LiveOptions { tables: args.tables.clone(), focus, ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;

@@ -6,16 +6,22 @@ pub mod host;
 mod kallsyms;
 mod ladder;
 pub mod net;
+pub mod oncpu;
 pub mod proc;
 mod records;
 mod ring;
+pub mod stack;
 pub mod status;
+mod wish;
+
+pub use wish::{Heap, Scope, Stacks, TICKS};
 
 use std::time::Duration;
 
 use anyhow::Result;
 use caps::Capability;
 
+use crate::symbol::Symbols;
 use crate::table::{Schema, Table};
 use std::sync::Arc;
 
@@ -49,6 +55,8 @@ pub struct Focus {
     pub calls: Option<u32>,
     /// The process whose user-space locks are timed at every acquire.
     pub locks: Option<u32>,
+    /// Whose call stacks are taken, and at what.
+    pub stacks: Stacks,
 }
 
 /// One source of tables inside this process.
@@ -102,6 +110,8 @@ pub struct Options {
     pub later: bool,
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
+    /// Who gives stacks their names.
+    pub symbols: Symbols,
 }
 
 /// Every probe, in the order of its tables on screen.
@@ -116,6 +126,11 @@ pub fn all() -> &'static [Room] {
             },
         },
         Room { name: "proc", schemas: proc::schemas, open: |o| Ok(Box::new(proc::Proc::open(&o))) },
+        Room {
+            name: "oncpu",
+            schemas: oncpu::schemas,
+            open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
+        },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

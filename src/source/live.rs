@@ -11,6 +11,7 @@ use caps::Capability;
 
 use super::tools::Tools;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
+use crate::symbol::Symbols;
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
 use crate::tool;
 
@@ -61,6 +62,7 @@ impl Live {
             focus: options.focus.clone(),
             later: options.later,
             count_cost: options.count_cost,
+            symbols: Symbols::open(),
         };
         let rooms = all
             .iter()

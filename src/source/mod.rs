@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-pub use crate::probe::{Focus, WATCHED};
+pub use crate::probe::{Focus, Heap, Scope, Stacks, TICKS, WATCHED};
 use crate::table::Sample;
 
 pub use live::{Live, LiveOptions, clocks, schema_of, schemas};

@@ -16,6 +16,7 @@ pub mod quantity;
 mod renew;
 mod schema;
 mod sort;
+pub mod stack;
 mod value;
 
 pub(crate) use batch::clean_array;

@@ -1,0 +1,152 @@
+//! The record of `bpf/stack_row.h` as the ring hands it over.
+
+use libbpf_rs::{MapCore, MapFlags, MapMut};
+
+use crate::probe::records::front;
+use crate::symbol::{Capture, Regs, Resolved, Space};
+use crate::table::Clean;
+
+/// Addresses of the kernel stack at most (`KERNEL_DEPTH`).
+const DEPTH: usize = 64;
+/// `NO_CALL`.
+const NO_CALL: u32 = u32::MAX;
+/// The largest size of a copy (`SIZES`).
+const LARGEST: u32 = 4;
+
+/// `struct stack_sample`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Raw {
+    ns: u64,
+    weight: u64,
+    count: u64,
+    id: u64,
+    cgroup: u64,
+    start_ns: u64,
+    mm: u64,
+    ip: u64,
+    sp: u64,
+    bp: u64,
+    lr: u64,
+    tgid: u32,
+    tid: u32,
+    call: u32,
+    kind: u32,
+    kernel_len: u32,
+    user_len: u32,
+    user_room: u32,
+    more: u32,
+    comm: [u8; 16],
+    kernel: [u64; DEPTH],
+}
+
+/// What a sample says besides its stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// `CLOCK_MONOTONIC` ns.
+    pub ns: u64,
+    /// ns or bytes that it stands for.
+    pub weight: u64,
+    /// Events that it stands for.
+    pub count: u64,
+    /// The probe's number for it.
+    pub id: u64,
+    /// Number of its control group.
+    pub cgroup: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// The thread's name.
+    pub comm: Clean,
+    /// Number of the system call it was in.
+    pub call: Option<u32>,
+    /// What happened, in the probe's numbers.
+    pub kind: u32,
+    /// The probe's own.
+    pub more: u32,
+    /// Whether it is a thread of the kernel.
+    pub kernel: bool,
+}
+
+/// Reads the record at the front; returns how many bytes it took.
+pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
+    let raw = front::<Raw>(bytes)?;
+    let room = raw.user_room as usize;
+    let user = bytes.get(size_of::<Raw>()..size_of::<Raw>() + room)?;
+    let told = Told {
+        ns: raw.ns,
+        weight: raw.weight,
+        count: raw.count,
+        id: raw.id,
+        cgroup: raw.cgroup,
+        tgid: raw.tgid,
+        tid: raw.tid,
+        comm: Clean::from_c(&raw.comm),
+        call: (raw.call != NO_CALL).then_some(raw.call),
+        kind: raw.kind,
+        more: raw.more,
+        kernel: raw.mm == 0,
+    };
+    let capture = Capture {
+        space: Space { tgid: raw.tgid, start_ns: raw.start_ns, mm: raw.mm },
+        ns: raw.ns,
+        kernel: raw.kernel[..(raw.kernel_len as usize / 8).min(DEPTH)].into(),
+        regs: Regs { ip: raw.ip, sp: raw.sp, bp: raw.bp, lr: raw.lr },
+        user: user[..(raw.user_len as usize).min(room)].into(),
+    };
+    Some((size_of::<Raw>() + room, told, capture))
+}
+
+/// How much of each process's stacks is copied: more where walks end early.
+#[derive(Default)]
+pub struct Sizes {
+    /// Of processes whose copies were too small, how large they are now.
+    grown: ahash::AHashMap<u32, u32>,
+}
+
+impl Sizes {
+    /// Takes in how far a walk came; tells the kernel when copies of that process have to grow.
+    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, default: u32, resolved: &Resolved) {
+        if !resolved.short {
+            return;
+        }
+        let size = self.grown.entry(tgid).or_insert(default);
+        if *size >= LARGEST {
+            return;
+        }
+        *size += 1;
+        // Where it cannot be told the copies stay as they are, and walks say that they are short.
+        let _ = map.update(&tgid.to_ne_bytes(), &size.to_ne_bytes(), MapFlags::ANY);
+        if self.grown.len() > 4096 {
+            self.grown.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_whole_or_not_at_all() {
+        let mut words = vec![0u64; (size_of::<Raw>() + 2048) / 8];
+        words[0] = 5;
+        words[1] = 99;
+        let head = size_of::<Raw>();
+        // SAFETY: u64s are initialised bytes and the borrow is unique.
+        let bytes = unsafe {
+            std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), words.len() * 8)
+        };
+        let at = std::mem::offset_of!(Raw, user_room);
+        bytes[at..at + 4].copy_from_slice(&2048u32.to_ne_bytes());
+        let at = std::mem::offset_of!(Raw, user_len);
+        bytes[at..at + 4].copy_from_slice(&100u32.to_ne_bytes());
+        let at = std::mem::offset_of!(Raw, call);
+        bytes[at..at + 4].copy_from_slice(&NO_CALL.to_ne_bytes());
+        let (size, told, capture) = parse(bytes).unwrap();
+        assert_eq!((size, told.ns, told.weight, told.call), (head + 2048, 5, 99, None));
+        assert_eq!((capture.user.len(), capture.kernel.len()), (100, 0));
+        assert!(parse(&bytes[..head + 2040]).is_none(), "cut off");
+    }
+}

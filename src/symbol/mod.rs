@@ -1,0 +1,77 @@
+//! From what the kernel copied of a stack to the names of its functions, on a thread of its own.
+//!
+//! A probe hands a [`Capture`] to its [`Client`] and gets the [`Stack`] back at one of the next
+//! refreshes: reading symbol tables takes its time, and nobody waits for it.
+//!
+//! * `worker` is the thread and its bounded queue;
+//! * `engine` turns one capture into one stack: it asks
+//! * `kernel` for the names of kernel addresses.
+
+mod engine;
+mod kernel;
+mod worker;
+
+use std::sync::Arc;
+
+use crate::table::Clean;
+
+pub use worker::{Client, Symbols};
+
+/// The address space a stack was copied from. A process that executes another program has another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Space {
+    /// Process (`task_struct.tgid`).
+    pub tgid: u32,
+    /// When it began (`group_leader.start_time`, ns): numbers are used again.
+    pub start_ns: u64,
+    /// Which address space (`task_struct.mm`, as a number only); 0 for threads of the kernel.
+    pub mm: u64,
+}
+
+/// The registers that a walk of the user stack begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regs {
+    /// Instruction pointer; 0 where there is no user stack.
+    pub ip: u64,
+    /// Stack pointer.
+    pub sp: u64,
+    /// Frame pointer.
+    pub bp: u64,
+    /// Link register where the architecture has one.
+    pub lr: u64,
+}
+
+/// What was copied of a thread's stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Capture {
+    /// Whose.
+    pub space: Space,
+    /// When, `CLOCK_MONOTONIC` ns.
+    pub ns: u64,
+    /// Addresses in the kernel, innermost first.
+    pub kernel: Box<[u64]>,
+    /// Where the user stack begins.
+    pub regs: Regs,
+    /// The user stack from `regs.sp` upwards.
+    pub user: Box<[u8]>,
+}
+
+/// A stack with names, its two cells as [`crate::table::stack`] defines them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stack {
+    /// Names, outermost first.
+    pub names: Clean,
+    /// Their modules.
+    pub modules: Clean,
+}
+
+/// What became of a capture.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The stack; equal stacks are the same one in memory.
+    pub stack: Arc<Stack>,
+    /// Whether the user stack was walked to its outermost frame; true where there is none.
+    pub whole: bool,
+    /// Whether the walk ended because no more of the stack had been copied.
+    pub short: bool,
+}

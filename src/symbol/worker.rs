@@ -1,0 +1,117 @@
+//! The thread that names stacks: captures go in by a bounded queue, stacks come back by a channel
+//! of each probe's own.
+
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
+};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use super::{Capture, Resolved};
+
+/// Captures that may wait, some 4 KB each.
+const WAITING: usize = 4096;
+
+/// One piece of work for the thread.
+type Job = Box<dyn FnOnce(&mut Engine) + Send>;
+
+/// The thread, started with the first capture.
+#[derive(Clone, Default)]
+pub struct Symbols(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    /// Opened early: whether kernel addresses are shown is decided by who opens it.
+    engine: Option<Engine>,
+    jobs: Option<SyncSender<Job>>,
+}
+
+impl std::fmt::Debug for Symbols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Symbols")
+    }
+}
+
+impl Symbols {
+    /// Opens what needs more rights than are kept. Reads nothing and starts nothing yet.
+    pub fn open() -> Symbols {
+        Symbols(Arc::new(Mutex::new(Shared { engine: Some(Engine::open()), jobs: None })))
+    }
+
+    /// The way to the thread, which is started if it does not run; `None` where it cannot be.
+    fn jobs(&self) -> Option<SyncSender<Job>> {
+        let mut shared = self.0.lock().ok()?;
+        if shared.jobs.is_none() {
+            let (jobs, inbox) = sync_channel::<Job>(WAITING);
+            let mut engine = shared.engine.take().unwrap_or_else(Engine::open);
+            let run = move || {
+                while let Ok(job) = inbox.recv() {
+                    job(&mut engine);
+                }
+            };
+            thread::Builder::new().name("symbols".to_owned()).spawn(run).ok()?;
+            shared.jobs = Some(jobs);
+        }
+        shared.jobs.clone()
+    }
+}
+
+/// A probe's end: what it sends comes back to it with its stack.
+pub struct Client<T> {
+    symbols: Symbols,
+    jobs: Option<SyncSender<Job>>,
+    back: Sender<(T, Resolved)>,
+    done: Receiver<(T, Resolved)>,
+    waiting: usize,
+}
+
+impl<T: Send + 'static> Client<T> {
+    /// Nothing is started before the first capture.
+    pub fn new(symbols: &Symbols) -> Client<T> {
+        let (back, done) = channel();
+        Client { symbols: symbols.clone(), jobs: None, back, done, waiting: 0 }
+    }
+
+    /// Hands over a capture; false where the queue is full and it is gone.
+    pub fn send(&mut self, capture: Capture, payload: T) -> bool {
+        if self.jobs.is_none() {
+            self.jobs = self.symbols.jobs();
+        }
+        let Some(jobs) = &self.jobs else { return false };
+        let back = self.back.clone();
+        let job: Job = Box::new(move |engine| {
+            // A probe that has gone wants no answer.
+            let _ = back.send((payload, engine.resolve(&capture)));
+        });
+        match jobs.try_send(job) {
+            Ok(()) => {
+                self.waiting += 1;
+                true
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// How many are under way.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// What has come back; waits for the rest of what was sent at most this long.
+    pub fn done(&mut self, patience: Duration) -> Vec<(T, Resolved)> {
+        let until = Instant::now() + patience;
+        let mut out = Vec::with_capacity(self.waiting);
+        while self.waiting > 0 {
+            match self.done.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(one) => {
+                    self.waiting -= 1;
+                    out.push(one);
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        out
+    }
+}

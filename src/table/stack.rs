@@ -1,0 +1,232 @@
+//! Call stacks as cells: frames' names and their modules, each joined by semicolons.
+//!
+//! Two columns hold a stack. `stack` has the names, outermost first, as flame graph tools read
+//! them. `modules` has as many entries: the file that each frame's code lies in; an entry is empty
+//! where it is the same as the one before, so that it stays short. Pure.
+
+/// The kernel's own code.
+pub const KERNEL: &str = "[kernel]";
+/// Code that was made at run time (a perf map names it, or memory without a file).
+pub const JIT: &str = "[jit]";
+/// What the kernel gives every process to run.
+pub const VDSO: &str = "[vdso]";
+/// Where the code lies is not known.
+pub const UNKNOWN: &str = "[unknown]";
+/// What stands before the module of a frame that was inlined into the frame before it.
+pub const INLINED: char = '~';
+/// The frame that stands for the part of a stack that could not be walked.
+pub const CUT: &str = "[cut]";
+/// The frame that stands for the code of a process whose user stack was not taken.
+pub const NO_USER: &str = "[user stack not taken]";
+
+/// One frame of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call<'a> {
+    /// The function.
+    pub name: &'a str,
+    /// The file its code lies in; `""` where it was not recorded.
+    pub module: &'a str,
+}
+
+/// What kind of code a frame runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// The kernel and its modules.
+    Kernel,
+    /// A shared library.
+    Library,
+    /// The program itself.
+    Application,
+    /// Made at run time, or interpreted.
+    Jit,
+    /// Inlined into the frame before it.
+    Inlined,
+    /// Not known.
+    Unknown,
+}
+
+impl Class {
+    /// All, in the order of a legend.
+    pub const ALL: [Class; 6] = [
+        Class::Kernel,
+        Class::Library,
+        Class::Application,
+        Class::Jit,
+        Class::Inlined,
+        Class::Unknown,
+    ];
+
+    /// Its word in a legend.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Kernel => "kernel",
+            Class::Library => "library",
+            Class::Application => "application",
+            Class::Jit => "jit",
+            Class::Inlined => "inlined",
+            Class::Unknown => "unknown",
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// What kind of code it is.
+    pub fn class(&self) -> Class {
+        let module = self.module;
+        if module.starts_with(INLINED) {
+            return Class::Inlined;
+        }
+        match module {
+            KERNEL => Class::Kernel,
+            JIT => Class::Jit,
+            "" | UNKNOWN => Class::Unknown,
+            VDSO => Class::Library,
+            // A module of the kernel, as kallsyms names it.
+            m if m.starts_with('[') => Class::Kernel,
+            m if is_library(m) => Class::Library,
+            _ => Class::Application,
+        }
+    }
+
+    /// The module without the sign of an inlined frame.
+    pub fn file(&self) -> &'a str {
+        self.module.strip_prefix(INLINED).unwrap_or(self.module)
+    }
+}
+
+/// `libc.so.6`, `ld-linux-x86-64.so.2`, `_json.cpython-311-x86_64-linux-gnu.so`.
+fn is_library(name: &str) -> bool {
+    name.ends_with(".so") || name.contains(".so.")
+}
+
+/// The frames of a stack, outermost first.
+pub fn calls<'a>(stack: &'a str, modules: &'a str) -> impl Iterator<Item = Call<'a>> {
+    let mut modules = modules.split(';');
+    let mut module = "";
+    let names = stack.split(';').filter(move |_| !stack.is_empty());
+    names.map(move |name| {
+        match modules.next() {
+            Some("") | None => {}
+            Some(m) => module = m,
+        }
+        Call { name, module }
+    })
+}
+
+/// A stack's two cells, frame by frame, outermost first.
+#[derive(Clone, Debug, Default)]
+pub struct Folding {
+    stack: String,
+    modules: String,
+    last: String,
+    frames: usize,
+}
+
+impl Folding {
+    /// Nothing yet.
+    pub fn new() -> Folding {
+        Folding::default()
+    }
+
+    /// Adds the frame called by the one before. What would end a frame or a line of folded text
+    /// is written otherwise.
+    pub fn push(&mut self, name: &str, module: &str) {
+        if self.frames > 0 {
+            self.stack.push(';');
+            self.modules.push(';');
+        }
+        self.frames += 1;
+        plain(name, &mut self.stack);
+        let mut shown = String::new();
+        plain(module, &mut shown);
+        if self.frames == 1 || shown != self.last {
+            self.modules.push_str(&shown);
+        }
+        self.last = shown;
+    }
+
+    /// How many frames it has.
+    pub fn len(&self) -> usize {
+        self.frames
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// The cells of `stack` and of `modules`.
+    pub fn cells(self) -> (String, String) {
+        (self.stack, self.modules)
+    }
+}
+
+/// Without what separates frames and lines; a nameless frame is unknown.
+fn plain(text: &str, out: &mut String) {
+    let from = out.len();
+    for c in text.chars() {
+        out.push(match c {
+            ';' => ':',
+            c if c.is_control() => ' ',
+            c => c,
+        });
+    }
+    if out.len() == from {
+        out.push_str(UNKNOWN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(frames: &[(&str, &str)]) -> (String, String) {
+        let mut f = Folding::new();
+        frames.iter().for_each(|(n, m)| f.push(n, m));
+        f.cells()
+    }
+
+    #[test]
+    fn what_is_folded_unfolds() {
+        let frames = [
+            ("main", "a.out"),
+            ("burn", "a.out"),
+            ("write", "libc.so.6"),
+            ("vfs_write", KERNEL),
+            ("ext4_write", "[ext4]"),
+        ];
+        let (stack, modules) = folded(&frames);
+        assert_eq!(stack, "main;burn;write;vfs_write;ext4_write");
+        assert_eq!(modules, "a.out;;libc.so.6;[kernel];[ext4]");
+        let back: Vec<(&str, &str)> = calls(&stack, &modules).map(|c| (c.name, c.module)).collect();
+        assert_eq!(back, frames);
+    }
+
+    #[test]
+    fn names_that_would_break_a_line_do_not() {
+        let (stack, modules) = folded(&[("<[u8; 4]>::f", "x;y"), ("a\nb", ""), ("", "z")]);
+        assert_eq!(stack, "<[u8: 4]>::f;a b;[unknown]");
+        assert_eq!(calls(&stack, &modules).count(), 3);
+        assert_eq!(calls("", "").count(), 0);
+        assert_eq!(calls("a;b", "").map(|c| c.module).collect::<Vec<_>>(), ["", ""]);
+    }
+
+    #[test]
+    fn classes_are_told_by_the_module() {
+        for (module, class) in [
+            (KERNEL, Class::Kernel),
+            ("[ext4]", Class::Kernel),
+            ("libc.so.6", Class::Library),
+            ("ld-linux-x86-64.so.2", Class::Library),
+            ("_json.cpython-311-x86_64-linux-gnu.so", Class::Library),
+            (VDSO, Class::Library),
+            ("python3.11", Class::Application),
+            (JIT, Class::Jit),
+            ("~a.out", Class::Inlined),
+            (UNKNOWN, Class::Unknown),
+            ("", Class::Unknown),
+        ] {
+            assert_eq!(Call { name: "f", module }.class(), class, "{module}");
+        }
+    }
+}
