@@ -74,6 +74,9 @@ const WORLD: &[&str] = &[
 /// Names of files and folders that say nothing about what is in them.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "shared"];
 
+/// Folders of `src/probe` that are no probe but what some of them share.
+const SHARED: &[&str] = &["stack"];
+
 const MOST_LINES: usize = 500;
 
 /// A file of the crate: its path from the root, and its text.
@@ -373,7 +376,7 @@ fn probe_rooms(list: &str, files: &[&str]) -> Vec<String> {
     let rooms: BTreeSet<&str> = inside.filter_map(|f| f.split_once('/').map(|(r, _)| r)).collect();
     let list = without_tests(&code(list));
     let mut out = Vec::new();
-    for room in rooms {
+    for room in rooms.into_iter().filter(|room| !SHARED.contains(room)) {
         for either in [&["mod.rs"][..], &["columns.rs", "columns/mod.rs"]] {
             let paths = either.iter().map(|e| format!("src/probe/{room}/{e}"));
             if !paths.clone().any(|p| files.contains(&p.as_str())) {
@@ -394,7 +397,8 @@ fn kernel_sides(bpf: &[&str], src: &[&str]) -> Vec<String> {
     rooms
         .filter(|r| {
             let stem = r.split('_').next().unwrap_or(r);
-            !src.iter().any(|s| s.starts_with(&format!("src/probe/{stem}/")))
+            let homes = [format!("src/probe/{stem}/"), format!("src/{stem}/")];
+            !src.iter().any(|s| homes.iter().any(|home| s.starts_with(home)))
         })
         .map(|r| format!("bpf/{r}.bpf.c: no src/probe/{r}/ reads it"))
         .collect()
