@@ -62,7 +62,7 @@ impl Live {
             focus: options.focus.clone(),
             later: options.later,
             count_cost: options.count_cost,
-            symbols: Symbols::open(),
+            symbols: Symbols::open(options.focus.stacks.any()),
         };
         let rooms = all
             .iter()
