@@ -27,7 +27,17 @@ use std::sync::Arc;
 
 use crate::table::Clean;
 
+use caps::Capability;
+
 pub use worker::{Client, Symbols};
+
+/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
+/// look at mappings and files of others, and at files that have no name any more.
+pub const NEEDS: [Capability; 3] = [
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_CHECKPOINT_RESTORE,
+];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
