@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::{Capture, Resolved};
+use crate::table::stack::{Lines, Spot};
 
 /// Captures that may wait, some 4 KB each.
 const WAITING: usize = 4096;
@@ -38,6 +39,17 @@ impl Symbols {
     /// Opens what needs more rights than are kept. Reads nothing and starts nothing yet.
     pub fn open() -> Symbols {
         Symbols(Arc::new(Mutex::new(Shared { engine: Some(Engine::open()), jobs: None })))
+    }
+
+    /// Looks up the lines of a function that samples met; the answer comes on another thread.
+    pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
+        let none =
+            |spot, missing: &str| Lines { spot, missing: missing.to_owned(), ..Lines::default() };
+        let Some(jobs) = self.jobs() else {
+            return reply(none(spot, "no thread can be started to read them"));
+        };
+        // A reply that is dropped unsaid is an answer that never comes: only a full queue does so.
+        let _ = jobs.try_send(Box::new(move |_| reply(none(spot, "no samples of it are kept"))));
     }
 
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
