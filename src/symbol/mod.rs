@@ -5,10 +5,13 @@
 //!
 //! * `worker` is the thread and its bounded queue;
 //! * `engine` turns one capture into one stack: it asks
-//! * `kernel` for the names of kernel addresses.
+//! * `kernel` for the names of kernel addresses,
+//! * `names` for those of places in files.
 
 mod engine;
 mod kernel;
+mod names;
+mod place;
 mod worker;
 
 use std::sync::Arc;
