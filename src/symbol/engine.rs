@@ -11,7 +11,7 @@ use super::unwind::{End, Walker};
 use super::{Capture, Resolved, Stack, Status};
 use crate::bpf::Refusal;
 use crate::table::Clean;
-use crate::table::stack::{CUT, Folding, KERNEL, NO_USER};
+use crate::table::stack::{CUT, Folding, NO_USER};
 
 /// Stacks that are remembered, so that equal ones are one in memory.
 const STACKS: usize = 50_000;
@@ -30,9 +30,9 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens what needs more rights than are kept.
-    pub fn open() -> Engine {
+    pub fn open(kernel: Kernel) -> Engine {
         Engine {
-            kernel: Kernel::open(),
+            kernel,
             names: Names::open(),
             walker: Walker::new(),
             refusal: None,
@@ -100,10 +100,9 @@ impl Engine {
         for name in named.iter().rev() {
             folding.push(&name.text, &name.module);
         }
-        for &address in capture.kernel.iter().rev() {
-            let (name, module) = kernel.name(address);
-            folding.push(&name, module.as_deref().unwrap_or(KERNEL));
-        }
+        kernel.frames(&capture.kernel, !capture.interrupted, |name, module| {
+            folding.push(name, module);
+        });
         let (names, modules) = folding.cells();
         let (names, modules) = (Clean::from(names.as_str()), Clean::from(modules.as_str()));
         Resolved {

@@ -27,8 +27,12 @@ use std::sync::Arc;
 
 use crate::table::Clean;
 
+<<<<<<< HEAD
 use caps::Capability;
 
+=======
+pub use kernel::Kernel;
+>>>>>>> main
 pub use worker::{Client, Symbols};
 
 /// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
@@ -76,6 +80,9 @@ pub struct Capture {
     pub regs: Regs,
     /// The user stack from `regs.sp` upwards.
     pub user: Box<[u8]>,
+    /// Whether the innermost function in the kernel was interrupted where it ran. Where it is not
+    /// so a hook took the stack, and the frames of the hook itself are left out.
+    pub interrupted: bool,
 }
 
 /// A stack with names, its two cells as [`crate::table::stack`] defines them.

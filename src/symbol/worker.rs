@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use super::{Capture, Resolved, Status};
+use super::{Capture, Kernel, Resolved, Status};
+use crate::table::stack::{Lines, Spot};
 
 /// Captures that may wait, some 4 KB each.
 const WAITING: usize = 4096;
@@ -26,10 +27,10 @@ pub struct Symbols(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
-    /// Opened early: whether kernel addresses are shown is decided by who opens it.
     engine: Option<Engine>,
+    kernel: Kernel,
     jobs: Option<SyncSender<Job>>,
-    /// Held once here and once by each client and capture under way: who asks for stacks.
+    /// Held here, by the thread and by each client: whether anybody takes stacks.
     asked: Arc<()>,
     status: Arc<Mutex<Status>>,
 }
@@ -44,10 +45,11 @@ impl Symbols {
     /// Opens what needs more rights than are kept; `now` where stacks are taken from the start and
     /// the rights to load kernel programs may be gone when the first one comes. Starts nothing yet.
     pub fn open(now: bool) -> Symbols {
-        let mut engine = Engine::open();
+        let kernel = Kernel::open();
+        let mut engine = Engine::open(kernel.clone());
         engine.watch(now);
         let status = Arc::new(Mutex::new(engine.status()));
-        let shared = Shared { engine: Some(engine), status, ..Shared::default() };
+        let shared = Shared { engine: Some(engine), kernel, status, ..Shared::default() };
         Symbols(Arc::new(Mutex::new(shared)))
     }
 
@@ -57,12 +59,28 @@ impl Symbols {
         status.and_then(|s| s.lock().ok().map(|s| s.clone())).unwrap_or_default()
     }
 
+    /// The names of the kernel's functions, for whoever has an address and no stack.
+    pub fn kernel(&self) -> Kernel {
+        self.0.lock().map_or_else(|e| e.into_inner().kernel.clone(), |s| s.kernel.clone())
+    }
+
+    /// Looks up the lines of a function that samples met; the answer comes on another thread.
+    pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
+        let none =
+            |spot, missing: &str| Lines { spot, missing: missing.to_owned(), ..Lines::default() };
+        let Some(jobs) = self.jobs() else {
+            return reply(none(spot, "no thread can be started to read them"));
+        };
+        // A reply that is dropped unsaid is an answer that never comes: only a full queue does so.
+        let _ = jobs.try_send(Box::new(move |_| reply(none(spot, "no samples of it are kept"))));
+    }
+
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
     fn jobs(&self) -> Option<SyncSender<Job>> {
         let mut shared = self.0.lock().ok()?;
         if shared.jobs.is_none() {
             let (jobs, inbox) = sync_channel::<Job>(WAITING);
-            let engine = shared.engine.take().unwrap_or_else(Engine::open);
+            let engine = shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
             let (asked, status) = (shared.asked.clone(), shared.status.clone());
             let thread = thread::Builder::new().name("symbols".to_owned());
             thread.spawn(move || run(engine, &inbox, &asked, &status)).ok()?;
@@ -85,7 +103,9 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
         let wanted = Arc::strong_count(asked) > 2;
         match job {
             Ok(job) => {
-                engine.watch(true);
+                if wanted {
+                    engine.watch(true);
+                }
                 job(&mut engine);
             }
             Err(RecvTimeoutError::Timeout) if !wanted => engine.watch(false),
