@@ -91,13 +91,7 @@ pub(super) struct Files {
 impl Files {
     /// Opens nothing.
     pub fn new() -> Files {
-        Files {
-            known: AHashMap::new(),
-            vdso: None,
-            serial: FIRST,
-            clock: 0,
-            closed: Vec::new(),
-        }
+        Files { known: AHashMap::new(), vdso: None, serial: FIRST, clock: 0, closed: Vec::new() }
     }
 
     /// A process has this file mapped by this path.
@@ -226,9 +220,10 @@ impl Known {
 
 /// Whether it was written to since it was opened.
 fn is_changed(binary: &Binary) -> bool {
-    binary.file.metadata().is_ok_and(|now| {
-        now.len() != binary.size || mtime_ns(&now) != binary.mtime_ns
-    })
+    binary
+        .file
+        .metadata()
+        .is_ok_and(|now| now.len() != binary.size || mtime_ns(&now) != binary.mtime_ns)
 }
 
 fn mtime_ns(of: &fs::Metadata) -> i64 {

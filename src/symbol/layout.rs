@@ -214,8 +214,7 @@ fn began_then(space: &Space) -> bool {
     // SAFETY: sysconf has no preconditions.
     let hz = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
     let tick = 1_000_000_000 / hz;
-    let suspended =
-        clock_ns(libc::CLOCK_BOOTTIME).saturating_sub(clock_ns(libc::CLOCK_MONOTONIC));
+    let suspended = clock_ns(libc::CLOCK_BOOTTIME).saturating_sub(clock_ns(libc::CLOCK_MONOTONIC));
     let began = ticks.saturating_mul(tick);
     began + 2 * tick >= space.start_ns && began <= space.start_ns + suspended + 2 * tick
 }
@@ -246,7 +245,8 @@ nonsense
     /// The space of the process that runs the tests.
     pub fn own() -> Space {
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        let ticks: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+        let ticks: u64 =
+            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
         Space { tgid: std::process::id(), start_ns: ticks * 10_000_000, mm: 1 }
     }
 
@@ -260,7 +260,10 @@ nonsense
         assert_eq!((all[0].start, all[0].offset), (0x55d0_c000_2000, 0x2f000));
         assert_eq!(all[0].file_offset(0x55d0_c000_2010), 0x2f010);
         assert_eq!((all[1].content, all[3].content), (Content::Anonymous, Content::Vdso));
-        assert_eq!(files[1], (FileId { dev: 0x103 << 20 | 2, ino: 9 }, "/opt/a b;c (deleted)".to_owned()));
+        assert_eq!(
+            files[1],
+            (FileId { dev: 0x103 << 20 | 2, ino: 9 }, "/opt/a b;c (deleted)".to_owned())
+        );
         assert_eq!(lookup(&all, 0x55d0_c00c_2fff), Some(all[0]));
         assert_eq!(lookup(&all, 0x55d0_c00c_3000), None);
         assert_eq!(lookup(&all, 0), None);

@@ -27,12 +27,9 @@ use std::sync::Arc;
 
 use crate::table::Clean;
 
-<<<<<<< HEAD
 use caps::Capability;
 
-=======
 pub use kernel::Kernel;
->>>>>>> main
 pub use worker::{Client, Symbols};
 
 /// What the thread needs again and again, and so what a probe that takes stacks has to keep: to

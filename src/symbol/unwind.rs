@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use framehop::{
     CacheNative, Error, ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Module,
-    Unwinder, UnwindRegsNative, UnwinderNative,
+    UnwindRegsNative, Unwinder, UnwinderNative,
 };
 
 use super::binary::{Files, Opened};

@@ -80,7 +80,8 @@ impl Symbols {
         let mut shared = self.0.lock().ok()?;
         if shared.jobs.is_none() {
             let (jobs, inbox) = sync_channel::<Job>(WAITING);
-            let engine = shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
+            let engine =
+                shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
             let (asked, status) = (shared.asked.clone(), shared.status.clone());
             let thread = thread::Builder::new().name("symbols".to_owned());
             thread.spawn(move || run(engine, &inbox, &asked, &status)).ok()?;
