@@ -192,18 +192,15 @@ impl<S: Sampler> Collector<S> {
     }
 
     /// Everything up to now: drains, waits for names as long as is due, and gives the rows.
-    pub fn rows(
-        &mut self,
-        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
-    ) -> Vec<StackRow> {
-        self.rows_with(Some, &mut each)
+    pub fn rows(&mut self, each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>)) -> Vec<StackRow> {
+        self.rows_with(Some, each)
     }
 
     /// The same with a `join` as in [`Collector::drain_with`].
     pub fn rows_with(
         &mut self,
         mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
-        each: &mut impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
     ) -> Vec<StackRow> {
         let until = Instant::now() + self.patience;
         self.pour(&mut join);
@@ -211,7 +208,7 @@ impl<S: Sampler> Collector<S> {
         let mut left = self.client.waiting();
         loop {
             let patience = until.saturating_duration_since(Instant::now());
-            left = left.saturating_sub(self.take(patience.min(SLICE), &mut *each));
+            left = left.saturating_sub(self.take(patience.min(SLICE), &mut each));
             if left == 0 || patience.is_zero() {
                 break;
             }
