@@ -85,7 +85,6 @@ mod tests {
     use super::super::tests;
     use super::super::tests::{StackRow, stacks};
     use super::super::{Format, Layout};
-    use super::*;
 
     fn folded(rows: &[&[StackRow]], columns: &[&str]) -> String {
         String::from_utf8(stacks(Format::Folded, "oncpu", rows, columns)).unwrap()

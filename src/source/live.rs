@@ -13,7 +13,7 @@ use super::tools::Tools;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::symbol::Symbols;
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
-use crate::tool;
+use crate::{tool, trigger};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -228,6 +228,7 @@ impl Wanted {
 pub fn schemas() -> Vec<Arc<Schema>> {
     let mut all = probe::schemas();
     all.extend(tool::status::schemas());
+    all.push(trigger::schema());
     all
 }
 
