@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use caps::Capability;
 
 use super::tools::Tools;
+use crate::probe::stack::ended;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::symbol::Symbols;
 use crate::table::stack::{Lines, Spot};
@@ -60,7 +61,10 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let symbols = Symbols::open(options.focus.stacks.any());
+        let symbols = Symbols::open();
+        if options.focus.stacks.any() {
+            symbols.expect();
+        }
         let told = Options {
             focus: options.focus.clone(),
             later: options.later,
@@ -152,6 +156,9 @@ impl Live {
     /// Each probe's signals, with what it failed with as one more.
     pub fn status(&self) -> Vec<(&'static str, Vec<Signal>)> {
         let mut all: Vec<_> = self.rooms.iter().map(|room| (room.name, room.signals())).collect();
+        if let Some(signal) = ended(&self.symbols) {
+            all.push(("stacks", vec![signal]));
+        }
         if self.unrecorded > 0 {
             let recording = Signal {
                 name: "recording",

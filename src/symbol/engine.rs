@@ -67,17 +67,15 @@ impl Engine {
         }
     }
 
-    /// How it goes with processes that end.
-    pub fn status(&self) -> Status {
-        let images = self.walker.images.as_ref();
-        let refused = match (images, &self.refusal) {
-            (Some(images), _) => images.refused().clone(),
-            (None, Some(refusal)) if refusal.programs.is_empty() => {
-                [(String::new(), refusal.summary.clone())].into()
+    /// How it goes with processes that end; `None` where nobody asks for their stacks.
+    pub fn status(&self) -> Option<Status> {
+        match (&self.walker.images, &self.refusal) {
+            (Some(images), _) => {
+                Some(Status { refused: Ok(images.refused().clone()), lost: images.lost() })
             }
-            (None, refusal) => refusal.as_ref().map(|r| r.programs.clone()).unwrap_or_default(),
-        };
-        Status { told: images.is_some(), refused, lost: images.map_or(0, Images::lost) }
+            (None, Some(why)) => Some(Status { refused: Err(why.clone()), lost: 0 }),
+            (None, None) => None,
+        }
     }
 
     /// The names of a capture.

@@ -25,20 +25,11 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::bpf::Refusal;
 use crate::table::Clean;
-
-use caps::Capability;
 
 pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
-
-/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
-/// look at mappings and files of others, and at files that have no name any more.
-pub const NEEDS: [Capability; 3] = [
-    Capability::CAP_SYS_PTRACE,
-    Capability::CAP_DAC_READ_SEARCH,
-    Capability::CAP_CHECKPOINT_RESTORE,
-];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,12 +83,11 @@ pub struct Stack {
 }
 
 /// How it goes with the stacks of processes that have ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the kernel tells what they had mapped.
-    pub told: bool,
-    /// Programs that it did not take, and its words; of no program where it took none.
-    pub refused: BTreeMap<String, String>,
+    /// The programs of those that tell what they had mapped that the kernel did not take, and its
+    /// words; or why it took none.
+    pub refused: Result<BTreeMap<String, String>, Refusal>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
 }

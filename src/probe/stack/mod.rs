@@ -8,12 +8,14 @@
 use caps::Capability;
 
 mod collector;
+mod ended;
 mod gather;
 pub mod row;
 mod sample;
 mod scope;
 
 pub(super) use collector::{Collector, Sampler, fit, sampler};
+pub use ended::ended;
 pub(super) use gather::{Gather, Key};
 pub use row::{Hist, StackRow, Waker};
 pub(super) use sample::Told;
