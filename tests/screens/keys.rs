@@ -394,7 +394,7 @@ fn a_row_is_copied_and_the_view_exported() {
     assert!(text.contains("comm=nginx pid=812") && text.contains("daddr=203.0.113.9"), "{text}");
     assert!(!text.contains("owners="), "what is missing is left out: {text}");
     s.press("/comm=nginx<Enter>");
-    let [Effect::Export { name, csv }] = &s.press("x")[..] else { panic!("no export") };
+    let [Effect::Export { name, text: csv, .. }] = &s.press("x")[..] else { panic!("no export") };
     assert_eq!(name, "lmptop-connections");
     let lines: Vec<&str> = csv.split("\r\n").collect();
     assert_eq!(lines.len(), 4);

@@ -262,7 +262,7 @@ fn rows_of_a_tool_sort_filter_group_copy_and_export_as_any() {
     assert_eq!(s.state.note.clone().unwrap().text, "Not grouped.");
     let [Effect::Copy(text)] = &s.press("gc")[..] else { panic!("no copy") };
     assert!(text.starts_with("Device=sda r/s=3.5 rkB/s=48"), "{text}");
-    let [Effect::Export { name, csv }] = &s.press("x")[..] else { panic!("no export") };
+    let [Effect::Export { name, text: csv, .. }] = &s.press("x")[..] else { panic!("no export") };
     assert_eq!(name, "lmptop-iostat");
     assert!(csv.starts_with("Device,r/s,rkB/s,rrqm/s,%rrqm,"), "{csv}");
     assert!(csv.contains("\r\nnvme0n1,9.5,144,0,0,0.33,16,"), "{csv}");
