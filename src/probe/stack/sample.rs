@@ -10,6 +10,8 @@ use crate::table::Clean;
 const DEPTH: usize = 64;
 /// `NO_CALL`.
 const NO_CALL: u32 = u32::MAX;
+/// The size of copies where nothing else is known (`default_size`).
+const DEFAULT: u32 = 1;
 /// The largest size of a copy (`SIZES`).
 const LARGEST: u32 = 4;
 
@@ -94,6 +96,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         kernel: raw.kernel[..(raw.kernel_len as usize / 8).min(DEPTH)].into(),
         regs: Regs { ip: raw.ip, sp: raw.sp, bp: raw.bp, lr: raw.lr },
         user: user[..(raw.user_len as usize).min(room)].into(),
+        interrupted: false,
     };
     Some((size_of::<Raw>() + room, told, capture))
 }
@@ -107,11 +110,11 @@ pub struct Sizes {
 
 impl Sizes {
     /// Takes in how far a walk came; tells the kernel when copies of that process have to grow.
-    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, default: u32, resolved: &Resolved) {
+    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, resolved: &Resolved) {
         if !resolved.short {
             return;
         }
-        let size = self.grown.entry(tgid).or_insert(default);
+        let size = self.grown.entry(tgid).or_insert(DEFAULT);
         if *size >= LARGEST {
             return;
         }
