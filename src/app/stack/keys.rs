@@ -180,11 +180,11 @@ fn look(page: &mut Page, c: char) -> Option<String> {
             String::new()
         }
         ']' => {
-            page.range = page.range.zoom(true);
+            page.range = page.range.zoom(true, known(page));
             String::new()
         }
         '[' => {
-            page.range = page.range.zoom(false);
+            page.range = page.range.zoom(false, known(page));
             String::new()
         }
         'e' => {
@@ -203,6 +203,11 @@ fn look(page: &mut Page, c: char) -> Option<String> {
         _ => return None,
     };
     Some(said)
+}
+
+/// How long something is known of, ns.
+fn known(page: &Page) -> i64 {
+    page.book().span().map_or(i64::MAX, |(from, to)| to.saturating_sub(from))
 }
 
 /// The function in the middle of the sandwich: the one selected before.

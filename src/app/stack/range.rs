@@ -29,16 +29,21 @@ impl Range {
         }
     }
 
-    /// Longer or shorter; beyond the longest is all, below the shortest one sample.
-    pub fn zoom(self, longer: bool) -> Range {
+    /// Longer or shorter, where so many ns are known: what would be longer than that is all of it,
+    /// below the shortest is one sample.
+    pub fn zoom(self, longer: bool, known: i64) -> Range {
+        let steps = STEPS.iter().take_while(|s| **s < known).count();
         let at = match self {
             Range::Sample => -1,
-            Range::All => STEPS.len() as isize,
+            Range::All => steps as isize,
             Range::Back(ns) => STEPS.iter().position(|s| *s >= ns).unwrap_or(4) as isize,
         };
         match at + if longer { 1 } else { -1 } {
             ..0 => Range::Sample,
-            n => STEPS.get(n as usize).map_or(Range::All, |ns| Range::Back(*ns)),
+            n => match STEPS.get(n as usize) {
+                Some(ns) if (n as usize) < steps => Range::Back(*ns),
+                _ => Range::All,
+            },
         }
     }
 
@@ -72,15 +77,18 @@ mod tests {
         let mut range = Range::Sample;
         let mut seen = vec![range];
         for _ in 0..12 {
-            range = range.zoom(true);
+            range = range.zoom(true, 3_600 * S);
             seen.push(range);
         }
         assert_eq!(range, Range::All);
         assert_eq!(seen[1], Range::Back(5 * S));
         for _ in 0..12 {
-            range = range.zoom(false);
+            range = range.zoom(false, 3_600 * S);
         }
         assert_eq!(range, Range::Sample);
+        // The longest that is shorter than what is known.
+        assert_eq!(Range::All.zoom(false, 25 * S), Range::Back(20 * S));
+        assert_eq!(Range::Back(20 * S).zoom(true, 25 * S), Range::All);
         assert_eq!(Range::All.next().next().next(), Range::All);
     }
 

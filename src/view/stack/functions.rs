@@ -9,12 +9,13 @@ use super::{Pane, number};
 use crate::view::paint::{Pen, cells, cut};
 use crate::view::theme::Role;
 
-/// Cells of a number with its blank.
+/// Cells of a number with its blank, and of a difference.
 const NUMBER: usize = 9;
+const DIFFERENCE: usize = 11;
 /// Below this many cells only what it is sorted by, its share and the name are there.
 const NARROW: u16 = 60;
 /// From here on the file is there, too.
-const WIDE: u16 = 80;
+const WIDE: u16 = 100;
 
 /// Draws the titles and as many functions as there is room for.
 pub(super) fn draw(pane: &Pane<'_>, buf: &mut Buffer) {
@@ -39,11 +40,12 @@ pub(super) fn draw(pane: &Pane<'_>, buf: &mut Buffer) {
                 }
                 Column::By(By::Module) => {
                     let room = usize::from(pen.room());
-                    let text = cut(&of.module, room, pane.look.pick("…", "~"));
+                    let file = of.module.trim_start_matches('~');
+                    let text = cut(file, room, pane.look.pick("…", "~"));
                     pen.put(&text, role).put(&" ".repeat(room - cells(&text)), plain(selected));
                 }
                 _ => {
-                    let pad = NUMBER.saturating_sub(cells(&text) + 1);
+                    let pad = column.cells().saturating_sub(cells(&text) + 1);
                     pen.put(&" ".repeat(pad), plain(selected)).put(&text, role);
                     pen.put(" ", plain(selected));
                 }
@@ -67,6 +69,18 @@ enum Column {
     Became,
 }
 
+impl Column {
+    /// Its cells with the blank behind it; the name and the file take what is left.
+    fn cells(self) -> usize {
+        match self {
+            Column::By(By::OwnDelta | By::TotalDelta) => DIFFERENCE,
+            Column::Became => 5,
+            Column::OwnShare | Column::TotalShare => 6,
+            Column::By(_) => NUMBER,
+        }
+    }
+}
+
 /// The columns that fit, and the cells of the name.
 fn columns(pane: &Pane<'_>) -> (Vec<Column>, usize) {
     let page = pane.page;
@@ -81,20 +95,23 @@ fn columns(pane: &Pane<'_>) -> (Vec<Column>, usize) {
             Column::By(By::Total),
         ],
         (false, ..NARROW) => vec![Column::By(By::Own), Column::OwnShare],
-        (false, _) => vec![
-            Column::By(By::Own),
-            Column::OwnShare,
-            Column::By(By::Total),
-            Column::TotalShare,
-            Column::By(By::Count),
-        ],
+        (false, width) => {
+            let mut all = vec![
+                Column::By(By::Own),
+                Column::OwnShare,
+                Column::By(By::Total),
+                Column::TotalShare,
+            ];
+            all.extend((width >= WIDE).then_some(Column::By(By::Count)));
+            all
+        }
     };
     let number = !matches!(by, By::Name | By::Module);
     if number && !out.contains(&Column::By(by)) {
         out[0] = Column::By(by);
     }
     let module = if pane.width >= WIDE { usize::from(pane.width / 4).clamp(16, 40) } else { 0 };
-    let numbers = out.len() * NUMBER;
+    let numbers: usize = out.iter().map(|c| c.cells()).sum();
     out.push(Column::By(By::Name));
     if module > 0 {
         out.push(Column::By(By::Module));
@@ -131,7 +148,7 @@ fn titles(pane: &Pane<'_>, columns: &[Column], name: usize, buf: &mut Buffer) {
                 pen.put(&title, role);
             }
             _ => {
-                let pad = NUMBER.saturating_sub(cells(&title) + 1) as u16;
+                let pad = column.cells().saturating_sub(cells(&title) + 1) as u16;
                 pen.skip(pad).put(&title, role).skip(1);
             }
         }

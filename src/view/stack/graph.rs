@@ -43,6 +43,8 @@ fn tile_at(pane: &Pane<'_>, which: Which, tile: Tile, y: u16, selected: bool, bu
     let mut text = String::from(edge);
     // The last cell stays free where there is room: names do not touch.
     let room = if width > 8 { width - 2 } else { width.saturating_sub(1) };
+    // Of a letter or two nothing can be told.
+    let room = if room < 3 && cells(&name.text) > room { 0 } else { room };
     text.push_str(&match name.part {
         Part::Call(_) => short(&name.text, room, pane.look.glyphs.ellipsis()),
         _ => crate::view::paint::cut(&name.text, room, if pane.ascii() { "~" } else { "…" }),
