@@ -8,10 +8,16 @@
 //! * `kernel` for the names of kernel addresses,
 //! * `names` for those of places in files.
 
+mod demangle;
+mod elf;
 mod engine;
+mod functions;
+mod jit;
 mod kernel;
 mod names;
+mod perf_map;
 mod place;
+mod separate;
 mod worker;
 
 use std::sync::Arc;
@@ -70,6 +76,17 @@ pub struct Stack {
     pub names: Clean,
     /// Their modules.
     pub modules: Clean,
+}
+
+/// What has no names, and what can be done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The process that it is about; `None` where it is about the machine.
+    pub pid: Option<u32>,
+    /// What is missing.
+    pub missing: String,
+    /// What the user can do.
+    pub fix: String,
 }
 
 /// What became of a capture.
