@@ -60,7 +60,7 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let symbols = Symbols::open();
+        let symbols = Symbols::open(options.focus.stacks.any());
         let told = Options {
             focus: options.focus.clone(),
             later: options.later,

@@ -5,7 +5,7 @@
 //! The files belong to others: every number in them is taken for a lie until it fits the file.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -75,12 +75,12 @@ pub(super) fn segments(file: &File) -> Option<Vec<Segment>> {
 }
 
 /// How to unwind a file.
-pub(super) fn tables(file: &File, segments: &[Segment]) -> io::Result<Tables> {
+pub(super) fn tables(file: &File, segments: &[Segment]) -> Tables {
     let mut tables = Tables {
         base: segments.iter().map(|s| s.address).min().unwrap_or(0) & !0xfff,
         ..Tables::default()
     };
-    let Some(sections) = Sections::read(file) else { return Ok(tables) };
+    let Some(sections) = Sections::read(file) else { return tables };
     tables.text = sections.find(".text").map(Section::range);
     tables.got = sections.find(".got").map(Section::range);
     let read = |name: &str| {
@@ -96,7 +96,7 @@ pub(super) fn tables(file: &File, segments: &[Segment]) -> io::Result<Tables> {
     if tables.debug.is_some() && sections.find(".gopclntab").is_some() {
         tables.begins = sections.functions(file, &BEGINS);
     }
-    Ok(tables)
+    tables
 }
 
 /// Go's functions above which there is nothing, or the stack of somebody else.
@@ -264,7 +264,7 @@ mod tests {
     fn the_program_that_runs_can_be_unwound() {
         let segments = segments(&own()).unwrap();
         assert!(!segments.is_empty());
-        let tables = tables(&own(), &segments).unwrap();
+        let tables = tables(&own(), &segments);
         assert!(tables.frames.is_some() && tables.index.is_some() && tables.text.is_some());
         assert!(tables.bytes() > 10_000 && tables.begins.is_empty());
     }
@@ -277,7 +277,7 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&whole[..len]).unwrap();
             let segments = segments(&file).unwrap_or_default();
-            let tables = tables(&file, &segments).unwrap();
+            let tables = tables(&file, &segments);
             assert_eq!((tables.frames, tables.text), (None, None), "{len}");
         }
     }

@@ -6,26 +6,46 @@
 //! * `worker` is the thread and its bounded queue;
 //! * `engine` turns one capture into one stack: it asks
 //! * `kernel` for the names of kernel addresses,
-//! * `names` for those of places in files.
+//! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
+//!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
+//!   for what is in them,
+//! * `names` for the names of those places, which asks `functions` what a file's symbols are
+//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   that it makes (`perf_map`).
 
+mod binary;
 mod demangle;
 mod elf;
 mod engine;
 mod functions;
+mod images;
 mod jit;
 mod kernel;
+mod layout;
 mod names;
 mod perf_map;
 mod place;
 mod separate;
+mod unwind;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use caps::Capability;
 
 use crate::table::Clean;
 
 pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
+
+/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
+/// look at mappings and files of others, and at files that have no name any more.
+pub const NEEDS: [Capability; 3] = [
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_CHECKPOINT_RESTORE,
+];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -87,6 +107,17 @@ pub struct Note {
     pub missing: String,
     /// What the user can do.
     pub fix: String,
+}
+
+/// How it goes with the stacks of processes that have ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the kernel tells what they had mapped.
+    pub told: bool,
+    /// Programs that it did not take, and its words; of no program where it took none.
+    pub refused: BTreeMap<String, String>,
+    /// Processes whose mappings were not told: the ring was full or their memory locked.
+    pub lost: u64,
 }
 
 /// What became of a capture.

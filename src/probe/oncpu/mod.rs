@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use caps::Capability;
 use libbpf_rs::Link;
 
 use super::cgroup::Cgroups;
@@ -16,7 +17,7 @@ use super::ring::Ring;
 use super::stack::{Gather, Key, Scoped, Sizes, StackRow, Told, parse};
 use super::{At, Focus, Options, Probe, SELDOM, Signal, Stacks};
 use crate::bpf::{self, Refusal};
-use crate::symbol::{Client, Symbols};
+use crate::symbol::{self, Client, Symbols};
 use crate::table::{Clean, Nature, Schema, Table, TableDef};
 pub use columns::ONCPU;
 
@@ -113,6 +114,10 @@ impl Probe for OnCpu {
             let ticks = Ticks::open(&wish, &self.symbols).map_err(Refusal::from);
             (wish, ticks)
         });
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        symbol::NEEDS.to_vec()
     }
 
     fn drain(&mut self) -> Duration {
