@@ -1,0 +1,463 @@
+//! The allocator of one process, by breakpoints at its functions.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use ahash::AHashSet;
+use anyhow::{Result, anyhow};
+use libbpf_rs::{Link, MapCore, MapFlags, ProgramMut, UprobeMultiOpts, UprobeOpts};
+
+use super::allocators::{self, Allocator, Call, Hook, Looked};
+use super::exact::{Exact, Sum};
+use super::sampled::{Sampled, gaps};
+use super::sites::{Owner, Sites};
+use crate::bpf::{self, Refusal};
+use crate::probe::cgroup::Cgroups;
+use crate::probe::entries::{entries, long};
+use crate::probe::maps::Maps;
+use crate::probe::ring::Ring;
+use crate::probe::stack::{Sizes, StackRow, Told, parse};
+use crate::symbol::{Client, Symbols};
+use crate::table::Clean;
+
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
+mod kernel {
+    //! The skeleton of `bpf/heap.bpf.c`.
+    include!(concat!(env!("OUT_DIR"), "/heap.skel.rs"));
+}
+
+use kernel::{HeapSkel, HeapSkelBuilder, types};
+
+/// How often it is looked for allocators that were loaded later.
+const AGAIN: Duration = Duration::from_secs(3);
+/// `TAKES_NESTED`.
+const NESTED: u64 = 0x100;
+/// `CODES`.
+const CODES: usize = 4;
+/// The size of a copy that is asked for first.
+const DEFAULT_SIZE: u32 = 1;
+
+/// The two ways to look.
+enum Way {
+    Sampled(Sampled),
+    Exact(Exact),
+}
+
+/// The breakpoints, set in one process.
+pub(super) struct Live {
+    links: Vec<Link>,
+    ring: Ring,
+    skel: HeapSkel<'static>,
+    client: Client<Told>,
+    way: Way,
+    sites: Sites,
+    owner: Owner,
+    sizes: Sizes,
+    cgroups: Cgroups,
+    looked: Looked,
+    scanned: Instant,
+    /// Whether calls and returns have one breakpoint (`uprobe.session`).
+    pub is_session: bool,
+    /// What could not be hooked, and why.
+    pub refused: BTreeMap<String, String>,
+    /// Stacks that found no room on this side.
+    dropped: u64,
+    /// Ends of allocations that found no room in the ring, as far as they were made good.
+    corrected: u64,
+    /// Whether stacks have to be told again.
+    is_behind: bool,
+}
+
+impl Live {
+    /// Finds the allocators of this process and sets the breakpoints.
+    pub fn open(pid: u32, exact: bool, symbols: &Symbols) -> Result<Live> {
+        if pid == std::process::id() {
+            return Err(without("this process does not watch itself; name another one"));
+        }
+        let maps = Maps::read(pid)
+            .map_err(|e| without(&format!("/proc/{pid}/maps: {e}; is the process still there?")))?;
+        let mut looked = Looked::new();
+        let found = allocators::find(pid, &maps, &mut looked);
+        if found.is_empty() {
+            return Err(without(&nothing(&looked)));
+        }
+        let bpf::Attached { skel, refused, .. } = bpf::place(HeapSkelBuilder::default)?;
+        let way = match exact {
+            true => Way::Exact(Exact::default()),
+            false => Way::Sampled(Sampled::default()),
+        };
+        let mut live = Live {
+            links: Vec::new(),
+            ring: Ring::open(&skel.maps.ring)?,
+            skel,
+            client: Client::new(symbols),
+            way,
+            sites: Sites::default(),
+            owner: Owner { pid, comm: comm(pid), cgroup: None },
+            sizes: Sizes::default(),
+            cgroups: Cgroups::new(),
+            looked,
+            scanned: Instant::now(),
+            is_session: false,
+            refused,
+            dropped: 0,
+            corrected: 0,
+            is_behind: false,
+        };
+        live.prepare(&maps)?;
+        found.iter().for_each(|allocator| live.hook(allocator));
+        if live.links.is_empty() {
+            // They say the same of every function; one is enough.
+            let summary = live.refused.pop_first().map(|(_, words)| words).unwrap_or_default();
+            return Err(anyhow!(Refusal { summary, ..Refusal::default() }));
+        }
+        live.watch_the_end();
+        if let Some(bss) = live.skel.maps.bss_data.as_deref_mut() {
+            bss.target = pid;
+        }
+        Ok(live)
+    }
+
+    /// What the programs have to know before the first breakpoint is met.
+    fn prepare(&mut self, maps: &Maps) -> Result<()> {
+        let is_exact = matches!(self.way, Way::Exact(_));
+        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+            bss.own_tgid = std::process::id();
+            bss.exact = u32::from(is_exact);
+            bss.generation = 1;
+            let len = bss.gaps.len();
+            bss.gaps.iter_mut().zip(gaps(len)).for_each(|(to, gap)| *to = gap);
+        }
+        if is_exact {
+            let empty = vec![0u8; size_of::<types::heap_sum>()];
+            self.skel.maps.sums.update(&0u64.to_ne_bytes(), &empty, MapFlags::ANY)?;
+        }
+        self.tell_code(maps);
+        Ok(())
+    }
+
+    fn tell_code(&mut self, maps: &Maps) {
+        let pieces = maps.pieces().iter().filter(|p| p.executable && p.end < 1 << 63);
+        let code = merge(pieces.map(|p| (p.start, p.end)).collect());
+        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+            for (i, to) in bss.code.iter_mut().enumerate() {
+                let (start, end) = code.get(i).copied().unwrap_or_default();
+                (to.start, to.len) = (start, end - start);
+            }
+        }
+    }
+
+    fn hook(&mut self, allocator: &Allocator) {
+        let (frees, calls): (Vec<Hook>, Vec<Hook>) =
+            allocator.hooks.iter().partition(|h| h.call == Call::Free);
+        // What is given back is of interest only where it is seen to be allocated.
+        let programs = &self.skel.progs;
+        let session = match self.refused.contains_key("heap_call") {
+            true => Err("not in this kernel".to_owned()),
+            false => self.at_once(&programs.heap_call, allocator, &calls, true),
+        };
+        let had = self.links.len();
+        match session {
+            Ok(link) => {
+                self.links.push(link);
+                self.is_session = true;
+            }
+            Err(words) => {
+                self.refused.entry("heap_call".to_owned()).or_insert(words);
+                self.one_by_one(allocator, &calls);
+            }
+        }
+        if self.links.len() == had {
+            return;
+        }
+        let programs = &self.skel.progs;
+        let multi = match self.refused.contains_key("heap_free_multi") {
+            true => Err(String::new()),
+            false => self.at_once(&programs.heap_free_multi, allocator, &frees, false),
+        };
+        match multi {
+            Ok(link) => self.links.push(link),
+            Err(_) => self.one_by_one(allocator, &frees),
+        }
+    }
+
+    /// All of a file by one link: quick to set, and to take away.
+    fn at_once(
+        &self,
+        program: &ProgramMut<'static>,
+        allocator: &Allocator,
+        hooks: &[Hook],
+        session: bool,
+    ) -> Result<Link, String> {
+        let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
+        let opts = UprobeMultiOpts {
+            offsets: hooks.iter().map(|h| h.offset as usize).collect(),
+            cookies: hooks.iter().map(cookie).collect(),
+            session,
+            ..UprobeMultiOpts::default()
+        };
+        bpf::told(|| program.attach_uprobe_multi_with_opts(pid, &allocator.path, "", opts))
+    }
+
+    /// A link for each breakpoint: before 6.13, and where one of them is not possible.
+    fn one_by_one(&mut self, allocator: &Allocator, hooks: &[Hook]) {
+        let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
+        let p = &self.skel.progs;
+        for hook in hooks {
+            let at = hook.offset as usize;
+            let set = |program: &ProgramMut<'static>, retprobe| {
+                let opts = UprobeOpts { retprobe, cookie: cookie(hook), ..UprobeOpts::default() };
+                bpf::told(|| program.attach_uprobe_with_opts(pid, &allocator.path, at, opts))
+            };
+            // The return first: a call without it would never be seen to end.
+            let links = match hook.call {
+                Call::Free => set(&p.heap_free, false).map(|link| vec![link]),
+                _ => set(&p.heap_got, true)
+                    .and_then(|got| set(&p.heap_ask, false).map(|ask| vec![got, ask])),
+            };
+            match links {
+                Ok(links) => self.links.extend(links),
+                Err(words) => {
+                    let what = format!("{}+{:#x}", allocator.name, hook.offset);
+                    self.refused.insert(what, words);
+                }
+            }
+        }
+    }
+
+    /// The process may end or become another program meanwhile.
+    fn watch_the_end(&mut self) {
+        let programs = &self.skel.progs;
+        for (name, program) in
+            [("heap_end", &programs.heap_end), ("heap_exec", &programs.heap_exec)]
+        {
+            match bpf::told(|| program.attach()) {
+                Ok(link) => self.links.push(link),
+                Err(words) => drop(self.refused.insert(name.to_owned(), words)),
+            }
+        }
+    }
+
+    /// Whether every allocation is counted.
+    pub fn is_exact(&self) -> bool {
+        matches!(self.way, Way::Exact(_))
+    }
+
+    /// Why it is over, if it is.
+    pub fn ended(&self) -> Option<&'static str> {
+        match self.skel.maps.bss_data.as_deref()?.ended {
+            0 => None,
+            1 => Some("the process ended"),
+            _ => Some("the process executed another program; choose it again to watch that one"),
+        }
+    }
+
+    /// Allocations that are missing from the sums, and stacks that are missing.
+    pub fn lost(&self) -> u64 {
+        let kernel = self.skel.maps.bss_data.as_deref().map_or(0, |b| b.lost + b.unfollowed);
+        kernel + self.dropped
+    }
+
+    /// Hands what the kernel has queued to the thread that names stacks.
+    pub fn drain(&mut self) {
+        let Live { ring, client, way, sites, dropped, is_behind, .. } = self;
+        ring.consume(|bytes| {
+            // A stack begins with the time, which is never 0.
+            if long(bytes, 0)? == 0 {
+                let id = long(bytes, 8)?;
+                if let Way::Sampled(sampled) = way {
+                    sampled.freed(id, sites);
+                }
+                return Some(size_of::<types::heap_freed>());
+            }
+            let (size, told, capture) = parse(bytes)?;
+            let (id, bytes) = (told.id, told.weight);
+            if !client.send(capture, told) {
+                *dropped += 1;
+                *is_behind = true;
+            } else if let Way::Sampled(sampled) = way {
+                sampled.told(id, bytes);
+            }
+            Some(size)
+        });
+        self.take(Duration::ZERO);
+    }
+
+    /// Takes in what came back with its names.
+    fn take(&mut self, patience: Duration) {
+        for (told, resolved) in self.client.done(patience) {
+            self.sizes.note(&self.skel.maps.sizes, told.tgid, DEFAULT_SIZE, &resolved);
+            if let Some(path) = self.cgroups.path(told.cgroup) {
+                self.owner.cgroup = Some(path);
+            }
+            match &mut self.way {
+                Way::Sampled(sampled) => {
+                    sampled.named(told.id, &resolved.stack, &mut self.sites);
+                }
+                Way::Exact(exact) => exact.named(told.id, &resolved.stack),
+            }
+        }
+    }
+
+    /// What happened since the last call, and what is live.
+    pub fn rows(&mut self, patience: Duration) -> Vec<StackRow> {
+        if self.scanned.elapsed() > AGAIN && self.ended().is_none() {
+            self.scan();
+        }
+        // The sums before the stacks: a number that is read has then been told.
+        let sums = match &self.way {
+            Way::Exact(_) => self.sums(),
+            Way::Sampled(_) => Vec::new(),
+        };
+        self.drain();
+        self.take(patience);
+        match &mut self.way {
+            Way::Exact(exact) => {
+                exact.take(sums.into_iter(), &mut self.sites);
+                self.tell_again();
+            }
+            Way::Sampled(_) => self.correct(),
+        }
+        self.sites.rows(&self.owner)
+    }
+
+    /// Libraries that were loaded meanwhile.
+    fn scan(&mut self) {
+        self.scanned = Instant::now();
+        let pid = self.owner.pid;
+        let Ok(maps) = Maps::read(pid) else { return };
+        self.owner.comm = comm(pid);
+        let before = self.looked.len();
+        let found = allocators::find(pid, &maps, &mut self.looked);
+        found.iter().for_each(|allocator| self.hook(allocator));
+        if self.looked.len() != before {
+            self.tell_code(&maps);
+        }
+    }
+
+    /// Stacks that got lost on this side are told again once the queue is empty.
+    fn tell_again(&mut self) {
+        if !self.is_behind || self.client.waiting() > 0 {
+            return;
+        }
+        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+            bss.generation += 1;
+            self.is_behind = false;
+        }
+    }
+
+    /// Ends that found no room in the ring are found by what is left in the kernel's map.
+    fn correct(&mut self) {
+        let Live { way: Way::Sampled(sampled), skel, sites, corrected, .. } = self else { return };
+        let untold = skel.maps.bss_data.as_deref().map_or(0, |b| b.untold);
+        if untold == *corrected {
+            return;
+        }
+        *corrected = untold;
+        let ids = sampled.ids();
+        let left: AHashSet<u64> =
+            entries(&skel.maps.live).filter_map(|(_, value)| long(&value, 0)).collect();
+        sampled.correct(&ids, &left, sites);
+    }
+
+    fn sums(&self) -> Vec<(u64, Sum)> {
+        let all = entries(&self.skel.maps.sums);
+        all.filter_map(|(key, value)| Some((long(&key, 0)?, sum(&value)?))).collect()
+    }
+}
+
+impl Drop for Live {
+    /// The kernel waits some 0.1 s for each breakpoint that it takes away until nobody can be in it
+    /// any more: nobody waits for that. What they count counts no longer.
+    fn drop(&mut self) {
+        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+            bss.target = 0;
+        }
+        for link in self.links.drain(..) {
+            let unhook = std::thread::Builder::new().name("unhook".to_owned());
+            // Without a thread it goes here and now: the closure is dropped, and the link with it.
+            let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
+        }
+    }
+}
+
+fn without(why: &str) -> anyhow::Error {
+    anyhow!(Refusal { summary: why.to_owned(), ..Refusal::default() })
+}
+
+/// Why no allocator was found.
+fn nothing(looked: &Looked) -> String {
+    let unread = looked.iter().find_map(|((_, path), why)| Some((path, why.as_ref()?)));
+    match unread {
+        None => "neither its binary nor a library of it has malloc among its symbols; \
+                 growth is shown all the same"
+            .to_owned(),
+        Some((path, why)) => format!("{}: {why}", String::from_utf8_lossy(path)),
+    }
+}
+
+fn comm(pid: u32) -> Clean {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Clean::new(comm.strip_suffix(b"\n").unwrap_or(&comm))
+}
+
+fn cookie(hook: &Hook) -> u64 {
+    let call = match hook.call {
+        Call::Size => types::heap_call::CALL_SIZE,
+        Call::CountSize => types::heap_call::CALL_COUNT_SIZE,
+        Call::XSize => types::heap_call::CALL_X_SIZE,
+        Call::Resize => types::heap_call::CALL_RESIZE,
+        Call::ResizeCount => types::heap_call::CALL_RESIZE_COUNT,
+        Call::OutSize => types::heap_call::CALL_OUT_SIZE,
+        // Its program asks for none.
+        Call::Free => return 0,
+    };
+    u64::from(call.0) | if hook.nests { NESTED } else { 0 }
+}
+
+fn sum(bytes: &[u8]) -> Option<Sum> {
+    Some(Sum {
+        count: long(bytes, 0)?,
+        bytes: long(bytes, 8)?,
+        freed_count: long(bytes, 16)?,
+        freed_bytes: long(bytes, 24)?,
+    })
+}
+
+/// Stretches of code in so few pieces as the kernel is told; what lies between may be in them too.
+fn merge(mut code: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    code.sort_unstable();
+    while code.len() > CODES {
+        let gap = |i: &usize| code[i + 1].0.saturating_sub(code[*i].1);
+        let Some(at) = (0..code.len() - 1).min_by_key(gap) else { break };
+        code[at].1 = code[at].1.max(code[at + 1].1);
+        code.remove(at + 1);
+    }
+    if code.is_empty() {
+        // Unknown: then any word may be code.
+        code.push((0, u64::MAX));
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_told_in_few_pieces_with_little_between() {
+        let code = vec![(100, 110), (112, 120), (500, 510), (514, 520), (900, 910), (2000, 2010)];
+        assert_eq!(merge(code), [(100, 120), (500, 520), (900, 910), (2000, 2010)]);
+        assert_eq!(merge(vec![(5, 6)]), [(5, 6)]);
+        assert_eq!(merge(Vec::new()), [(0, u64::MAX)]);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_or_is_this_one_is_refused_in_words() {
+        let words = |pid| Live::open(pid, false, &Symbols::default()).err().unwrap().to_string();
+        assert!(words(u32::MAX).contains("is the process still there?"));
+        assert!(words(std::process::id()).contains("does not watch itself"));
+    }
+}
