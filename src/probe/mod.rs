@@ -6,7 +6,6 @@ mod entries;
 mod functions;
 pub mod heap;
 pub mod host;
-mod kallsyms;
 mod ladder;
 mod maps;
 pub mod net;
@@ -125,7 +124,11 @@ pub fn all() -> &'static [Room] {
             name: "net",
             schemas: net::schemas,
             open: |o| {
-                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                let told = net::Options {
+                    count_cost: o.count_cost,
+                    kernel: o.symbols.kernel(),
+                    ..net::Options::default()
+                };
                 Ok(Box::new(net::Net::open(told)))
             },
         },
