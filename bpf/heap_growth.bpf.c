@@ -8,8 +8,11 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-#define MEMBERS 4
+#define FILES 0
+#define ANONYMOUS 1
 #define SWAPPED 2
+#define SHARED 3
+#define MEMBERS 4
 #define PAGE_BYTES 4096
 
 /* What is known of an address space. */
@@ -57,16 +60,28 @@ static __always_inline void fill(struct stack_sample *s, struct growing *g)
 	g->is_taken = true;
 }
 
+/* Each by a constant: a place that is computed would be one of the type as it is declared here. */
+#define PAGES(mm, member)                                                                         \
+	({                                                                                        \
+		s64 pages_ = 0;                                                                   \
+		if (HAS(((struct mm_struct___6_1 *)(mm))->rss_stat.count))                        \
+			bpf_core_read(&pages_, sizeof(pages_),                                    \
+				      &((struct mm_struct___6_1 *)(mm))->rss_stat.count[member]); \
+		else if (HAS((mm)->rss_stat[0].count))                                            \
+			bpf_core_read(&pages_, sizeof(pages_), &(mm)->rss_stat[member].count);    \
+		pages_ > 0 ? pages_ : 0;                                                          \
+	})
+
 static __always_inline s64 pages_of(struct mm_struct *mm, u32 member)
 {
-	struct mm_struct___6_1 *old = (void *)mm;
-	s64 pages = 0;
-
-	if (HAS(old->rss_stat.count))
-		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[member]);
-	else if (HAS(mm->rss_stat[0].count))
-		bpf_core_read(&pages, sizeof(pages), &mm->rss_stat[member].count);
-	return pages > 0 ? pages : 0;
+	switch (member) {
+	case FILES:
+		return PAGES(mm, FILES);
+	case ANONYMOUS:
+		return PAGES(mm, ANONYMOUS);
+	default:
+		return PAGES(mm, SHARED);
+	}
 }
 
 SEC("tp_btf/rss_stat")
@@ -85,9 +100,9 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 	seen = bpf_map_lookup_elem(&spaces, &key);
 	if (!seen) {
 		/* What it has by now came before; the first growth of each is told at once. */
-		fresh.pages[0] = pages_of(mm, 0);
-		fresh.pages[1] = pages_of(mm, 1);
-		fresh.pages[3] = pages_of(mm, 3);
+		fresh.pages[FILES] = PAGES(mm, FILES);
+		fresh.pages[ANONYMOUS] = PAGES(mm, ANONYMOUS);
+		fresh.pages[SHARED] = PAGES(mm, SHARED);
 		bpf_map_update_elem(&spaces, &key, &fresh, BPF_NOEXIST);
 		return 0;
 	}
