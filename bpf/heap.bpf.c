@@ -60,6 +60,20 @@ struct {
 	__type(value, struct heap_sum);
 } sums SEC(".maps");
 
+/* Exact: stacks that were told; user space takes out those that did not come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u32);
+} told SEC(".maps");
+
+/* Sampled: what was given back. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} ends SEC(".maps");
+
 /* Bytes left to the next sample, by CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -71,8 +85,6 @@ struct {
 /* The process, 0 for none. */
 volatile u32 target;
 volatile u32 exact;
-/* Stacks told in an earlier generation are told again. */
-volatile u64 generation;
 /* 1: it has ended; 2: it executes another program now. */
 volatile u32 ended;
 /* Quantiles of an exponential distribution, bytes. */
@@ -98,7 +110,7 @@ struct taking {
 
 static __always_inline void fill(struct stack_sample *s, struct taking *t)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 
 	s->ns = bpf_ktime_get_ns();
 	s->weight = t->size;
@@ -106,7 +118,6 @@ static __always_inline void fill(struct stack_sample *s, struct taking *t)
 	s->id = t->id;
 	s->kind = 0;
 	s->more = 0;
-	s->cgroup = bpf_get_current_cgroup_id();
 	s->kernel_len = 0;
 	fill_who(s, task);
 	fill_regs(s, task);
@@ -122,10 +133,28 @@ static __always_inline void take(struct taking *t)
 	TAKE(s, size_of(target), fill, t);
 }
 
+/* Where a call returns to, and how far the stack is back by then. */
+#ifdef __TARGET_ARCH_arm64
+#define POPPED 0
+static __always_inline u64 return_of(struct pt_regs *ctx)
+{
+	return PT_REGS_RET(ctx);
+}
+#else
+#define POPPED 8
+static __always_inline u64 return_of(struct pt_regs *ctx)
+{
+	u64 ret = 0;
+
+	bpf_probe_read_user(&ret, sizeof(ret), (void *)PT_REGS_SP(ctx));
+	return ret;
+}
+#endif
+
 /* Whether the call at hand is made inside of the one that has not returned. */
 static __always_inline bool is_inside(struct pt_regs *ctx, struct heap_ask *ask)
 {
-	u64 sp = PT_REGS_SP(ctx), ret = 0;
+	u64 sp = PT_REGS_SP(ctx);
 
 	if (bpf_ktime_get_ns() - ask->since_ns > STALE_NS)
 		return false;
@@ -135,8 +164,7 @@ static __always_inline bool is_inside(struct pt_regs *ctx, struct heap_ask *ask)
 	 * Jumped to as the last thing it does: then what lies here is where the kernel takes returns.
 	 * The same address as then means that it has been left in another way and called again.
 	 */
-	bpf_probe_read_user(&ret, sizeof(ret), (void *)sp);
-	return ret != ask->ret;
+	return return_of(ctx) != ask->ret;
 }
 
 /* Whether the next sample is due. A thread that is interrupted right here may cost a few bytes. */
@@ -172,12 +200,11 @@ static __always_inline void give_back(struct heap_live *was)
 		__sync_fetch_and_add(&sum->freed_bytes, was->size);
 		return;
 	}
-	f = bpf_ringbuf_reserve(&ring, sizeof(*f), 0);
+	f = bpf_ringbuf_reserve(&ends, sizeof(*f), 0);
 	if (!f) {
 		__sync_fetch_and_add(&untold, 1);
 		return;
 	}
-	f->zero = 0;
 	f->id = was->id;
 	bpf_ringbuf_submit(f, BPF_RB_NO_WAKEUP);
 }
@@ -246,7 +273,7 @@ static __always_inline bool asked(struct pt_regs *ctx)
 		}
 	}
 	ask.sp = PT_REGS_SP(ctx);
-	bpf_probe_read_user(&ask.ret, sizeof(ask.ret), (void *)ask.sp);
+	ask.ret = return_of(ctx);
 	ask.since_ns = bpf_ktime_get_ns();
 	/* Before the memory is given to somebody else. */
 	if (ask.old_addr && !take_out(ask.old_addr, &ask.old))
@@ -323,16 +350,17 @@ static __always_inline void count(struct pt_regs *ctx, u64 addr, u64 size)
 	struct heap_live now = { .id = fingerprint(ctx), .size = size };
 	struct heap_sum *sum = sum_of(&now.id);
 	struct taking t = { .id = now.id, .size = size };
+	u32 yes = 1;
 
 	if (!sum || !put_in(addr, &now))
 		return;
 	__sync_fetch_and_add(&sum->count, 1);
 	__sync_fetch_and_add(&sum->bytes, size);
-	if (!now.id || sum->told == generation)
+	if (!now.id || bpf_map_lookup_elem(&told, &now.id))
 		return;
 	take(&t);
 	if (t.is_taken)
-		sum->told = generation;
+		bpf_map_update_elem(&told, &now.id, &yes, BPF_ANY);
 }
 
 static __always_inline void sample(u64 addr, u64 size)
@@ -359,7 +387,7 @@ static __always_inline void got(struct pt_regs *ctx)
 	if (who >> 32 != target)
 		return;
 	known = bpf_map_lookup_elem(&asks, &tid);
-	if (!known || PT_REGS_SP(ctx) != known->sp + 8)
+	if (!known || PT_REGS_SP(ctx) != known->sp + POPPED)
 		return;
 	ask = *known;
 	bpf_map_delete_elem(&asks, &tid);

@@ -41,7 +41,7 @@ struct growing {
 
 static __always_inline void fill(struct stack_sample *s, struct growing *g)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 	long len = 0;
 
 	s->ns = bpf_ktime_get_ns();
@@ -50,7 +50,6 @@ static __always_inline void fill(struct stack_sample *s, struct growing *g)
 	s->id = 0;
 	s->kind = 0;
 	s->more = 0;
-	s->cgroup = bpf_get_current_cgroup_id();
 	fill_who(s, task);
 	fill_regs(s, task);
 	/* A page fault's way through the kernel is always the same; a system call's says why. */
@@ -87,15 +86,15 @@ static __always_inline s64 pages_of(struct mm_struct *mm, u32 member)
 SEC("tp_btf/rss_stat")
 int BPF_PROG(grew, struct mm_struct *mm, int which)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 	struct heap_seen *seen, fresh = {};
 	struct stack_sample *s = 0;
 	struct growing g = { .ctx = ctx };
 	u64 key = (u64)mm;
-	u32 member = which;
+	u32 member = which, tgid = bpf_get_current_pid_tgid() >> 32;
 	s64 pages, more;
 
-	if (mm != task->mm || member >= MEMBERS || member == SWAPPED || !is_wanted(task->tgid))
+	if (mm != BPF_CORE_READ(task, mm) || member >= MEMBERS || member == SWAPPED || !is_wanted(tgid))
 		return 0;
 	seen = bpf_map_lookup_elem(&spaces, &key);
 	if (!seen) {
@@ -119,7 +118,7 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 		seen->grown = g.bytes;
 		return 0;
 	}
-	TAKE(s, size_of(task->tgid), fill, &g);
+	TAKE(s, size_of(tgid), fill, &g);
 	if (!g.is_taken) {
 		seen->grown = g.bytes;
 		return 0;

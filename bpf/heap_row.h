@@ -18,11 +18,10 @@ enum heap_call {
 /* It may call another hooked function: what is called inside it does not count. */
 #define TAKES_NESTED 0x100ull
 
-/* Exact: the sums of one stack. Sampled: nothing of it is used. */
+/* Exact: the sums of one stack. */
 struct heap_sum {
 	u64 count, bytes;
 	u64 freed_count, freed_bytes;
-	u64 told; /* the generation its stack was last told in */
 };
 
 /* What is allocated at an address. */
@@ -31,9 +30,8 @@ struct heap_live {
 	u64 size;
 };
 
-/* In the ring, where a stack's first word is the time, which is never 0. */
+/* A sampled allocation was given back. */
 struct heap_freed {
-	u64 zero;
 	u64 id;
 };
 

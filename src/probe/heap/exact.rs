@@ -23,6 +23,8 @@ struct Known {
     before: Sum,
     /// Looks at it without a stack: it may be under way at the first.
     looks: u32,
+    /// Shown without a stack until it has one.
+    is_bare: bool,
 }
 
 /// Looks a stack may be under way; then what it counts is shown without it.
@@ -40,19 +42,33 @@ impl Exact {
         self.known.entry(id).or_default().stack = Some(stack.clone());
     }
 
-    /// Takes in the sums as they are now.
-    pub fn take(&mut self, sums: impl Iterator<Item = (u64, Sum)>, sites: &mut Sites) {
+    /// Takes in the sums as they are now; returns the numbers of stacks that seem to be lost.
+    pub fn take(
+        &mut self,
+        sums: impl Iterator<Item = (u64, Sum)>,
+        sites: &mut Sites,
+    ) -> Vec<u64> {
         let nothing = Arc::default();
+        let mut missing = Vec::new();
         sites.level();
         for (id, sum) in sums {
             let known = self.known.entry(id).or_default();
             let stack = match &known.stack {
                 Some(stack) => stack,
                 // What had no room of its own has number 0 and never a stack.
-                None if id == 0 || known.looks >= PATIENCE => &nothing,
+                None if id == 0 => &nothing,
+                None if known.looks >= PATIENCE => {
+                    known.looks = 0;
+                    known.is_bare = true;
+                    missing.push(id);
+                    &nothing
+                }
                 None => {
                     known.looks += 1;
-                    continue;
+                    if !known.is_bare {
+                        continue;
+                    }
+                    &nothing
                 }
             };
             let was = known.before;
@@ -70,6 +86,7 @@ impl Exact {
             }
             known.before = sum;
         }
+        missing
     }
 }
 
@@ -114,9 +131,12 @@ mod tests {
         let (mut exact, mut sites) = (Exact::default(), Sites::default());
         exact.take([(0, sum(1, 5, 0, 0)), (9, sum(1, 7, 0, 0))].into_iter(), &mut sites);
         assert_eq!(sites.rows(&Owner::default())[0].value, 5, "the other may be under way");
+        let mut missing = Vec::new();
         for _ in 0..PATIENCE {
-            exact.take([(0, sum(1, 5, 0, 0)), (9, sum(1, 7, 0, 0))].into_iter(), &mut sites);
+            let sums = [(0, sum(1, 5, 0, 0)), (9, sum(1, 7, 0, 0))];
+            missing = exact.take(sums.into_iter(), &mut sites);
         }
+        assert_eq!(missing, [9], "to be told again");
         let rows = sites.rows(&Owner::default());
         assert_eq!((rows.len(), rows[0].value, rows[0].live), (1, 7, Some((12, 2))));
         let stack = Arc::new(Stack { names: "main;a".into(), modules: Clean::default() });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ahash::AHashSet;
@@ -13,12 +14,12 @@ use super::exact::{Exact, Sum};
 use super::sampled::{Sampled, gaps};
 use super::sites::{Owner, Sites};
 use crate::bpf::{self, Refusal};
-use crate::probe::cgroup::Cgroups;
+use crate::probe::Scope;
 use crate::probe::entries::{entries, long};
 use crate::probe::maps::Maps;
 use crate::probe::ring::Ring;
-use crate::probe::stack::{Sizes, StackRow, Told, parse};
-use crate::symbol::{Client, Symbols};
+use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
+use crate::symbol::{Capture, Stack, Symbols};
 use crate::table::Clean;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -36,8 +37,11 @@ const AGAIN: Duration = Duration::from_secs(3);
 const NESTED: u64 = 0x100;
 /// `CODES`.
 const CODES: usize = 4;
-/// The size of a copy that is asked for first.
-const DEFAULT_SIZE: u32 = 1;
+/// Allocations that can be live at once: sampled, and exact (16 bytes of kernel memory each, and
+/// some 80 more for those that are).
+const MOST: [u32; 2] = [1 << 17, 1 << 20];
+
+sampler!(HeapSkel<'static>);
 
 /// The two ways to look.
 enum Way {
@@ -48,31 +52,25 @@ enum Way {
 /// The breakpoints, set in one process.
 pub(super) struct Live {
     links: Vec<Link>,
-    ring: Ring,
-    skel: HeapSkel<'static>,
-    client: Client<Told>,
+    // Before the object: the ring is unmapped before its map goes.
+    ends: Ring,
+    collector: Collector<HeapSkel<'static>>,
     way: Way,
     sites: Sites,
     owner: Owner,
-    sizes: Sizes,
-    cgroups: Cgroups,
     looked: Looked,
     scanned: Instant,
     /// Whether calls and returns have one breakpoint (`uprobe.session`).
     pub is_session: bool,
     /// What could not be hooked, and why.
     pub refused: BTreeMap<String, String>,
-    /// Stacks that found no room on this side.
-    dropped: u64,
     /// Ends of allocations that found no room in the ring, as far as they were made good.
     corrected: u64,
-    /// Whether stacks have to be told again.
-    is_behind: bool,
 }
 
 impl Live {
     /// Finds the allocators of this process and sets the breakpoints.
-    pub fn open(pid: u32, exact: bool, symbols: &Symbols) -> Result<Live> {
+    pub fn open(pid: u32, exact: bool, symbols: &Symbols, later: bool) -> Result<Live> {
         if pid == std::process::id() {
             return Err(without("this process does not watch itself; name another one"));
         }
@@ -83,28 +81,29 @@ impl Live {
         if found.is_empty() {
             return Err(without(&nothing(&looked)));
         }
-        let bpf::Attached { skel, refused, .. } = bpf::place(HeapSkelBuilder::default)?;
+        let bpf::Attached { skel, refused, .. } = bpf::place_fitted(HeapSkelBuilder::default, |object| {
+            fit(object);
+            for mut map in object.maps_mut().filter(|map| map.name() == "live") {
+                // Refused sizes leave the one it was compiled with.
+                let _ = map.set_max_entries(MOST[usize::from(exact)]);
+            }
+        })?;
         let way = match exact {
             true => Way::Exact(Exact::default()),
             false => Way::Sampled(Sampled::default()),
         };
         let mut live = Live {
             links: Vec::new(),
-            ring: Ring::open(&skel.maps.ring)?,
-            skel,
-            client: Client::new(symbols),
+            ends: Ring::open(&skel.maps.ends)?,
+            collector: Collector::open(skel, symbols, &Scope::All, later)?,
             way,
             sites: Sites::default(),
             owner: Owner { pid, comm: comm(pid), cgroup: None },
-            sizes: Sizes::default(),
-            cgroups: Cgroups::new(),
             looked,
             scanned: Instant::now(),
             is_session: false,
             refused,
-            dropped: 0,
             corrected: 0,
-            is_behind: false,
         };
         live.prepare(&maps)?;
         found.iter().for_each(|allocator| live.hook(allocator));
@@ -114,7 +113,7 @@ impl Live {
             return Err(anyhow!(Refusal { summary, ..Refusal::default() }));
         }
         live.watch_the_end();
-        if let Some(bss) = live.skel.maps.bss_data.as_deref_mut() {
+        if let Some(bss) = live.collector.skel.maps.bss_data.as_deref_mut() {
             bss.target = pid;
         }
         Ok(live)
@@ -123,16 +122,14 @@ impl Live {
     /// What the programs have to know before the first breakpoint is met.
     fn prepare(&mut self, maps: &Maps) -> Result<()> {
         let is_exact = matches!(self.way, Way::Exact(_));
-        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
-            bss.own_tgid = std::process::id();
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.exact = u32::from(is_exact);
-            bss.generation = 1;
             let len = bss.gaps.len();
             bss.gaps.iter_mut().zip(gaps(len)).for_each(|(to, gap)| *to = gap);
         }
         if is_exact {
             let empty = vec![0u8; size_of::<types::heap_sum>()];
-            self.skel.maps.sums.update(&0u64.to_ne_bytes(), &empty, MapFlags::ANY)?;
+            self.collector.skel.maps.sums.update(&0u64.to_ne_bytes(), &empty, MapFlags::ANY)?;
         }
         self.tell_code(maps);
         Ok(())
@@ -141,7 +138,7 @@ impl Live {
     fn tell_code(&mut self, maps: &Maps) {
         let pieces = maps.pieces().iter().filter(|p| p.executable && p.end < 1 << 63);
         let code = merge(pieces.map(|p| (p.start, p.end)).collect());
-        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             for (i, to) in bss.code.iter_mut().enumerate() {
                 let (start, end) = code.get(i).copied().unwrap_or_default();
                 (to.start, to.len) = (start, end - start);
@@ -153,7 +150,7 @@ impl Live {
         let (frees, calls): (Vec<Hook>, Vec<Hook>) =
             allocator.hooks.iter().partition(|h| h.call == Call::Free);
         // What is given back is of interest only where it is seen to be allocated.
-        let programs = &self.skel.progs;
+        let programs = &self.collector.skel.progs;
         let session = match self.refused.contains_key("heap_call") {
             true => Err("not in this kernel".to_owned()),
             false => self.at_once(&programs.heap_call, allocator, &calls, true),
@@ -172,7 +169,7 @@ impl Live {
         if self.links.len() == had {
             return;
         }
-        let programs = &self.skel.progs;
+        let programs = &self.collector.skel.progs;
         let multi = match self.refused.contains_key("heap_free_multi") {
             true => Err(String::new()),
             false => self.at_once(&programs.heap_free_multi, allocator, &frees, false),
@@ -204,7 +201,7 @@ impl Live {
     /// A link for each breakpoint: before 6.13, and where one of them is not possible.
     fn one_by_one(&mut self, allocator: &Allocator, hooks: &[Hook]) {
         let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
-        let p = &self.skel.progs;
+        let p = &self.collector.skel.progs;
         for hook in hooks {
             let at = hook.offset as usize;
             let set = |program: &ProgramMut<'static>, retprobe| {
@@ -229,7 +226,7 @@ impl Live {
 
     /// The process may end or become another program meanwhile.
     fn watch_the_end(&mut self) {
-        let programs = &self.skel.progs;
+        let programs = &self.collector.skel.progs;
         for (name, program) in
             [("heap_end", &programs.heap_end), ("heap_exec", &programs.heap_exec)]
         {
@@ -247,7 +244,7 @@ impl Live {
 
     /// Why it is over, if it is.
     pub fn ended(&self) -> Option<&'static str> {
-        match self.skel.maps.bss_data.as_deref()?.ended {
+        match self.collector.skel.maps.bss_data.as_deref()?.ended {
             0 => None,
             1 => Some("the process ended"),
             _ => Some("the process executed another program; choose it again to watch that one"),
@@ -256,53 +253,17 @@ impl Live {
 
     /// Allocations that are missing from the sums, and stacks that are missing.
     pub fn lost(&self) -> u64 {
-        let kernel = self.skel.maps.bss_data.as_deref().map_or(0, |b| b.lost + b.unfollowed);
-        kernel + self.dropped
+        let bss = self.collector.skel.maps.bss_data.as_deref();
+        bss.map_or(0, |bss| bss.unfollowed) + self.collector.lost()
     }
 
-    /// Hands what the kernel has queued to the thread that names stacks.
-    pub fn drain(&mut self) {
-        let Live { ring, client, way, sites, dropped, is_behind, .. } = self;
-        ring.consume(|bytes| {
-            // A stack begins with the time, which is never 0.
-            if long(bytes, 0)? == 0 {
-                let id = long(bytes, 8)?;
-                if let Way::Sampled(sampled) = way {
-                    sampled.freed(id, sites);
-                }
-                return Some(size_of::<types::heap_freed>());
-            }
-            let (size, told, capture) = parse(bytes)?;
-            let (id, bytes) = (told.id, told.weight);
-            if !client.send(capture, told) {
-                *dropped += 1;
-                *is_behind = true;
-            } else if let Way::Sampled(sampled) = way {
-                sampled.told(id, bytes);
-            }
-            Some(size)
-        });
-        self.take(Duration::ZERO);
-    }
-
-    /// Takes in what came back with its names.
-    fn take(&mut self, patience: Duration) {
-        for (told, resolved) in self.client.done(patience) {
-            self.sizes.note(&self.skel.maps.sizes, told.tgid, DEFAULT_SIZE, &resolved);
-            if let Some(path) = self.cgroups.path(told.cgroup) {
-                self.owner.cgroup = Some(path);
-            }
-            match &mut self.way {
-                Way::Sampled(sampled) => {
-                    sampled.named(told.id, &resolved.stack, &mut self.sites);
-                }
-                Way::Exact(exact) => exact.named(told.id, &resolved.stack),
-            }
-        }
+    /// Takes what the kernel has queued; how soon to do so again.
+    pub fn drain(&mut self) -> Duration {
+        self.heard(|collector, join, add| collector.drain_with(join, add))
     }
 
     /// What happened since the last call, and what is live.
-    pub fn rows(&mut self, patience: Duration) -> Vec<StackRow> {
+    pub fn rows(&mut self) -> Vec<StackRow> {
         if self.scanned.elapsed() > AGAIN && self.ended().is_none() {
             self.scan();
         }
@@ -311,16 +272,62 @@ impl Live {
             Way::Exact(_) => self.sums(),
             Way::Sampled(_) => Vec::new(),
         };
-        self.drain();
-        self.take(patience);
+        self.heard(|collector, join, add| drop(collector.rows_with(join, add)));
         match &mut self.way {
             Way::Exact(exact) => {
-                exact.take(sums.into_iter(), &mut self.sites);
-                self.tell_again();
+                let missing = exact.take(sums.into_iter(), &mut self.sites);
+                for id in missing {
+                    // It is told again with the next allocation there.
+                    let _ = self.collector.skel.maps.told.delete(&id.to_ne_bytes());
+                }
             }
-            Way::Sampled(_) => self.correct(),
+            Way::Sampled(sampled) => {
+                sampled.look();
+                self.correct();
+            }
         }
         self.sites.rows(&self.owner)
+    }
+
+    /// Takes in what the kernel has queued and what has got names, by this way of asking.
+    fn heard<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Collector<HeapSkel<'static>>, &mut Join<'_>, &mut Add<'_>) -> T,
+    ) -> T {
+        let (mut begun, mut named) = (Vec::new(), Vec::new());
+        // Each end was queued after its beginning: taken before, it has none missing after.
+        let ends = self.take_ends();
+        let mut join = |(told, capture): (Told, Capture)| {
+            begun.push((told.id, told.weight));
+            Some((told, capture))
+        };
+        let mut add = |_: &mut Gather, key: Key, told: Told, stack: &Arc<Stack>| {
+            named.push((told.id, stack.clone(), key.cgroup));
+        };
+        let answer = ask(&mut self.collector, &mut join, &mut add);
+        let Live { way, sites, owner, .. } = self;
+        if let Some((.., Some(cgroup))) = named.last() {
+            owner.cgroup = Some(cgroup.clone());
+        }
+        match way {
+            Way::Exact(exact) => named.iter().for_each(|(id, stack, _)| exact.named(*id, stack)),
+            Way::Sampled(sampled) => {
+                begun.iter().for_each(|(id, size)| sampled.told(*id, *size));
+                named.iter().for_each(|(id, stack, _)| sampled.named(*id, stack, sites));
+                ends.iter().for_each(|id| sampled.freed(*id, sites));
+            }
+        }
+        answer
+    }
+
+    /// Numbers of what was given back.
+    fn take_ends(&mut self) -> Vec<u64> {
+        let mut ids = Vec::new();
+        self.ends.consume(|bytes| {
+            ids.push(long(bytes, 0)?);
+            Some(size_of::<types::heap_freed>())
+        });
+        ids
     }
 
     /// Libraries that were loaded meanwhile.
@@ -337,42 +344,38 @@ impl Live {
         }
     }
 
-    /// Stacks that got lost on this side are told again once the queue is empty.
-    fn tell_again(&mut self) {
-        if !self.is_behind || self.client.waiting() > 0 {
-            return;
-        }
-        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
-            bss.generation += 1;
-            self.is_behind = false;
-        }
-    }
-
     /// Ends that found no room in the ring are found by what is left in the kernel's map.
     fn correct(&mut self) {
-        let Live { way: Way::Sampled(sampled), skel, sites, corrected, .. } = self else { return };
-        let untold = skel.maps.bss_data.as_deref().map_or(0, |b| b.untold);
+        let Live { way: Way::Sampled(sampled), collector, sites, corrected, .. } = self else {
+            return;
+        };
+        let untold = collector.skel.maps.bss_data.as_deref().map_or(0, |b| b.untold);
         if untold == *corrected {
             return;
         }
         *corrected = untold;
         let ids = sampled.ids();
         let left: AHashSet<u64> =
-            entries(&skel.maps.live).filter_map(|(_, value)| long(&value, 0)).collect();
+            entries(&collector.skel.maps.live).filter_map(|(_, value)| long(&value, 0)).collect();
         sampled.correct(&ids, &left, sites);
     }
 
     fn sums(&self) -> Vec<(u64, Sum)> {
-        let all = entries(&self.skel.maps.sums);
+        let all = entries(&self.collector.skel.maps.sums);
         all.filter_map(|(key, value)| Some((long(&key, 0)?, sum(&value)?))).collect()
     }
 }
+
+/// Sees what the ring brings.
+type Join<'a> = dyn FnMut((Told, Capture)) -> Option<(Told, Capture)> + 'a;
+/// Sees what has got names.
+type Add<'a> = dyn FnMut(&mut Gather, Key, Told, &Arc<Stack>) + 'a;
 
 impl Drop for Live {
     /// The kernel waits some 0.1 s for each breakpoint that it takes away until nobody can be in it
     /// any more: nobody waits for that. What they count counts no longer.
     fn drop(&mut self) {
-        if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.target = 0;
         }
         for link in self.links.drain(..) {
@@ -456,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_or_is_this_one_is_refused_in_words() {
-        let words = |pid| Live::open(pid, false, &Symbols::default()).err().unwrap().to_string();
+        let words = |pid| Live::open(pid, false, &Symbols::default(), false).err().unwrap().to_string();
         assert!(words(u32::MAX).contains("is the process still there?"));
         assert!(words(std::process::id()).contains("does not watch itself"));
     }

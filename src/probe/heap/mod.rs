@@ -18,13 +18,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use caps::Capability;
 
 use self::growth::Growth;
 use self::live::Live;
 use super::ladder::Wanted;
-use super::stack::StackRow;
+use super::stack::{StackRow, needs};
 use super::{At, Focus, Heap, Options, Probe, SELDOM, Scope, Signal};
 use crate::bpf::Refusal;
 use crate::symbol::Symbols;
@@ -63,11 +63,6 @@ const EXACT: Wanted = Wanted {
 /// What breakpoints cannot tell.
 const BEFORE: &str = "what was allocated before the watch began";
 
-/// How long a refresh waits for names while the screen is live; the rest comes with the next.
-const LIVE: Duration = Duration::from_millis(20);
-/// And where somebody waits for the whole answer.
-const WHOLE: Duration = Duration::from_secs(10);
-
 /// The watch over one allocator.
 enum Watch {
     Going(Box<Live>),
@@ -85,7 +80,6 @@ pub struct Heaps {
     symbols: Symbols,
     growth: Option<(Scope, Result<Growth, Refusal>)>,
     watch: Option<(Chosen, Watch)>,
-    patience: Duration,
     later: bool,
 }
 
@@ -102,7 +96,6 @@ impl Heaps {
             symbols: options.symbols.clone(),
             growth: None,
             watch: None,
-            patience: if options.later { LIVE } else { WHOLE },
             later: options.later,
         };
         opened.focus(&options.focus);
@@ -111,29 +104,29 @@ impl Heaps {
 
     fn rows(&mut self) -> Vec<StackRow> {
         let mut rows = match &mut self.watch {
-            Some((_, watch)) => watch.rows(self.patience),
+            Some((_, watch)) => watch.rows(),
             None => Vec::new(),
         };
         if let Some((_, Ok(growth))) = &mut self.growth {
-            rows.extend(growth.rows(self.patience));
+            rows.extend(growth.rows());
         }
         rows
     }
 }
 
 impl Watch {
-    fn open((pid, exact): Chosen, symbols: &Symbols) -> Watch {
-        match Live::open(pid, exact, symbols) {
+    fn open((pid, exact): Chosen, symbols: &Symbols, later: bool) -> Watch {
+        match Live::open(pid, exact, symbols, later) {
             Ok(live) => Watch::Going(Box::new(live)),
             Err(why) => Watch::Refused(Refusal::from(why)),
         }
     }
 
     /// The last rows come after the end: what was never given back.
-    fn rows(&mut self, patience: Duration) -> Vec<StackRow> {
+    fn rows(&mut self) -> Vec<StackRow> {
         let Watch::Going(live) = self else { return Vec::new() };
         let ended = live.ended();
-        let rows = live.rows(patience);
+        let rows = live.rows();
         if let Some(why) = ended {
             *self = Watch::Over(why);
         }
@@ -187,10 +180,15 @@ impl Probe for Heaps {
     }
 
     fn sample(&mut self, _: At, out: &mut Vec<Table>) -> Result<()> {
-        if self.growth.is_some() || self.watch.is_some() {
-            let rows = self.rows();
-            out.push(self.def.table(&rows)?);
+        if self.growth.is_none() && self.watch.is_none() {
+            return Ok(());
         }
+        let fault = self.growth.as_ref().and_then(|(_, growth)| growth.as_ref().ok()?.fault());
+        if let (Some(why), None) = (fault, &self.watch) {
+            bail!("{why}");
+        }
+        let rows = self.rows();
+        out.push(self.def.table(&rows)?);
         Ok(())
     }
 
@@ -209,12 +207,20 @@ impl Probe for Heaps {
 
     fn focus(&mut self, on: &Focus) {
         let scope = on.stacks.heap.map(|_| on.stacks.scope.clone());
-        if self.growth.as_ref().map(|(s, _)| s) != scope.as_ref() {
-            self.growth = None;
-            self.growth = scope.map(|scope| {
-                let growth = Growth::open(&scope, &self.symbols).map_err(Refusal::from);
-                (scope, growth)
-            });
+        match (&mut self.growth, scope) {
+            (Some((old, _)), Some(new)) if *old == new => {}
+            // What is loaded stays.
+            (Some((old, Ok(growth))), Some(new)) => {
+                growth.aim(&new);
+                *old = new;
+            }
+            (_, scope) => {
+                self.growth = None;
+                self.growth = scope.map(|scope| {
+                    let growth = Growth::open(&scope, &self.symbols, self.later);
+                    (scope, growth.map_err(Refusal::from))
+                });
+            }
         }
         let chosen = match on.stacks.heap {
             Some(Heap { pid: Some(pid), exact }) => Some((pid, exact)),
@@ -223,32 +229,32 @@ impl Probe for Heaps {
         if self.watch.as_ref().map(|(c, _)| *c) != chosen {
             // The old breakpoints go before the new ones come.
             self.watch = None;
-            self.watch = chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols)));
+            self.watch = chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols, self.later)));
         }
     }
 
     fn drain(&mut self) -> Duration {
+        let mut wish = SELDOM;
         if let Some((_, Ok(growth))) = &mut self.growth {
-            growth.drain();
+            wish = wish.min(growth.drain());
         }
         if let Some((_, Watch::Going(live))) = &mut self.watch {
-            live.drain();
+            wish = wish.min(live.drain());
         }
-        SELDOM
+        wish
     }
 
     fn needs(&self) -> Vec<Capability> {
-        if !self.later && self.watch.is_none() {
-            return Vec::new();
+        let mut all = match (self.later, &self.growth, &self.watch) {
+            (true, ..) => needs(true),
+            (false, None, None) => return Vec::new(),
+            (false, ..) => needs(false),
+        };
+        if self.later || self.watch.is_some() {
+            // Libraries that the process loads later are hooked then; since 6.16, and in stable
+            // kernels since then, a breakpoint asks for CAP_SYS_ADMIN.
+            all.extend([Capability::CAP_PERFMON, Capability::CAP_SYS_ADMIN, Capability::CAP_BPF]);
         }
-        // Libraries that the process loads later are looked for and hooked; since 6.16, and in
-        // stable kernels since then, a breakpoint asks for CAP_SYS_ADMIN.
-        vec![
-            Capability::CAP_SYS_PTRACE,
-            Capability::CAP_BPF,
-            Capability::CAP_PERFMON,
-            Capability::CAP_SYS_ADMIN,
-            Capability::CAP_DAC_READ_SEARCH,
-        ]
+        all
     }
 }

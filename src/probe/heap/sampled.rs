@@ -23,7 +23,12 @@ struct Held {
     size: u64,
     stack: Option<Arc<Stack>>,
     is_freed: bool,
+    /// Looks at it while it had no stack.
+    looks: u32,
 }
+
+/// A stack that has not come by then does not come.
+const PATIENCE: u32 = 60;
 
 /// All of them, by the number that the kernel gave each.
 #[derive(Default)]
@@ -34,7 +39,7 @@ pub(super) struct Sampled {
 impl Sampled {
     /// One was allocated; its stack is on its way to its names.
     pub fn told(&mut self, id: u64, size: u64) {
-        self.held.insert(id, Held { size, stack: None, is_freed: false });
+        self.held.insert(id, Held { size, stack: None, is_freed: false, looks: 0 });
     }
 
     /// Its stack has names.
@@ -61,6 +66,14 @@ impl Sampled {
         sites.freed(&stack, amount);
         sites.live(&stack, amount.less(), -1);
         self.held.remove(&id);
+    }
+
+    /// Once for each look: forgets samples whose stack is lost.
+    pub fn look(&mut self) {
+        self.held.retain(|_, held| {
+            held.looks += u32::from(held.stack.is_none());
+            held.looks < PATIENCE
+        });
     }
 
     /// Numbers of all that are not known to be given back.
