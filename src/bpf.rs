@@ -96,9 +96,15 @@ impl From<anyhow::Error> for Refusal {
 /// # Errors
 /// When nothing of it loads: a [`Refusal`] with the kernel's words.
 pub fn attach<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<Loaded<B>>> {
-    let mut refused = BTreeMap::new();
-    let skel = load(&make, &mut refused)?;
-    let mut links = BTreeMap::new();
+    hook(place(make)?)
+}
+
+/// Attaches what attaches of an object that is loaded.
+///
+/// # Errors
+/// When nothing of it attaches: a [`Refusal`] with the kernel's words.
+pub fn hook<S: Skel<'static>>(placed: Attached<S>) -> Result<Attached<S>> {
+    let Attached { skel, mut links, mut refused } = placed;
     for program in skel.object().progs_mut() {
         let name = program.name().to_string_lossy().into_owned();
         if refused.contains_key(&name) || !program.autoload() {

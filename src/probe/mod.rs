@@ -3,6 +3,7 @@
 
 mod cgroup;
 pub mod host;
+pub mod io;
 mod kallsyms;
 mod ladder;
 pub mod net;
@@ -131,6 +132,7 @@ pub fn all() -> &'static [Room] {
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
         },
+        Room { name: "io", schemas: io::schemas, open: |o| Ok(Box::new(io::Io::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

@@ -191,7 +191,7 @@ impl Ticks {
                 cgroup: self.cgroups.path(told.cgroup),
                 state: "running",
                 syscall: told.call.and_then(call_name).map(Clean::from),
-                waker: None,
+                ..Key::default()
             };
             self.gather.add(key, &resolved.stack, told.count, told.weight);
         }

@@ -10,7 +10,7 @@ pub mod row;
 mod sample;
 mod scope;
 
-pub(super) use gather::{Gather, Key};
+pub(super) use gather::{Gather, Key, Spread};
 pub use row::{Hist, StackRow, Waker};
 pub(super) use sample::{Sizes, Told, parse};
 pub(super) use scope::Scoped;
