@@ -54,6 +54,9 @@ struct address_space;
 struct page;
 #pragma clang attribute pop
 
+/* Samples beyond the budget that a flood of threads that are new may take. */
+#define RESERVE 128
+
 /* req_op: the low bits of request.cmd_flags, and the two that move data. */
 #define OP_BITS 0xff
 #define OP_READ 0
@@ -218,7 +221,8 @@ static __always_inline bool is_due(struct io_total *t, u64 bytes)
 	t->untold += bytes;
 	if (t->untold < t->next)
 		return false;
-	if (budget <= 0)
+	/* The first stack of each key has a part of its own. */
+	if (budget <= (t->next ? 0 : -RESERVE))
 		return false;
 	__sync_fetch_and_add(&budget, -1);
 	t->untold = 0;

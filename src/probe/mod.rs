@@ -4,7 +4,6 @@
 mod cgroup;
 pub mod host;
 pub mod io;
-mod kallsyms;
 mod ladder;
 pub mod net;
 pub mod oncpu;
@@ -122,7 +121,11 @@ pub fn all() -> &'static [Room] {
             name: "net",
             schemas: net::schemas,
             open: |o| {
-                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                let told = net::Options {
+                    count_cost: o.count_cost,
+                    kernel: o.symbols.kernel(),
+                    ..net::Options::default()
+                };
                 Ok(Box::new(net::Net::open(told)))
             },
         },

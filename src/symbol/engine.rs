@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::kernel::Kernel;
 use super::{Capture, Resolved, Stack};
 use crate::table::Clean;
-use crate::table::stack::{Folding, KERNEL, NO_USER};
+use crate::table::stack::{Folding, NO_USER};
 
 /// What is known of kernel, processes and files.
 pub(super) struct Engine {
@@ -16,8 +16,8 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens what needs more rights than are kept.
-    pub fn open() -> Engine {
-        Engine { kernel: Kernel::open(), stacks: HashSet::new() }
+    pub fn open(kernel: Kernel) -> Engine {
+        Engine { kernel, stacks: HashSet::new() }
     }
 
     /// The names of a capture.
@@ -26,10 +26,9 @@ impl Engine {
         if capture.space.mm != 0 {
             folding.push(NO_USER, "");
         }
-        for &address in capture.kernel.iter().rev() {
-            let (name, module) = self.kernel.name(address);
-            folding.push(&name, module.as_deref().unwrap_or(KERNEL));
-        }
+        self.kernel.frames(&capture.kernel, !capture.interrupted, |name, module| {
+            folding.push(name, module);
+        });
         let (names, modules) = folding.cells();
         let (names, modules) = (Clean::from(names.as_str()), Clean::from(modules.as_str()));
         let stack = Stack { names, modules };

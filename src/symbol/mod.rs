@@ -5,16 +5,20 @@
 //!
 //! * `worker` is the thread and its bounded queue;
 //! * `engine` turns one capture into one stack: it asks
-//! * `kernel` for the names of kernel addresses.
+//! * `kernel` for the names of kernel addresses,
+//! * `names` for those of places in files.
 
 mod engine;
 mod kernel;
+mod names;
+mod place;
 mod worker;
 
 use std::sync::Arc;
 
 use crate::table::Clean;
 
+pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
 
 /// The address space a stack was copied from. A process that executes another program has another.
@@ -54,6 +58,9 @@ pub struct Capture {
     pub regs: Regs,
     /// The user stack from `regs.sp` upwards.
     pub user: Box<[u8]>,
+    /// Whether the innermost function in the kernel was interrupted where it ran. Where it is not
+    /// so a hook took the stack, and the frames of the hook itself are left out.
+    pub interrupted: bool,
 }
 
 /// A stack with names, its two cells as [`crate::table::stack`] defines them.

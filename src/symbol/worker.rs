@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use super::{Capture, Resolved};
+use super::{Capture, Kernel, Resolved};
+use crate::table::stack::{Lines, Spot};
 
 /// Captures that may wait, some 4 KB each.
 const WAITING: usize = 4096;
@@ -23,8 +24,8 @@ pub struct Symbols(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
-    /// Opened early: whether kernel addresses are shown is decided by who opens it.
     engine: Option<Engine>,
+    kernel: Kernel,
     jobs: Option<SyncSender<Job>>,
 }
 
@@ -37,7 +38,25 @@ impl std::fmt::Debug for Symbols {
 impl Symbols {
     /// Opens what needs more rights than are kept. Reads nothing and starts nothing yet.
     pub fn open() -> Symbols {
-        Symbols(Arc::new(Mutex::new(Shared { engine: Some(Engine::open()), jobs: None })))
+        let kernel = Kernel::open();
+        let engine = Some(Engine::open(kernel.clone()));
+        Symbols(Arc::new(Mutex::new(Shared { engine, kernel, jobs: None })))
+    }
+
+    /// The names of the kernel's functions, for whoever has an address and no stack.
+    pub fn kernel(&self) -> Kernel {
+        self.0.lock().map_or_else(|e| e.into_inner().kernel.clone(), |s| s.kernel.clone())
+    }
+
+    /// Looks up the lines of a function that samples met; the answer comes on another thread.
+    pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
+        let none =
+            |spot, missing: &str| Lines { spot, missing: missing.to_owned(), ..Lines::default() };
+        let Some(jobs) = self.jobs() else {
+            return reply(none(spot, "no thread can be started to read them"));
+        };
+        // A reply that is dropped unsaid is an answer that never comes: only a full queue does so.
+        let _ = jobs.try_send(Box::new(move |_| reply(none(spot, "no samples of it are kept"))));
     }
 
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
@@ -45,7 +64,8 @@ impl Symbols {
         let mut shared = self.0.lock().ok()?;
         if shared.jobs.is_none() {
             let (jobs, inbox) = sync_channel::<Job>(WAITING);
-            let mut engine = shared.engine.take().unwrap_or_else(Engine::open);
+            let mut engine =
+                shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
             let run = move || {
                 while let Ok(job) = inbox.recv() {
                     job(&mut engine);

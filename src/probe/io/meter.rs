@@ -33,7 +33,8 @@ const DIRTY: u32 = 2;
 /// `NO_CALL`.
 const NO_CALL: u32 = u32::MAX;
 
-/// Samples from one look into the ring to the next at most; the ring has room for twice as many.
+/// Samples from one look into the ring to the next at most; it has room for half as many again,
+/// which first stacks take (`RESERVE`).
 const BUDGET: i64 = 192;
 /// Bytes from one sample of a thread to the next, on the average, when little is read and written.
 const MEAN: u64 = 256 << 10;
@@ -271,4 +272,3 @@ fn page_shift() -> u32 {
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).unwrap_or(4096).max(1).trailing_zeros()
 }
-

@@ -171,7 +171,8 @@ impl Ticks {
     fn drain(&mut self) {
         let Ticks { ring, client, dropped, .. } = self;
         ring.consume(|bytes| {
-            let (size, told, capture) = parse(bytes)?;
+            let (size, told, mut capture) = parse(bytes)?;
+            capture.interrupted = true;
             if !client.send(capture, told) {
                 *dropped += 1;
             }

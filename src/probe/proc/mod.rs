@@ -99,7 +99,7 @@ impl Proc {
             life,
             sched: Sched::new(),
             calls: Calls::new(),
-            locks: Locks::new(),
+            locks: Locks::new(options.symbols.kernel()),
             focus: Focus::default(),
             later: options.later,
         };

@@ -137,10 +137,9 @@ pub const MAX: C = C::u64("max", "MAX", Kind::Duration, |r| r.max).unit(Unit::Ns
 pub const MAX_BYTES: C =
     C::u64("max_bytes", "LARGEST", Kind::Gauge, |r| r.max_bytes).unit(Unit::Bytes).hide(75);
 /// How their bytes spread.
-pub const SIZES: C =
-    C::text("sizes", "SIZES", Kind::Text, |r| r.sizes.as_ref().map(Clean::as_str))
-        .width(16)
-        .hide(85);
+pub const SIZES: C = C::text("sizes", "SIZES", Kind::Text, |r| r.sizes.as_ref().map(Clean::as_str))
+    .width(16)
+    .hide(85);
 /// On which block device.
 pub const DEV: C = C::text("dev", "DEV", Kind::Text, |r| r.dev.as_ref().map(Clean::as_str))
     .width(8)

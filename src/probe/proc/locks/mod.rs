@@ -16,9 +16,9 @@ use self::contention::{CONTENTION, Contention};
 use super::columns::LockRow;
 use super::tasks::Tasks;
 use crate::bpf::Refusal;
-use crate::probe::kallsyms::Kallsyms;
 use crate::probe::ladder::{Object, Wanted};
 use crate::probe::{Focus, SELDOM, Signal};
+use crate::symbol::Kernel;
 
 const ACQUIRES: Wanted = Wanted {
     name: "lock acquires",
@@ -46,13 +46,13 @@ enum User {
 pub struct Locks {
     user: Option<(u32, User)>,
     kernel: Option<Result<Contention, Refusal>>,
-    functions: Kallsyms,
+    functions: Kernel,
 }
 
 impl Locks {
     /// Nothing attached yet.
-    pub fn new() -> Locks {
-        Locks { user: None, kernel: None, functions: Kallsyms::open() }
+    pub fn new(functions: Kernel) -> Locks {
+        Locks { user: None, kernel: None, functions }
     }
 
     /// Attaches uprobes to this process and the kernel's lock tracepoints, or detaches.
