@@ -54,9 +54,6 @@ struct address_space;
 struct page;
 #pragma clang attribute pop
 
-/* Samples beyond the budget that a flood of threads that are new may take. */
-#define RESERVE 128
-
 /* req_op: the low bits of request.cmd_flags, and the two that move data. */
 #define OP_BITS 0xff
 #define OP_READ 0
@@ -87,7 +84,12 @@ struct {
 	__type(value, struct request_open);
 } requests SEC(".maps");
 
-/* All of these are set before anything is attached. */
+/* Ends of requests whose stacks were taken. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 128 << 10);
+} ends SEC(".maps");
+
 /* What is known of each system call: of this machine, and of its 32-bit programs. */
 volatile u8 calls[IO_CALLS];
 volatile u8 calls_ia32[IO_CALLS];
@@ -96,7 +98,9 @@ volatile u32 page_shift;
 volatile u64 mean;
 /* Samples that may be taken until user space sets it anew: bounds what a flood of threads costs. */
 volatile s64 budget;
-/* The interval: user space counts it up before it reads the sums. */
+/* And how many more of keys that are new. */
+volatile s64 reserve;
+/* The interval: user space counts it up before it reads the sums. 0 until everything is set. */
 volatile u64 turn;
 /* The kernel has no block_io_done: a request ends with its last bytes. */
 volatile u32 complete_ends;
@@ -113,15 +117,15 @@ struct io_total fresh;
 /* The system call the current thread is in, as `io_key.detail` has it. */
 static __always_inline u32 current_call(struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = saved_regs(task);
+	struct pt_regs___a64 *arm = (void *)regs;
 	struct thread_info___x86 *info = (void *)&task->thread_info;
-	s64 nr = -1;
 	u32 status = 0;
+	s64 nr;
 
-	if (task->flags & PF_KTHREAD)
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return NO_CALL;
-	if (HAS(regs->orig_ax))
-		nr = BPF_CORE_READ(regs, orig_ax);
+	nr = HAS(arm->pc) ? (s64)BPF_CORE_READ(arm, syscallno) : (s64)BPF_CORE_READ(regs, orig_ax);
 	if (nr < 0)
 		return NO_CALL;
 	if (HAS(info->status))
@@ -183,9 +187,9 @@ static __always_inline struct io_total *total_of(struct io_key *key, struct task
 		__sync_fetch_and_add(&uncounted, 1);
 		return 0;
 	}
-	t->tgid = task->tgid;
-	t->cgroup = bpf_get_current_cgroup_id();
-	bpf_probe_read_kernel_str(t->comm, sizeof(t->comm), task->comm);
+	t->tgid = BPF_CORE_READ(task, tgid);
+	t->cgroup = cgroup_of(task);
+	BPF_CORE_READ_STR_INTO(&t->comm, task, comm);
 	t->born_ns = bpf_ktime_get_ns();
 	return t;
 }
@@ -222,7 +226,7 @@ static __always_inline bool is_due(struct io_total *t, u64 bytes)
 	if (t->untold < t->next)
 		return false;
 	/* The first stack of each key has a part of its own. */
-	if (budget <= (t->next ? 0 : -RESERVE))
+	if (budget <= (t->next ? 0 : -reserve))
 		return false;
 	__sync_fetch_and_add(&budget, -1);
 	t->untold = 0;
@@ -241,7 +245,7 @@ struct taking {
 
 static __always_inline void fill(struct stack_sample *s, struct taking *from)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 	long len = 0;
 
 	s->ns = bpf_ktime_get_ns();
@@ -250,10 +254,8 @@ static __always_inline void fill(struct stack_sample *s, struct taking *from)
 	s->id = from->id;
 	s->kind = from->key->kind;
 	s->more = from->key->detail;
-	s->cgroup = bpf_get_current_cgroup_id();
 	fill_who(s, task);
-	s->ip = s->sp = s->bp = s->lr = 0;
-	s->call = NO_CALL;
+	no_regs(s);
 	if (s->mm) {
 		fill_regs(s, task);
 		s->call = current_call(task);
@@ -269,7 +271,7 @@ static __always_inline void take(void *ctx, struct io_total *t, struct io_key *k
 	struct taking from = { ctx, t, key, id };
 	struct stack_sample *s = 0;
 
-	TAKE(s, size_of(t->tgid), fill, &from);
+	TAKE(s, size_for(this_task(), t->tgid), fill, &from);
 }
 
 /* Counts an event of the current thread that is over, and takes its stack if that is due. */
@@ -290,13 +292,13 @@ int BPF_PROG(call, struct pt_regs *regs, long ret)
 	struct task_struct *task;
 	struct io_key key = { .kind = IO_CALL };
 
-	if (ret <= 0)
+	if (ret <= 0 || !turn)
 		return 0;
-	task = bpf_get_current_task_btf();
+	task = this_task();
 	key.detail = current_call(task);
-	if (!(about(key.detail) & IO_COUNTED) || !is_wanted(task->tgid))
+	if (!(about(key.detail) & IO_COUNTED) || !is_wanted(BPF_CORE_READ(task, tgid)))
 		return 0;
-	key.tid = task->pid;
+	key.tid = BPF_CORE_READ(task, pid);
 	note(ctx, task, &key, ret);
 	return 0;
 }
@@ -323,15 +325,15 @@ static __always_inline u64 bytes_of(void *folio)
 
 static __always_inline int page(void *ctx, void *folio, u32 kind)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 	struct io_key key = { .kind = kind };
 
-	if (!is_wanted(task->tgid))
+	if (!turn || !is_wanted(BPF_CORE_READ(task, tgid)))
 		return 0;
 	key.detail = current_call(task);
 	if (kind == IO_MISS && about(key.detail) & IO_WRITES)
 		return 0;
-	key.tid = task->pid;
+	key.tid = BPF_CORE_READ(task, pid);
 	note(ctx, task, &key, bytes_of(folio));
 	return 0;
 }
@@ -372,14 +374,14 @@ static __always_inline u32 device_of(struct request *rq)
 static __always_inline int begin(void *ctx, struct request *rq)
 {
 	u32 op = BPF_CORE_READ(rq, cmd_flags) & OP_BITS;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = this_task();
 	struct request_open open = {};
 	u64 at = (u64)rq;
 	struct io_total *t;
 
-	if ((op != OP_READ && op != OP_WRITE) || !is_wanted(task->tgid))
+	if ((op != OP_READ && op != OP_WRITE) || !turn || !is_wanted(BPF_CORE_READ(task, tgid)))
 		return 0;
-	open.key.tid = task->pid;
+	open.key.tid = BPF_CORE_READ(task, pid);
 	open.key.kind = op == OP_READ ? IO_READ : IO_WRITE;
 	open.key.detail = device_of(rq);
 	t = total_of(&open.key, task);
@@ -410,13 +412,12 @@ int BPF_PROG(start__alt, struct request *rq)
 
 static __always_inline void tell(struct io_total *t, struct request_open *open, u64 took)
 {
-	struct io_done *d = bpf_ringbuf_reserve(&ring, sizeof(*d), 0);
+	struct io_done *d = bpf_ringbuf_reserve(&ends, sizeof(*d), 0);
 
 	if (!d) {
 		__sync_fetch_and_add(&lost, 1);
 		return;
 	}
-	d->zero = 0;
 	d->id = open->id;
 	d->took_ns = took;
 	d->born_ns = t->born_ns;

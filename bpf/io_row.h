@@ -55,9 +55,8 @@ struct io_total {
 	u32 delays[IO_DELAYS];
 };
 
-/* The end of a request whose stack was taken; in the ring among the samples. */
+/* The end of a request whose stack was taken. */
 struct io_done {
-	u64 zero; /* where a sample has its time, which is never 0 */
 	u64 id; /* of the sample */
 	u64 took_ns;
 	u64 born_ns; /* of its key's sums */

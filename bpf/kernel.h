@@ -143,6 +143,15 @@ struct kernfs_node {
 
 struct cgroup {
 	struct kernfs_node *kn;
+	int level;
+};
+
+/* The groups above one, by level: their ids up to 5.19, then themselves. */
+struct cgroup___ids {
+	u64 ancestor_ids[0];
+};
+struct cgroup___6 {
+	struct cgroup *ancestors[0];
 };
 
 struct sock_cgroup_data {
@@ -508,7 +517,10 @@ struct pt_regs {
 struct bpf_perf_event_data;
 
 /* arm64, likewise. */
-struct pt_regs___arm64 {
+struct pt_regs___a64 {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
 	u64 pstate;
 	s32 syscallno;
 };
@@ -572,12 +584,29 @@ enum sk_rst_reason {
 	SK_RST_REASON_TCP_DISCONNECT_WITH_DATA = 16,
 };
 
+/* Helpers that are used where the kernel has them. */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158, /* 5.11 */
+	BPF_FUNC_task_pt_regs = 175, /* 5.15 */
+};
+
 #pragma clang attribute pop
+
+/* What a program at a uprobe is given there; read as it is. */
+#ifdef __TARGET_ARCH_arm64
+struct user_pt_regs {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+	u64 pstate;
+};
+#endif
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
 #define HAS(field) bpf_core_field_exists(field)
+#define HAS_HELPER(name) bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_##name)
 
 #endif

@@ -48,7 +48,7 @@ static __always_inline u32 last_cpu(struct task_struct *task)
 
 static __always_inline bool compat(struct task_struct *task)
 {
-	struct pt_regs___arm64 *arm = (void *)task;
+	struct pt_regs___a64 *arm = (void *)task;
 
 	if (HAS(arm->syscallno))
 		return HAS(task->thread_info.flags) && task->thread_info.flags >> TIF_32BIT & 1;
@@ -59,7 +59,7 @@ static __always_inline bool compat(struct task_struct *task)
 static __always_inline s32 call_of_regs(struct task_struct *task)
 {
 	struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
-	struct pt_regs___arm64 *arm = (void *)regs;
+	struct pt_regs___a64 *arm = (void *)regs;
 
 	if (HAS(regs->orig_ax))
 		return (s64)regs->orig_ax < 0 ? CALL_NONE : (s32)regs->orig_ax;
@@ -72,7 +72,7 @@ static __always_inline s32 call_of_regs(struct task_struct *task)
 static __always_inline s32 call_of_stack(struct task_struct *task)
 {
 	struct pt_regs *regs;
-	struct pt_regs___arm64 *arm;
+	struct pt_regs___a64 *arm;
 	u64 at = (u64)task->stack;
 	u64 mode = 0, number = 0;
 	s32 call = 0;

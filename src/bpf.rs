@@ -1,7 +1,8 @@
 //! Loading kernel programs: each by itself succeeds or fails, and a failure keeps the kernel's words.
 //!
 //! What works is found by trying, never by kernel version. Nothing here knows what a program does.
-//! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were.
+//! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were;
+//! `x__later` is loaded, but attached by whom it belongs to.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -96,18 +97,21 @@ impl From<anyhow::Error> for Refusal {
 /// # Errors
 /// When nothing of it loads: a [`Refusal`] with the kernel's words.
 pub fn attach<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<Loaded<B>>> {
-    hook(place(make)?)
+    attach_fitted(make, |_| {})
 }
 
-/// Attaches what attaches of an object that is loaded.
+/// The same; `fit` is given the object before it is loaded, to set its maps' sizes.
 ///
 /// # Errors
-/// When nothing of it attaches: a [`Refusal`] with the kernel's words.
-pub fn hook<S: Skel<'static>>(placed: Attached<S>) -> Result<Attached<S>> {
-    let Attached { skel, mut links, mut refused } = placed;
+/// When nothing of it loads: a [`Refusal`] with the kernel's words.
+pub fn attach_fitted<B: SkelBuilder<'static>>(
+    make: impl Fn() -> B,
+    fit: impl Fn(&mut OpenObject),
+) -> Result<Attached<Loaded<B>>> {
+    let Attached { skel, mut links, mut refused } = place_fitted(make, fit)?;
     for program in skel.object().progs_mut() {
         let name = program.name().to_string_lossy().into_owned();
-        if refused.contains_key(&name) || !program.autoload() {
+        if refused.contains_key(&name) || !program.autoload() || name.ends_with("__later") {
             continue;
         }
         match told(|| program.attach()) {
@@ -145,8 +149,19 @@ type Loaded<B> = <<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Out
 /// # Errors
 /// When nothing of it loads: a [`Refusal`] with the kernel's words.
 pub fn place<B: SkelBuilder<'static>>(make: impl Fn() -> B) -> Result<Attached<Loaded<B>>> {
+    place_fitted(make, |_| {})
+}
+
+/// The same; `fit` is given the object before it is loaded, to set its maps' sizes.
+///
+/// # Errors
+/// When nothing of it loads: a [`Refusal`] with the kernel's words.
+pub fn place_fitted<B: SkelBuilder<'static>>(
+    make: impl Fn() -> B,
+    fit: impl Fn(&mut OpenObject),
+) -> Result<Attached<Loaded<B>>> {
     let mut refused = BTreeMap::new();
-    let skel = load(&make, &mut refused)?;
+    let skel = load(&make, &fit, &mut refused)?;
     trim();
     Ok(Attached { skel, links: BTreeMap::new(), refused })
 }
@@ -163,6 +178,7 @@ pub fn told<T>(attempt: impl FnOnce() -> libbpf_rs::Result<T>) -> Result<T, Stri
 /// The whole object, or without the programs that the kernel refuses.
 fn load<B: SkelBuilder<'static>>(
     make: &impl Fn() -> B,
+    fit: &impl Fn(&mut OpenObject),
     refused: &mut BTreeMap<String, String>,
 ) -> Result<Loaded<B>> {
     loop {
@@ -170,6 +186,7 @@ fn load<B: SkelBuilder<'static>>(
         // The object borrows this for as long as the process observes anything: a few bytes a try.
         let slot: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
         let mut open = make().open(slot).context("the kernel programs are not readable")?;
+        fit(open.open_object_mut());
         let mut left = Vec::new();
         for mut program in open.open_object_mut().progs_mut() {
             let name = program.name().to_string_lossy().into_owned();

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::table::Clean;
+use crate::table::{Clean, clean};
 
 /// A walk through all groups is done at most this often.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -61,6 +61,34 @@ impl Cgroups {
     }
 }
 
+/// The number of the group at this path below the hierarchy's root (or with the mount point before
+/// it), and how deep it lies.
+///
+/// # Errors
+/// When there is none, in words.
+pub(super) fn find(path: &str) -> Result<(u64, u32), String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mount = mount_point(&mounts)
+        .ok_or("control groups of version 2 are not mounted; mount -t cgroup2 none DIRECTORY")?;
+    find_below(&mount, path)
+}
+
+fn find_below(mount: &Path, path: &str) -> Result<(u64, u32), String> {
+    let below = Path::new(path);
+    let below = below.strip_prefix(mount).unwrap_or(below);
+    let names: Vec<_> = below.components().filter(|c| *c != Component::RootDir).collect();
+    let plain = names.iter().all(|c| matches!(c, Component::Normal(_)));
+    let dir = names.iter().fold(mount.to_owned(), |dir, name| dir.join(name));
+    match inode(&dir).filter(|_| plain && dir.is_dir()) {
+        Some(id) => Ok((id, u32::try_from(names.len()).unwrap_or(u32::MAX))),
+        None => Err(format!(
+            "there is no control group {}; its path is that below {}",
+            clean(path),
+            mount.display()
+        )),
+    }
+}
+
 fn inode(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     Some(fs::metadata(path).ok()?.ino())
@@ -101,5 +129,22 @@ mod tests {
             "/a.slice/b\\x1b.service"
         );
         assert_eq!(groups.path(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a.slice/b")).unwrap();
+        fs::write(dir.path().join("a.slice/cpu.stat"), "").unwrap();
+        let id = |below: &str| inode(&dir.path().join(below)).unwrap();
+        let find = |path: &str| find_below(dir.path(), path);
+        assert_eq!(find("/"), Ok((id(""), 0)));
+        assert_eq!(find("/a.slice/b"), Ok((id("a.slice/b"), 2)));
+        assert_eq!(find("a.slice/"), Ok((id("a.slice"), 1)));
+        let whole = dir.path().join("a.slice");
+        assert_eq!(find(whole.to_str().unwrap()), Ok((id("a.slice"), 1)));
+        for wrong in ["/b", "/a.slice/../a.slice", "/a.slice/cpu.stat"] {
+            assert!(find(wrong).unwrap_err().starts_with("there is no control group"), "{wrong}");
+        }
     }
 }

@@ -13,11 +13,17 @@ pub(super) struct Ring {
     ring: RingBuffer<'static>,
     inbox: Arc<Mutex<Vec<u64>>>,
     taken: Vec<u64>,
+    batch: usize,
 }
 
 impl Ring {
     /// Maps the ring.
     pub fn open(map: &dyn MapCore) -> Result<Ring> {
+        Ring::open_for(map, BATCH)
+    }
+
+    /// Maps a ring of large records, of which only so many are copied out at a time.
+    pub fn open_for(map: &dyn MapCore, batch: usize) -> Result<Ring> {
         let inbox = Arc::new(Mutex::new(Vec::new()));
         let filled = inbox.clone();
         let mut builder = RingBufferBuilder::new();
@@ -30,7 +36,7 @@ impl Ring {
             0
         })?;
         let ring = builder.build().context("the events' ring cannot be mapped")?;
-        Ok(Ring { ring, inbox, taken: Vec::new() })
+        Ok(Ring { ring, inbox, taken: Vec::new(), batch })
     }
 
     /// Hands over what was queued since the last call: `each` is given all that is left, aligned
@@ -39,7 +45,7 @@ impl Ring {
     pub fn consume(&mut self, mut each: impl FnMut(&[u8]) -> Option<usize>) -> usize {
         let mut bytes = 0;
         loop {
-            let consumed = self.ring.consume_raw_n(BATCH);
+            let consumed = self.ring.consume_raw_n(self.batch);
             if let Ok(mut inbox) = self.inbox.lock() {
                 std::mem::swap(&mut *inbox, &mut self.taken);
             }
@@ -51,7 +57,7 @@ impl Ring {
             bytes += size_of_val(self.taken.as_slice());
             self.taken.clear();
             // Below zero only if the ring is not readable: then there is nothing to hand over.
-            if consumed < BATCH as i32 {
+            if !usize::try_from(consumed).is_ok_and(|n| n >= self.batch) {
                 return bytes;
             }
         }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use caps::Capability;
 
 use super::ladder::{Object, Wanted};
-use super::stack::StackRow;
+use super::stack::{StackRow, needs};
 use super::{At, Focus, Options, Probe, SELDOM, Scope, Signal};
 use crate::bpf::Refusal;
 use crate::symbol::Symbols;
@@ -62,17 +63,12 @@ const SIGNALS: [Wanted; 4] = [
     },
 ];
 
-/// How long a refresh waits for names while the screen is live; the rest comes with the next.
-const LIVE: Duration = Duration::from_millis(20);
-/// And where somebody waits for the whole answer.
-const WHOLE: Duration = Duration::from_secs(10);
-
 /// The probe.
 pub struct Io {
     def: TableDef<StackRow>,
     symbols: Symbols,
+    later: bool,
     on: Option<(Scope, Result<Meter, Refusal>)>,
-    patience: Duration,
 }
 
 /// The tables of this probe, without opening it.
@@ -86,8 +82,8 @@ impl Io {
         let mut opened = Io {
             def: TableDef::new("io", Nature::Event, IO),
             symbols: options.symbols.clone(),
+            later: options.later,
             on: None,
-            patience: if options.later { LIVE } else { WHOLE },
         };
         opened.focus(&options.focus);
         opened
@@ -104,12 +100,11 @@ impl Probe for Io {
     }
 
     fn sample(&mut self, _: At, out: &mut Vec<Table>) -> Result<()> {
-        if let Some((_, meter)) = &mut self.on {
-            let rows = match meter {
-                Ok(meter) => meter.rows(self.patience),
-                Err(_) => Vec::new(),
-            };
-            out.push(self.def.table(&rows)?);
+        match &mut self.on {
+            None => {}
+            Some((_, Ok(meter))) => out.push(self.def.table(&meter.rows()?)?),
+            // Why is told by the status.
+            Some((_, Err(_))) => out.push(self.def.table(&[])?),
         }
         Ok(())
     }
@@ -130,21 +125,32 @@ impl Probe for Io {
 
     fn focus(&mut self, on: &Focus) {
         let wish = on.stacks.io.then(|| on.stacks.scope.clone());
-        if self.on.as_ref().map(|(scope, _)| scope) == wish.as_ref() {
-            return;
+        match (&mut self.on, &wish) {
+            (Some((old, _)), Some(new)) if old == new => {}
+            // Others' stacks: what is loaded stays.
+            (Some((old, Ok(meter))), Some(new)) => {
+                meter.aim(new);
+                old.clone_from(new);
+            }
+            _ => {
+                // The old hooks go before the new ones come.
+                self.on = None;
+                self.on = wish.map(|scope| {
+                    let meter = Meter::open(&scope, &self.symbols, self.later);
+                    (scope, meter.map_err(Refusal::from))
+                });
+            }
         }
-        // The old hooks go before the new ones come.
-        self.on = None;
-        self.on = wish.map(|scope| {
-            let meter = Meter::open(&scope, &self.symbols).map_err(Refusal::from);
-            (scope, meter)
-        });
     }
 
     fn drain(&mut self) -> Duration {
-        if let Some((_, Ok(meter))) = &mut self.on {
-            meter.drain();
+        match &mut self.on {
+            Some((_, Ok(meter))) => meter.drain(),
+            _ => SELDOM,
         }
-        SELDOM
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        if self.later || self.on.is_some() { needs(self.later) } else { Vec::new() }
     }
 }

@@ -62,7 +62,6 @@ pub(super) struct Total {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
-    pub zero: u64,
     pub id: u64,
     pub took_ns: u64,
     pub born_ns: u64,
@@ -72,10 +71,9 @@ pub(super) struct Done {
     pub pad: u32,
 }
 
-/// The end of a request at the front of the ring's records, if it is one.
+/// The end of a request at the front of its ring's records.
 pub(super) fn done(bytes: &[u8]) -> Option<(usize, Done)> {
-    let done = *front::<Done>(bytes)?;
-    (done.zero == 0).then_some((size_of::<Done>(), done))
+    Some((size_of::<Done>(), *front::<Done>(bytes)?))
 }
 
 /// The sums of one key as they lie in the map.

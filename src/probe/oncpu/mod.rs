@@ -2,22 +2,25 @@
 
 mod columns;
 mod events;
+mod idle;
 
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use libbpf_rs::Link;
+use anyhow::{Result, bail};
+use caps::Capability;
+use libbpf_rs::{MapCore, MapFlags};
 
-use super::cgroup::Cgroups;
+use self::events::Clocks;
+use self::idle::{Idle, idle};
 use super::ladder::Wanted;
-use super::proc::class::call_name;
-use super::ring::Ring;
-use super::stack::{Gather, Key, Scoped, Sizes, StackRow, Told, parse};
-use super::{At, Focus, Options, Probe, SELDOM, Signal, Stacks};
+use super::stack::{Collector, Gather, Key, StackRow, Told, fit, needs, sampler};
+use super::{At, Focus, Options, Probe, SELDOM, Scope, Signal, Stacks};
 use crate::bpf::{self, Refusal};
-use crate::symbol::{Client, Symbols};
-use crate::table::{Clean, Nature, Schema, Table, TableDef};
+use crate::symbol::{Capture, Stack, Symbols};
+use crate::table::{Doing, Nature, Schema, Table, TableDef};
 pub use columns::ONCPU;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -29,30 +32,29 @@ mod kernel {
 
 use kernel::{OncpuSkel, OncpuSkelBuilder};
 
+sampler!(OncpuSkel<'static>);
+
+/// The clock of the CPU first: its ticks are ns, which is what the table tells. Cycles come at a
+/// rate that the kernel aims at, so what one stands for is known about.
 const SIGNAL: Wanted = Wanted {
     name: "on-CPU stacks",
-    ways: &[("perf event cpu-clock", "tick")],
+    ways: &[("perf event cpu-clock", "cpu-clock"), ("perf event cycles", "cycles")],
     missing: "what runs",
-    since: "5.15",
-    lesser: "",
-    whole_since: "5.15",
+    since: "5.10",
+    lesser: "exact times: cycles are sampled about as often as asked for",
+    whole_since: "5.10",
 };
-
-/// How long a refresh waits for names while the screen is live; the rest comes with the next.
-const LIVE: Duration = Duration::from_millis(20);
-/// And where somebody waits for the whole answer.
-const WHOLE: Duration = Duration::from_secs(10);
 
 /// The probe.
 pub struct OnCpu {
     def: TableDef<StackRow>,
     symbols: Symbols,
+    later: bool,
     on: Option<(Wish, Result<Ticks, Refusal>)>,
-    patience: Duration,
 }
 
 /// What is asked of the sampler.
-type Wish = (u32, super::Scope);
+type Wish = (u32, Scope);
 
 /// The tables of this probe, without opening it.
 pub fn schemas() -> Vec<Arc<Schema>> {
@@ -65,8 +67,8 @@ impl OnCpu {
         let mut opened = OnCpu {
             def: TableDef::new("oncpu", Nature::Event, ONCPU),
             symbols: options.symbols.clone(),
+            later: options.later,
             on: None,
-            patience: if options.later { LIVE } else { WHOLE },
         };
         opened.focus(&options.focus);
         opened
@@ -83,124 +85,155 @@ impl Probe for OnCpu {
     }
 
     fn sample(&mut self, _: At, out: &mut Vec<Table>) -> Result<()> {
-        if let Some((_, ticks)) = &mut self.on {
-            let rows = match ticks {
-                Ok(ticks) => ticks.rows(self.patience),
-                Err(_) => Vec::new(),
-            };
-            out.push(self.def.table(&rows)?);
+        match &mut self.on {
+            None => {}
+            Some((_, Ok(ticks))) => out.push(self.def.table(&ticks.rows()?)?),
+            // Why is told by the status.
+            Some((_, Err(_))) => out.push(self.def.table(&[])?),
         }
         Ok(())
     }
 
     fn status(&self) -> Vec<Signal> {
-        let Some((_, ticks)) = &self.on else { return Vec::new() };
-        let refused = std::collections::BTreeMap::new();
-        let object = ticks.as_ref().map(|_| (&refused, &(|_: &str| true) as &dyn Fn(&str) -> bool));
-        let mut signal = SIGNAL.signal(&object, |_| None);
-        signal.lost = ticks.as_ref().map_or(0, Ticks::lost);
-        vec![signal]
+        match &self.on {
+            None => Vec::new(),
+            Some((_, Ok(ticks))) => vec![ticks.signal()],
+            Some((_, Err(why))) => vec![SIGNAL.signal(&Err(why), |_| None)],
+        }
     }
 
     fn focus(&mut self, on: &Focus) {
         let Stacks { oncpu, scope, .. } = &on.stacks;
         let wish = oncpu.map(|hz| (hz, scope.clone()));
-        if self.on.as_ref().map(|(w, _)| w) == wish.as_ref() {
-            return;
+        match (&mut self.on, &wish) {
+            (Some((old, _)), Some(new)) if old == new => {}
+            // Another frequency or scope: what is loaded stays.
+            (Some((old, Ok(ticks))), Some(new)) => {
+                ticks.change(old, new);
+                old.clone_from(new);
+            }
+            _ => {
+                self.on = None;
+                self.on = wish.map(|wish| {
+                    let ticks = Ticks::open(&wish, &self.symbols, self.later);
+                    (wish, ticks.map_err(Refusal::from))
+                });
+            }
         }
-        self.on = None;
-        self.on = wish.map(|wish| {
-            let ticks = Ticks::open(&wish, &self.symbols).map_err(Refusal::from);
-            (wish, ticks)
-        });
     }
 
     fn drain(&mut self) -> Duration {
-        if let Some((_, Ok(ticks))) = &mut self.on {
-            ticks.drain();
+        match &mut self.on {
+            Some((_, Ok(ticks))) => ticks.drain(),
+            _ => SELDOM,
         }
-        SELDOM
+    }
+
+    fn needs(&self) -> Vec<Capability> {
+        match (self.later, &self.on) {
+            // An event of a CPU that comes online is opened then.
+            (false, Some((_, Ok(_)))) => [needs(false), vec![Capability::CAP_PERFMON]].concat(),
+            (later, _) if later => needs(true),
+            _ => Vec::new(),
+        }
     }
 }
 
 /// The running sampler.
 struct Ticks {
-    _links: Vec<Link>,
-    ring: Ring,
-    skel: OncpuSkel<'static>,
-    client: Client<Told>,
-    gather: Gather,
-    sizes: Sizes,
-    cgroups: Cgroups,
-    /// Samples that found no room on this side.
-    dropped: u64,
+    // Before the object: it is what they run.
+    clocks: Clocks,
+    collector: Collector<OncpuSkel<'static>>,
 }
 
 impl Ticks {
-    fn open(wish: &Wish, symbols: &Symbols) -> Result<Ticks> {
-        let bpf::Attached { mut skel, .. } = bpf::place(OncpuSkelBuilder::default)?;
-        let (hz, scope) = wish;
-        let scoped = Scoped::new(scope, |_| None);
-        if let Some(bss) = skel.maps.bss_data.as_deref_mut() {
-            bss.period_ns = 1_000_000_000 / u64::from((*hz).max(1));
-            bss.own_tgid = std::process::id();
-            bss.scope = scoped.scope;
-            bss.scope_cgroup = scoped.cgroup;
-            bss.scope_level = scoped.level;
+    fn open((hz, scope): &Wish, symbols: &Symbols, later: bool) -> Result<Ticks> {
+        let bpf::Attached { skel, .. } = bpf::place_fitted(OncpuSkelBuilder::default, fit)?;
+        let collector = Collector::open(skel, symbols, scope, later)?;
+        let mut ticks = Ticks { clocks: Clocks::new(*hz), collector };
+        ticks.start()?;
+        Ok(ticks)
+    }
+
+    /// Tells the kernel what a tick stands for, and has the clocks tick.
+    fn start(&mut self) -> Result<()> {
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
+            bss.period_ns = self.clocks.period_ns();
         }
-        scoped.fill(&skel.maps.wanted);
-        let ring = Ring::open(&skel.maps.ring)?;
-        let links = events::attach(&skel.progs.tick, *hz).context("no perf event can be opened")?;
-        Ok(Ticks {
-            _links: links,
-            ring,
-            skel,
-            client: Client::new(symbols),
-            gather: Gather::default(),
-            sizes: Sizes::default(),
-            cgroups: Cgroups::new(),
-            dropped: 0,
-        })
+        self.clocks.attach(&self.collector.skel.progs.tick)
     }
 
-    fn lost(&self) -> u64 {
-        self.skel.maps.bss_data.as_deref().map_or(0, |b| b.lost) + self.dropped
+    fn change(&mut self, old: &Wish, new: &Wish) {
+        if old.1 != new.1 {
+            self.collector.aim(&new.1);
+        }
+        if old.0 != new.0 {
+            // No tick of the old clock is left when the new period is told.
+            self.clocks = Clocks::new(new.0);
+            // A clock that ticked a moment ago ticks at another rate, too.
+            let _ = self.start();
+        }
     }
 
-    /// Hands what the kernel has queued to the thread that names stacks.
-    fn drain(&mut self) {
-        let Ticks { ring, client, dropped, .. } = self;
-        ring.consume(|bytes| {
-            let (size, told, mut capture) = parse(bytes)?;
-            capture.interrupted = true;
-            if !client.send(capture, told) {
-                *dropped += 1;
-            }
-            Some(size)
+    fn rows(&mut self) -> Result<Vec<StackRow>> {
+        if let Some(why) = self.collector.fault() {
+            bail!("{why}");
+        }
+        self.clocks.renew(&self.collector.skel.progs.tick);
+        let mut waits = Vec::new();
+        let rows = self.collector.rows_with(interrupted, |gather, key, told, stack| {
+            add(&mut waits, gather, key, &told, stack);
         });
-        self.take(Duration::ZERO);
+        self.learn(&waits);
+        Ok(rows)
     }
 
-    /// Adds up what came back with its names.
-    fn take(&mut self, patience: Duration) {
-        for (told, resolved) in self.client.done(patience) {
-            self.sizes.note(&self.skel.maps.sizes, told.tgid, 1, &resolved);
-            let key = Key {
-                pid: told.tgid,
-                tid: Some(told.tid),
-                comm: told.comm,
-                cgroup: self.cgroups.path(told.cgroup),
-                state: "running",
-                syscall: told.call.and_then(call_name).map(Clean::from),
-                ..Key::default()
-            };
-            self.gather.add(key, &resolved.stack, told.count, told.weight);
+    fn drain(&mut self) -> Duration {
+        let mut waits = Vec::new();
+        let wish = self.collector.drain_with(interrupted, |gather, key, told, stack| {
+            add(&mut waits, gather, key, &told, stack);
+        });
+        self.learn(&waits);
+        wish
+    }
+
+    /// Tells the kernel where CPUs wait, so that such ticks are no more told.
+    fn learn(&self, waits: &[u64]) {
+        for at in waits {
+            let yes = 1u32.to_ne_bytes();
+            // Refused ones are told again, and left out again.
+            let _ = self.collector.skel.maps.idle.update(&at.to_ne_bytes(), &yes, MapFlags::ANY);
         }
     }
 
-    fn rows(&mut self, patience: Duration) -> Vec<StackRow> {
-        self.drain();
-        self.take(patience);
-        self.gather.rows()
+    fn signal(&self) -> Signal {
+        let way = self.clocks.way();
+        let has = |program: &str| way == Some(program);
+        let cost = |_: &str| bpf::cost(self.collector.skel.progs.tick.as_fd());
+        let refused: &BTreeMap<String, String> = self.clocks.refused();
+        let mut signal = SIGNAL.signal(&Ok((refused, &has)), cost);
+        signal.lost = self.collector.lost();
+        if signal.full {
+            (signal.missing, signal.fix) = self.clocks.missing();
+        }
+        signal
     }
+}
+
+/// A tick interrupts what it meets: no function of the kernel is there for the tick's sake.
+fn interrupted((told, capture): (Told, Capture)) -> Option<(Told, Capture)> {
+    Some((told, Capture { interrupted: true, ..capture }))
+}
+
+/// Adds a sample, unless the CPU only waited; where it did is noted.
+fn add(waits: &mut Vec<u64>, gather: &mut Gather, key: Key, told: &Told, stack: &Arc<Stack>) {
+    if told.tid == 0 {
+        match idle(stack.names.as_str()) {
+            Idle::Work => {}
+            Idle::Waits => return waits.push(told.id),
+            Idle::Other => return,
+        }
+    }
+    let key = Key { state: Doing::Running.word(), ..key };
+    gather.add(key, stack, told.count, told.weight);
 }

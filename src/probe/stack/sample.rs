@@ -10,6 +10,8 @@ use crate::table::Clean;
 const DEPTH: usize = 64;
 /// `NO_CALL`.
 const NO_CALL: u32 = u32::MAX;
+/// The size of copies where nothing else is known (`default_size`).
+const DEFAULT: u32 = 1;
 /// The largest size of a copy (`SIZES`).
 const LARGEST: u32 = 4;
 
@@ -108,11 +110,11 @@ pub struct Sizes {
 
 impl Sizes {
     /// Takes in how far a walk came; tells the kernel when copies of that process have to grow.
-    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, default: u32, resolved: &Resolved) {
+    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, resolved: &Resolved) {
         if !resolved.short {
             return;
         }
-        let size = self.grown.entry(tgid).or_insert(default);
+        let size = self.grown.entry(tgid).or_insert(DEFAULT);
         if *size >= LARGEST {
             return;
         }

@@ -1,0 +1,306 @@
+//! What every probe of call stacks does with its object: the ring is emptied into the thread that
+//! names stacks, what comes back is added up, copies grow where walks end early, and the kernel is
+//! told whose stacks are asked for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use libbpf_rs::{Link, MapMut, OpenObject, ProgramMut};
+
+use super::gather::{Gather, Key};
+use super::row::StackRow;
+use super::sample::{Sizes, Told, parse};
+use super::scope::Scoped;
+use crate::bpf;
+use crate::probe::cgroup::Cgroups;
+use crate::probe::proc::class::call_name;
+use crate::probe::ring::Ring;
+use crate::probe::{SELDOM, Scope};
+use crate::symbol::{Capture, Client, Resolved, Stack, Symbols};
+use crate::table::Clean;
+
+/// How long a refresh waits for names while the screen is live; the rest comes with the next.
+const LIVE: Duration = Duration::from_millis(20);
+/// And where somebody waits for the whole answer.
+const WHOLE: Duration = Duration::from_secs(10);
+/// As long as names are waited for the ring is emptied this often.
+const SLICE: Duration = Duration::from_millis(20);
+/// The soonest that a ring wants to be emptied again.
+const SOON: Duration = Duration::from_millis(5);
+/// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it is
+/// mapped twice and counts twice into this process's memory.
+const RING: (u32, u32, u32) = (256 << 10, 1 << 20, 16 << 20);
+/// Records copied out of it at a time, some 5 KB each.
+const BATCH: usize = 128;
+
+/// A loaded object that includes `bpf/stack_sample.h`; [`sampler`] makes a skeleton one.
+pub(in crate::probe) trait Sampler {
+    /// Its map `ring`.
+    fn ring(&self) -> &MapMut<'static>;
+    /// Its map `sizes`.
+    fn sizes(&self) -> &MapMut<'static>;
+    /// Its map `wanted`.
+    fn wanted(&self) -> &MapMut<'static>;
+    /// What keeps `wanted` up to date.
+    fn keepers(&self) -> [&ProgramMut<'static>; 2];
+    /// Sets whose stacks are taken.
+    fn aim(&mut self, scoped: &Scoped);
+    /// Samples that found no room in the ring.
+    fn lost(&self) -> u64;
+}
+
+/// Makes a skeleton a [`Sampler`].
+macro_rules! sampler {
+    ($skel:ty) => {
+        impl $crate::probe::stack::Sampler for $skel {
+            fn ring(&self) -> &libbpf_rs::MapMut<'static> {
+                &self.maps.ring
+            }
+            fn sizes(&self) -> &libbpf_rs::MapMut<'static> {
+                &self.maps.sizes
+            }
+            fn wanted(&self) -> &libbpf_rs::MapMut<'static> {
+                &self.maps.wanted
+            }
+            fn keepers(&self) -> [&libbpf_rs::ProgramMut<'static>; 2] {
+                [&self.progs.scope_fork__later, &self.progs.scope_free__later]
+            }
+            fn aim(&mut self, scoped: &$crate::probe::stack::Scoped) {
+                if let Some(bss) = self.maps.bss_data.as_deref_mut() {
+                    bss.own_tgid = std::process::id();
+                    bss.scope_cgroup = scoped.cgroup;
+                    bss.scope_level = scoped.level;
+                    bss.scope = scoped.scope;
+                }
+            }
+            fn lost(&self) -> u64 {
+                self.maps.bss_data.as_deref().map_or(0, |bss| bss.lost)
+            }
+        }
+    };
+}
+pub(in crate::probe) use sampler;
+
+/// Makes the object's ring fit the machine; to be given to [`bpf::place_fitted`].
+pub(in crate::probe) fn fit(object: &mut OpenObject) {
+    // SAFETY: takes a number and touches no memory.
+    let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    let bytes = ring_bytes(u32::try_from(cpus).unwrap_or(1));
+    for mut map in object.maps_mut().filter(|map| map.name() == "ring") {
+        // Refused sizes leave the one it was compiled with.
+        let _ = map.set_max_entries(bytes);
+    }
+}
+
+fn ring_bytes(cpus: u32) -> u32 {
+    let (each, least, most) = RING;
+    each.saturating_mul(cpus).clamp(least, most).next_power_of_two()
+}
+
+/// A loaded object, and what was gathered from it.
+pub(in crate::probe) struct Collector<S> {
+    // Before the object: the ring is unmapped before its map goes.
+    ring: Ring,
+    keepers: Vec<Link>,
+    /// The object.
+    pub skel: S,
+    client: Client<Told>,
+    /// The sums since the rows before.
+    pub gather: Gather,
+    sizes: Sizes,
+    cgroups: Cgroups,
+    patience: Duration,
+    wish: Duration,
+    ring_bytes: usize,
+    /// What is wrong with the scope.
+    fault: Option<String>,
+    /// Samples that found no room on this side.
+    dropped: u64,
+}
+
+impl<S: Sampler> Collector<S> {
+    /// Opens the ring and aims at the scope; `later` is that of [`crate::probe::Options`].
+    ///
+    /// # Errors
+    /// When the ring cannot be mapped.
+    pub fn open(skel: S, symbols: &Symbols, scope: &Scope, later: bool) -> Result<Collector<S>> {
+        use libbpf_rs::MapCore;
+        let ring = Ring::open_for(skel.ring(), BATCH)?;
+        let ring_bytes = skel.ring().max_entries() as usize;
+        let mut collector = Collector {
+            ring,
+            keepers: Vec::new(),
+            skel,
+            client: Client::new(symbols),
+            gather: Gather::default(),
+            sizes: Sizes::default(),
+            cgroups: Cgroups::new(),
+            patience: if later { LIVE } else { WHOLE },
+            wish: SELDOM,
+            ring_bytes,
+            fault: None,
+            dropped: 0,
+        };
+        collector.aim(scope);
+        Ok(collector)
+    }
+
+    /// From now on the stacks of these; nothing is loaded anew.
+    pub fn aim(&mut self, scope: &Scope) {
+        let scoped = Scoped::new(scope);
+        self.keepers.clear();
+        self.fault = None;
+        let scoped = scoped.unwrap_or_else(|why| {
+            self.fault = Some(why);
+            Scoped::none()
+        });
+        if scoped.has_processes() {
+            // Without them what is forked later is missing, which is said.
+            for keeper in self.skel.keepers() {
+                match bpf::told(|| keeper.attach()) {
+                    Ok(link) => self.keepers.push(link),
+                    Err(why) => self.fault = Some(format!("processes cannot be followed: {why}")),
+                }
+            }
+        }
+        self.skel.aim(&scoped);
+        scoped.fill(self.skel.wanted());
+    }
+
+    /// Why there is nothing in the scope, if that is so: an error for [`crate::probe::Probe::sample`].
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// Hands what the kernel has queued to the thread that names stacks, and takes what is done.
+    /// `each` is given every sample that has come back: it adds it to the sums, by the key of its
+    /// thread and system call (without a state). Returns how soon to call again.
+    pub fn drain(&mut self, each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>)) -> Duration {
+        self.drain_with(Some, each)
+    }
+
+    /// The same; what the ring brings goes through `join`, which may keep it for later.
+    pub fn drain_with(
+        &mut self,
+        join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) -> Duration {
+        self.pour(join);
+        self.take(Duration::ZERO, each);
+        self.wish
+    }
+
+    /// Everything up to now: drains, waits for names as long as is due, and gives the rows.
+    pub fn rows(&mut self, each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>)) -> Vec<StackRow> {
+        self.rows_with(Some, each)
+    }
+
+    /// The same with a `join` as in [`Collector::drain_with`].
+    pub fn rows_with(
+        &mut self,
+        join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) -> Vec<StackRow> {
+        self.wait_with(join, each);
+        self.gather.rows()
+    }
+
+    /// The same without taking the rows: for who has something to add to them.
+    pub fn wait_with(
+        &mut self,
+        mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) {
+        let until = Instant::now() + self.patience;
+        self.pour(&mut join);
+        // What comes while it waits belongs to the next rows.
+        let mut left = self.client.waiting();
+        loop {
+            let patience = until.saturating_duration_since(Instant::now());
+            left = left.saturating_sub(self.take(patience.min(SLICE), &mut each));
+            if left == 0 || patience.is_zero() {
+                break;
+            }
+            self.pour(&mut join);
+        }
+    }
+
+    /// Sends a sample that had been kept by a `join`; false where it found no room.
+    pub fn send(&mut self, told: Told, capture: Capture) -> bool {
+        let sent = self.client.send(capture, told);
+        if !sent {
+            self.dropped += 1;
+        }
+        sent
+    }
+
+    /// Samples without a stack: no room in the ring, none in the queue, or too many stacks.
+    pub fn lost(&self) -> u64 {
+        self.skel.lost() + self.dropped + self.gather.crowded
+    }
+
+    /// The path of this control group.
+    pub fn cgroup(&mut self, id: u64) -> Option<Clean> {
+        self.cgroups.path(id)
+    }
+
+    /// Empties the ring.
+    fn pour(&mut self, mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>) {
+        let Collector { ring, client, dropped, .. } = self;
+        let bytes = ring.consume(|bytes| {
+            let (size, told, capture) = parse(bytes)?;
+            if let Some((told, capture)) = join((told, capture))
+                && !client.send(capture, told)
+            {
+                *dropped += 1;
+            }
+            Some(size)
+        });
+        // Little of the ring in use at once leaves room for what comes in bursts.
+        if bytes > self.ring_bytes / 4 {
+            self.wish = (self.wish / 2).max(SOON);
+        } else if bytes < self.ring_bytes / 16 {
+            self.wish = (self.wish * 2).min(SELDOM);
+        }
+    }
+
+    /// Takes what is done; returns how much that was.
+    fn take(
+        &mut self,
+        patience: Duration,
+        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) -> usize {
+        let done = self.client.done(patience);
+        let much = done.len();
+        for (told, resolved) in done {
+            self.note(&told, &resolved);
+            let key = Key {
+                pid: told.tgid,
+                tid: Some(told.tid),
+                comm: told.comm.clone(),
+                cgroup: self.cgroups.path(told.cgroup),
+                syscall: told.call.and_then(call_name).map(Clean::from),
+                ..Key::default()
+            };
+            each(&mut self.gather, key, told, &resolved.stack);
+        }
+        much
+    }
+
+    fn note(&mut self, told: &Told, resolved: &Resolved) {
+        self.sizes.note(self.skel.sizes(), told.tgid, resolved);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_are_a_power_of_two_as_large_as_the_machine_asks() {
+        let mb = [1, 2, 5, 24, 512].map(|cpus| ring_bytes(cpus) >> 20);
+        assert_eq!(mb, [1, 1, 2, 8, 16]);
+        assert!(ring_bytes(5).is_power_of_two());
+    }
+}
