@@ -15,7 +15,6 @@
 
 #define MAX_CPUS 1024
 #define RING_BYTES (4 << 20)
-#define CALLS 512
 
 /* Told singly of one thread in TOLD_WINDOW_NS; the rest goes to bins of BIN_NS. */
 #define TOLD_WINDOW_NS 100000000ull
@@ -25,19 +24,6 @@
 /* A note older than the sleep by more than this is of another wake, and the one for it is lost. */
 #define EARLY_NS 1000000ull
 
-/* task_struct.__state */
-#define STATE_UNINTERRUPTIBLE 0x2
-#define STATE_STOPPED 0x4
-#define STATE_TRACED 0x8
-#define STATE_DEAD 0x80
-#define STATE_WAKING 0x200
-#define STATE_NOLOAD 0x400
-#define STATE_RTLOCK_WAIT 0x1000
-#define STATE_FROZEN 0x8000
-
-/* task_struct.flags: kernel threads, io workers of io_uring, helpers of vhost. */
-#define FLAGS_KERNEL (0x00200000 | 0x00000010 | 0x00004000)
-
 /* preempt_count */
 #define SOFTIRQ_BIT 0x00000100
 #define HARDIRQ_BITS 0x00ff0000
@@ -45,14 +31,6 @@
 
 #define SOFTIRQ_NET_TX 2
 #define SOFTIRQ_NET_RX 3
-
-/* Of a system call, beside what is waited for in it. */
-#define CALL_DOING 0x0f
-#define CALL_FILE 0x10 /* the file of its first argument tells */
-#define CALL_SENDS 0x20 /* sends on the socket of its first argument, if it is one */
-#define CALL_FUTEX 0x40
-
-#define USER32_CS 0x23
 
 #define FUTEX_COMMAND 0x7f
 #define FUTEX_WAIT 0
@@ -62,23 +40,7 @@
 #define FUTEX_LOCK_PI2 13
 #define FUTEX_TID_MASK 0x3fffffff
 
-#define MODE_SORT 0xf000
-#define MODE_PIPE 0x1000
-#define MODE_CHAR 0x2000
-#define MODE_FILE 0x8000
-#define MODE_SOCKET 0xc000
-
-#define TTY_MAJOR 4
-#define TTYAUX_MAJOR 5
-#define PTS_MAJOR 136
-#define PTS_END 144
-
-
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-/* Only to tell a thread of a 32 bit process, whose calls have other numbers. */
-struct pt_regs___cs {
-	unsigned long cs;
-};
 /* Up to 6.1 and from 6.15 a variable of its own. */
 struct pcpu_hot {
 	int preempt_count;
@@ -86,14 +48,10 @@ struct pcpu_hot {
 struct kref {
 	refcount_t refcount;
 };
-struct inode___dev {
-	u32 i_rdev;
-};
 struct irqaction;
 struct hrtimer;
 #pragma clang attribute pop
 
-extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak;
 extern const int __preempt_count __ksym __weak;
 extern const struct pcpu_hot pcpu_hot __ksym __weak;
 
@@ -142,7 +100,6 @@ u32 watch_round; /* raised when the list of watched processes changes */
 u32 context_known; /* the bits of preempt_count were found to be right */
 u32 calibrator; /* while that is being found out: the thread that wakes others to see */
 s64 count_from_rq; /* from a CPU's run queue to its preempt_count; 0: not known */
-u8 calls[CALLS];
 /* What it is told. */
 struct cpu cpus[MAX_CPUS] __attribute__((aligned(64)));
 
@@ -217,16 +174,8 @@ static __always_inline struct cpu *this_cpu(void)
 	return &cpus[bpf_get_smp_processor_id() & (MAX_CPUS - 1)];
 }
 
-static __always_inline u32 state_of(struct task_struct *p)
-{
-	struct task_struct___5_13 *old = (void *)p;
-
-	if (HAS(p->__state))
-		return p->__state;
-	return old->state;
-}
-
 #include "proc_sched_wait.h"
+#include "wait.h"
 #include "proc_sched_wake.h"
 #include "proc_sched_tell.h"
 

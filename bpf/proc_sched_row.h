@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the scheduler's account of a thread holds, as it is kept, read out and told. The numbers of
- * enum doing are those of src/probe/proc/doing.rs.
+ * What the scheduler's account of a thread holds, as it is kept, read out and told.
  */
 #ifndef LMPTOP_PROC_SCHED_ROW_H
 #define LMPTOP_PROC_SCHED_ROW_H
 
-enum doing {
-	RUNNING,
-	RUNNABLE,
-	PREEMPTED,
-	IO,
-	LOCK,
-	POLL,
-	NET,
-	TIMER,
-	CHILD,
-	FAULT,
-	SLEEP,
-	STOPPED,
-	UNKNOWN,
-	DOINGS,
-};
+#include "doing.h"
 
 /* Where a wake came from; the order of Spent::wakes_by. */
 enum context {
@@ -30,16 +14,6 @@ enum context {
 	CONTEXT_HARDIRQ,
 	CONTEXT_UNKNOWN,
 	CONTEXTS,
-};
-
-/* What is behind the descriptor that a thread reads or writes. */
-enum sort {
-	SORT_NONE,
-	SORT_PIPE,
-	SORT_SOCKET,
-	SORT_TTY,
-	SORT_FILE,
-	SORT_DEVICE,
 };
 
 /* No system call. */

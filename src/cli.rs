@@ -203,7 +203,7 @@ pub struct Sessions {
 pub struct Print {
     /// The table; `lmptop columns` lists them
     pub table: String,
-    /// How to print: json is one object a line, folded is for call stacks
+    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call stacks
     #[arg(long, value_name = "FORMAT", default_value = "table",
           value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,

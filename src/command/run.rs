@@ -236,7 +236,7 @@ impl Printed {
         let Some((_, export)) = &mut self.open else { return Ok(()) };
         let frame = Frame::new(0, batch.table.clone(), None);
         let rows: Vec<u32> = (0..u32::try_from(frame.len()).unwrap_or(u32::MAX)).collect();
-        export.sheet(&Sheet { wall_ns: batch.wall_ns, frame: &frame, rows: &rows })
+        export.sheet(&Sheet { wall_ns: batch.wall_ns, frame: &frame, rows: &rows, span_ns: None })
     }
 
     fn finish(&mut self) -> Result<()> {

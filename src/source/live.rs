@@ -14,7 +14,7 @@ use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::symbol::Symbols;
 use crate::table::stack::{Lines, Spot};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
-use crate::tool;
+use crate::{tool, trigger};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +60,7 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let symbols = Symbols::open();
+        let symbols = Symbols::open(options.focus.stacks.any());
         let told = Options {
             focus: options.focus.clone(),
             later: options.later,
@@ -238,6 +238,7 @@ impl Wanted {
 pub fn schemas() -> Vec<Arc<Schema>> {
     let mut all = probe::schemas();
     all.extend(tool::status::schemas());
+    all.push(trigger::schema());
     all
 }
 

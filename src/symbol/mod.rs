@@ -6,20 +6,39 @@
 //! * `worker` is the thread and its bounded queue;
 //! * `engine` turns one capture into one stack: it asks
 //! * `kernel` for the names of kernel addresses,
-//! * `names` for those of places in files.
+//! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
+//!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
+//!   for what is in them,
+//! * `names` for the names of those places.
 
+mod binary;
+mod elf;
 mod engine;
+mod images;
 mod kernel;
+mod layout;
 mod names;
 mod place;
+mod unwind;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::table::Clean;
 
+use caps::Capability;
+
 pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
+
+/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
+/// look at mappings and files of others, and at files that have no name any more.
+pub const NEEDS: [Capability; 3] = [
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_CHECKPOINT_RESTORE,
+];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +89,17 @@ pub struct Stack {
     pub names: Clean,
     /// Their modules.
     pub modules: Clean,
+}
+
+/// How it goes with the stacks of processes that have ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the kernel tells what they had mapped.
+    pub told: bool,
+    /// Programs that it did not take, and its words; of no program where it took none.
+    pub refused: BTreeMap<String, String>,
+    /// Processes whose mappings were not told: the ring was full or their memory locked.
+    pub lost: u64,
 }
 
 /// What became of a capture.
