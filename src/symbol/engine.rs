@@ -90,7 +90,7 @@ impl Engine {
         for serial in walker.files.closed() {
             names.forget(serial);
         }
-        names.name(places, named);
+        names.name(capture.space, places, named);
         let mut folding = Folding::new();
         match end {
             None if user => folding.push(NO_USER, ""),
