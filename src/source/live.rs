@@ -10,7 +10,6 @@ use anyhow::{Result, bail};
 use caps::Capability;
 
 use super::tools::Tools;
-use crate::probe::stack::ended;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::symbol::Symbols;
 use crate::table::stack::{Lines, Spot};
@@ -156,8 +155,9 @@ impl Live {
     /// Each probe's signals, with what it failed with as one more.
     pub fn status(&self) -> Vec<(&'static str, Vec<Signal>)> {
         let mut all: Vec<_> = self.rooms.iter().map(|room| (room.name, room.signals())).collect();
-        if let Some(signal) = ended(&self.symbols) {
-            all.push(("stacks", vec![signal]));
+        let signals = probe::stack::signals(&self.symbols);
+        if !signals.is_empty() {
+            all.push(("stacks", signals));
         }
         if self.unrecorded > 0 {
             let recording = Signal {

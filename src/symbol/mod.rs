@@ -9,27 +9,46 @@
 //! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
 //!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
 //!   for what is in them,
-//! * `names` for the names of those places.
+//! * `names` for the names of those places, which asks `functions` what a file's symbols are
+//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   that it makes (`perf_map`);
+//! * `lines` looks up source lines of one function when somebody asks for them.
 
 mod binary;
+mod demangle;
 mod elf;
 mod engine;
+mod functions;
 mod images;
+mod jit;
 mod kernel;
 mod layout;
+mod lines;
 mod names;
+mod perf_map;
 mod place;
+mod separate;
 mod unwind;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use caps::Capability;
+
 use crate::bpf::Refusal;
 use crate::table::Clean;
 
 pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
+
+/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
+/// look at mappings and files of others, and at files that have no name any more.
+pub const NEEDS: [Capability; 3] = [
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_CHECKPOINT_RESTORE,
+];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -82,7 +101,18 @@ pub struct Stack {
     pub modules: Clean,
 }
 
-/// How it goes with the stacks of processes that have ended.
+/// What has no names, and what can be done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The process that it is about; `None` where it is about the machine.
+    pub pid: Option<u32>,
+    /// What is missing.
+    pub missing: String,
+    /// What the user can do.
+    pub fix: String,
+}
+
+/// How it goes with names, and with the stacks of processes that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The programs of those that tell what they had mapped that the kernel did not take, and its
@@ -90,6 +120,8 @@ pub struct Status {
     pub refused: Result<BTreeMap<String, String>, Refusal>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
+    /// What has no names.
+    pub notes: Vec<Note>,
 }
 
 /// What became of a capture.
