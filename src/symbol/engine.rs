@@ -58,9 +58,9 @@ impl Engine {
         }
     }
 
-    /// Whether anybody tells of processes that end.
+    /// Whether somebody asked to be told of processes that end.
     pub fn watches(&self) -> bool {
-        self.walker.images.is_some()
+        self.walker.images.is_some() || self.refusal.is_some()
     }
 
     /// Takes what the kernel has queued, so that its ring does not overflow.

@@ -174,7 +174,7 @@ impl Walker {
         layouts.enter(space, &mut Here { files, images });
         let ip = capture.regs.ip;
         let Some(mapping) = self.mapping(space, ip) else {
-            out.push(Place::Lost { module: None, address: ip });
+            out.push(Place::Lost { module: None });
             return End::Broken;
         };
         let stack = Copied { sp: capture.regs.sp, bytes: &capture.user };
@@ -241,13 +241,13 @@ impl Walker {
             Content::File(id) => match self.files.open(id, space.tgid, mapping) {
                 Opened::Binary(loaded) => Some(loaded),
                 Opened::Other => return Place::Anonymous { space: *space, address },
-                Opened::Lost(module) => return Place::Lost { module, address },
+                Opened::Lost(module) => return Place::Lost { module },
             },
         };
         let here = loaded.and_then(|l| Some((l.binary.clone(), l.binary.address(offset)?)));
         match here {
-            Some((binary, svma)) => Place::File { binary, offset, address: svma },
-            None => Place::Lost { module: None, address },
+            Some((binary, svma)) => Place::File { binary, address: svma },
+            None => Place::Lost { module: None },
         }
     }
 

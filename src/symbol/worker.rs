@@ -124,7 +124,7 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if looked.elapsed() >= LOOK || !engine.watches() {
+        if looked.elapsed() >= LOOK {
             looked = Instant::now();
             engine.drain();
             if let Ok(mut status) = status.lock() {
