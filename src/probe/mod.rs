@@ -6,6 +6,7 @@ pub mod host;
 mod kallsyms;
 mod ladder;
 pub mod net;
+pub mod offcpu;
 pub mod oncpu;
 pub mod proc;
 mod records;
@@ -130,6 +131,11 @@ pub fn all() -> &'static [Room] {
             name: "oncpu",
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
+        },
+        Room {
+            name: "offcpu",
+            schemas: offcpu::schemas,
+            open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
         },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]

@@ -16,7 +16,7 @@ mod scope;
 pub(super) use collector::{Collector, Sampler, fit, sampler};
 pub(super) use gather::{Gather, Key};
 pub use row::{Hist, StackRow, Waker};
-pub(super) use sample::Told;
+pub(super) use sample::{Told, parse};
 pub(super) use scope::Scoped;
 
 /// What is needed after the start: what lies where in processes of others and their files, deleted

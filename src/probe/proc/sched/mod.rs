@@ -43,6 +43,7 @@ mod kernel_hash {
 }
 
 use self::kernel_storage::types;
+pub(in crate::probe) use self::calls::table as calls_table;
 
 /// How often the ring is emptied while something is watched: it holds a quarter of a second of the most
 /// that can be told.
