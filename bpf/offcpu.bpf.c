@@ -605,15 +605,16 @@ static __always_inline int pass(struct bpf_iter__task *ctx, bool sleepable)
 	open->ns = since && !p->on_cpu ? bpf_ktime_get_ns() - since : 0;
 	if (open->ns >= threshold_ns && !r->looked && looks > 0) {
 		looks--;
-		r->looked = 1;
 		look_at(p, r, sleepable);
 		if (r->since == since) {
 			open->flags |= OPEN_STACK;
 			size += sizeof(struct stack_sample) + looked.s.user_room;
 		}
 	}
-	if (size <= sizeof(looked))
-		bpf_seq_write(ctx->meta->seq, &looked, size);
+	/* What finds no room is told again at the next reading. */
+	if (size <= sizeof(looked) && !bpf_seq_write(ctx->meta->seq, &looked, size) &&
+	    open->flags & OPEN_STACK)
+		r->looked = 1;
 	return 0;
 }
 

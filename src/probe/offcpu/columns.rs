@@ -30,7 +30,7 @@ const WAKER_PID: C =
         .hide(75)
         .help("Its process (tp_btf/sched_waking, task_struct.tgid of the current thread).");
 const WAKER_STACK: C =
-    C::text("waker_stack", "WAKERSTACK", Kind::Text, |r| Some(waker_stack(r)?.as_str()))
+    C::text("waker_stack", "WOKEN IN", Kind::Text, |r| Some(waker_stack(r)?.as_str()))
         .width(40)
         .hide(95)
         .help("Functions that it was in, the outermost first (tp_btf/sched_waking, bpf_get_stack).");
