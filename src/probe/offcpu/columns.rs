@@ -23,7 +23,9 @@ const WAKER_COMM: C =
     C::text("waker_comm", "WAKER", Kind::Text, |r| Some(r.waker.as_ref()?.comm.as_str()))
         .width(15)
         .hide(55)
-        .help("Thread that ended the waits that were sampled, or [interrupt] (tp_btf/sched_waking).");
+        .help(
+            "Thread that ended the waits that were sampled, or [interrupt] (tp_btf/sched_waking).",
+        );
 const WAKER_PID: C =
     C::u64("waker_pid", "WAKERPID", Kind::Gauge, |r| r.waker.as_ref()?.pid.map(u64::from))
         .unit(Unit::Id)
@@ -33,7 +35,9 @@ const WAKER_STACK: C =
     C::text("waker_stack", "WOKEN IN", Kind::Text, |r| Some(waker_stack(r)?.as_str()))
         .width(40)
         .hide(95)
-        .help("Functions that it was in, the outermost first (tp_btf/sched_waking, bpf_get_stack).");
+        .help(
+            "Functions that it was in, the outermost first (tp_btf/sched_waking, bpf_get_stack).",
+        );
 
 fn waker_stack(r: &StackRow) -> Option<&Clean> {
     r.waker.as_ref().map(|w| &w.stack.names)

@@ -278,7 +278,8 @@ fn waker(told: &Told, stack: &Arc<Stack>) -> Waker {
     let mut folding = Folding::new();
     frames[at..].iter().for_each(|c| folding.push(c.name, c.module));
     let (names, modules) = folding.cells();
-    let stack = Stack { names: Clean::from(names.as_str()), modules: Clean::from(modules.as_str()) };
+    let stack =
+        Stack { names: Clean::from(names.as_str()), modules: Clean::from(modules.as_str()) };
     Waker { pid: None, comm: Clean::from("[interrupt]"), stack: Arc::new(stack) }
 }
 
@@ -364,7 +365,10 @@ mod tests {
         w.counted(PLACE, (6, "cat".into()), &slept(25, 3), None);
         let rows = w.rows(&living());
         assert_eq!((rows[0].stack.names.as_str(), rows[0].pid), (UNSEEN, 6));
-        assert_eq!((rows[0].comm.as_str(), rows[0].syscall.as_ref().unwrap().as_str()), ("cat", "read"));
+        assert_eq!(
+            (rows[0].comm.as_str(), rows[0].syscall.as_ref().unwrap().as_str()),
+            ("cat", "read")
+        );
         assert_eq!((rows[0].max, rows[0].hist.as_ref().unwrap().as_str()), (Some(3), "10:3"));
     }
 
@@ -413,10 +417,7 @@ mod tests {
         assert_eq!((thread.pid, thread.comm.as_str()), (Some(9), "waker"));
         let timer = by("main;asm_sysvec_apic_timer_interrupt;hrtimer_interrupt", &mut w);
         assert_eq!((timer.pid, timer.comm.as_str()), (None, "[interrupt]"));
-        assert_eq!(
-            timer.stack.names.as_str(),
-            "asm_sysvec_apic_timer_interrupt;hrtimer_interrupt"
-        );
+        assert_eq!(timer.stack.names.as_str(), "asm_sysvec_apic_timer_interrupt;hrtimer_interrupt");
     }
 
     #[test]
