@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use caps::Capability;
 
+use crate::bpf::Refusal;
 use crate::table::Clean;
 
 pub use kernel::Kernel;
@@ -113,12 +114,11 @@ pub struct Note {
 }
 
 /// How it goes with names, and with the stacks of processes that have ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the kernel tells what they had mapped.
-    pub told: bool,
-    /// Programs that it did not take, and its words; of no program where it took none.
-    pub refused: BTreeMap<String, String>,
+    /// The programs of those that tell what they had mapped that the kernel did not take, and its
+    /// words; or why it took none.
+    pub refused: Result<BTreeMap<String, String>, Refusal>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
     /// What has no names.
