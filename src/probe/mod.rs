@@ -5,6 +5,7 @@ mod cgroup;
 pub mod host;
 mod ladder;
 pub mod net;
+pub mod offcpu;
 pub mod oncpu;
 pub mod proc;
 mod records;
@@ -133,6 +134,11 @@ pub fn all() -> &'static [Room] {
             name: "oncpu",
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
+        },
+        Room {
+            name: "offcpu",
+            schemas: offcpu::schemas,
+            open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
         },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]

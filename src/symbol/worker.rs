@@ -183,3 +183,13 @@ impl<T: Send + 'static> Client<T> {
         out
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_open() {
+        let s = Symbols::open(true);
+        eprintln!("{:?}", s.status());
+    }
+}
