@@ -207,7 +207,7 @@ impl<S: Sampler> Collector<S> {
     pub fn rows_with(
         &mut self,
         mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
-        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+        each: &mut impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
     ) -> Vec<StackRow> {
         let until = Instant::now() + self.patience;
         self.pour(&mut join);
@@ -215,7 +215,7 @@ impl<S: Sampler> Collector<S> {
         let mut left = self.client.waiting();
         loop {
             let patience = until.saturating_duration_since(Instant::now());
-            left = left.saturating_sub(self.take(patience.min(SLICE), &mut each));
+            left = left.saturating_sub(self.take(patience.min(SLICE), &mut *each));
             if left == 0 || patience.is_zero() {
                 break;
             }
