@@ -199,8 +199,11 @@ impl<S: Sampler> Collector<S> {
     }
 
     /// Everything up to now: drains, waits for names as long as is due, and gives the rows.
-    pub fn rows(&mut self, each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>)) -> Vec<StackRow> {
-        self.rows_with(Some, each)
+    pub fn rows(
+        &mut self,
+        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) -> Vec<StackRow> {
+        self.rows_with(Some, &mut each)
     }
 
     /// The same with a `join` as in [`Collector::drain_with`].
