@@ -84,7 +84,7 @@ pub(super) fn tables(file: &File, segments: &[Segment]) -> Tables {
     };
     let Some(head) = Head::read(file) else { return tables };
     tables.entry = head.entry;
-    let Some(sections) = Sections::read(file, &head) else { return tables };
+    let Some(sections) = Sections::read(file) else { return tables };
     tables.text = sections.find(".text").map(Section::range);
     tables.got = sections.find(".got").map(Section::range);
     let read = |name: &str| {
@@ -147,23 +147,23 @@ impl Head {
 }
 
 /// One section's header.
-struct Section {
-    name: String,
-    kind: u32,
-    flags: u64,
-    address: u64,
-    offset: u64,
-    size: u64,
-    link: u32,
+pub(super) struct Section {
+    pub name: String,
+    pub kind: u32,
+    pub flags: u64,
+    pub address: u64,
+    pub offset: u64,
+    pub size: u64,
+    pub link: u32,
 }
 
 impl Section {
-    fn range(&self) -> Range<u64> {
+    pub fn range(&self) -> Range<u64> {
         self.address..self.address.saturating_add(self.size)
     }
 
     /// What it holds, decompressed.
-    fn read(&self, file: &File) -> Option<Vec<u8>> {
+    pub fn read(&self, file: &File) -> Option<Vec<u8>> {
         if self.kind == NOBITS {
             return None;
         }
@@ -183,10 +183,11 @@ impl Section {
 }
 
 /// All sections of a file.
-struct Sections(Vec<Section>);
+pub(super) struct Sections(pub Vec<Section>);
 
 impl Sections {
-    fn read(file: &File, head: &Head) -> Option<Sections> {
+    pub fn read(file: &File) -> Option<Sections> {
+        let head = Head::read(file)?;
         let count = head.section_count.min(MOST_HEADERS);
         let bytes = piece(file, head.sections, count * 64)?;
         let names = bytes.chunks_exact(64).nth(usize::from(head.names))?;
@@ -203,7 +204,7 @@ impl Sections {
         Some(Sections(bytes.chunks_exact(64).map(section).collect()))
     }
 
-    fn find(&self, name: &str) -> Option<&Section> {
+    pub fn find(&self, name: &str) -> Option<&Section> {
         self.0.iter().find(|s| s.name == name)
     }
 
@@ -226,7 +227,7 @@ impl Sections {
 }
 
 /// A piece of a file that lies wholly inside it.
-fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
+pub(super) fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
     let there = file.metadata().ok()?.len();
     if size > LARGEST || offset.checked_add(size)? > there {
         return None;
@@ -237,21 +238,21 @@ fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
 }
 
 /// The NUL-terminated text that begins there.
-fn text(bytes: &[u8], at: usize) -> Option<&str> {
+pub(super) fn text(bytes: &[u8], at: usize) -> Option<&str> {
     let rest = bytes.get(at..)?;
     let end = memchr::memchr(0, rest)?;
     std::str::from_utf8(&rest[..end]).ok()
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn half(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn long(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn long(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 

@@ -210,7 +210,7 @@ impl<S: Sampler> Collector<S> {
     pub fn rows_with(
         &mut self,
         mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
-        each: &mut impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+        each: &mut (impl FnMut(&mut Gather, Key, Told, &Arc<Stack>) + ?Sized),
     ) -> Vec<StackRow> {
         let until = Instant::now() + self.patience;
         self.pour(&mut join);
