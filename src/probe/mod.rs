@@ -6,6 +6,7 @@ mod entries;
 mod functions;
 pub mod heap;
 pub mod host;
+pub mod io;
 mod ladder;
 mod maps;
 pub mod net;
@@ -144,7 +145,12 @@ pub fn all() -> &'static [Room] {
             schemas: offcpu::schemas,
             open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
         },
-        Room { name: "heap", schemas: heap::schemas, open: |o| Ok(Box::new(heap::Heaps::open(&o))) },
+        Room {
+            name: "heap",
+            schemas: heap::schemas,
+            open: |o| Ok(Box::new(heap::Heaps::open(&o))),
+        },
+        Room { name: "io", schemas: io::schemas, open: |o| Ok(Box::new(io::Io::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

@@ -181,7 +181,7 @@ impl Ticks {
         }
         self.clocks.renew(&self.collector.skel.progs.tick);
         let mut waits = Vec::new();
-        let rows = self.collector.rows_with(interrupted, &mut |gather, key, told, stack| {
+        let rows = self.collector.rows_with(interrupted, |gather, key, told, stack| {
             add(&mut waits, gather, key, &told, stack);
         });
         self.learn(&waits);
