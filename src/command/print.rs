@@ -18,7 +18,7 @@ use crate::session::Reader;
 use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
-use crate::tool;
+use crate::{tool, trigger};
 
 /// Prints what was asked for.
 ///
@@ -28,9 +28,10 @@ pub fn run(args: &cli::Print) -> Result<()> {
     let format = Format::parse(&args.format).map_err(usage)?;
     if format.is_binary() && io::stdout().is_terminal() {
         return Err(usage(anyhow!(
-            "{} is not for a terminal; send it to a file with > {}.{0}",
+            "{} is not for a terminal; send it to a file with > {}.{}",
             args.format,
-            args.table
+            args.table,
+            format.ending()
         )));
     }
     match &args.session {
@@ -45,6 +46,8 @@ struct Rows {
     selection: Selection,
     filter: Bound,
     before: Option<(u64, Table)>,
+    /// `CLOCK_MONOTONIC` ns since which the first sample counts, where that is known.
+    since: Option<u64>,
 }
 
 impl Rows {
@@ -58,15 +61,17 @@ impl Rows {
         let layout = Layout { width: width(args), heads: many, flow: false, zone };
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
         let export = format.begin(out, schema, &selection.fields, layout).map_err(usage)?;
-        Ok(Rows { export, selection, filter, before: None })
+        Ok(Rows { export, selection, filter, before: None, since: None })
     }
 
     fn put(&mut self, mono_ns: u64, wall_ns: i64, table: &Table) -> Result<()> {
         let before = self.before.as_ref().map(|(ns, t)| (*ns, t));
+        let since = self.before.as_ref().map(|(ns, _)| *ns).or(self.since);
+        let span_ns = since.and_then(|since| mono_ns.checked_sub(since));
         let frame = Frame::new(mono_ns, table.clone(), before);
         let rows = self.selection.rows(&frame, |row| self.filter.matches(&frame, row));
         self.before = Some((mono_ns, table.clone()));
-        self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows })
+        self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows, span_ns })
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -122,6 +127,12 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
             schema.table()
         )));
     }
+    if schema.table() == trigger::schema().table() {
+        return Err(usage(anyhow!(
+            "trigger is known while rules are watched, which lmptop record --trigger RULE does; \
+             name a recording with --session"
+        )));
+    }
     let limit = args.samples.unwrap_or(1);
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
     let mut stop = Stop::new()?;
@@ -134,6 +145,7 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
     };
     let mut live = Live::open(&options)?;
     privilege::drop_after_start(&live.needs(), None)?;
+    rows.since = Some(clocks().0);
     let mut ticker = Ticker::new(Instant::now(), args.interval);
     let (mut done, mut lost) = (0, 0);
     let mut go_on = true;

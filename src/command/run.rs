@@ -56,6 +56,8 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             tools: specs,
             first,
             note: None,
+            triggers: crate::trigger::Triggers::default(),
+            snapshots: crate::session::default_place(),
         })?
     } else {
         rows(args, specs)?
@@ -236,7 +238,7 @@ impl Printed {
         let Some((_, export)) = &mut self.open else { return Ok(()) };
         let frame = Frame::new(0, batch.table.clone(), None);
         let rows: Vec<u32> = (0..u32::try_from(frame.len()).unwrap_or(u32::MAX)).collect();
-        export.sheet(&Sheet { wall_ns: batch.wall_ns, frame: &frame, rows: &rows })
+        export.sheet(&Sheet { wall_ns: batch.wall_ns, frame: &frame, rows: &rows, span_ns: None })
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -1,88 +1,146 @@
-//! Folded call stacks: `frame;frame;frame number`, root first, as flame graph tools read them.
+//! Folded call stacks: `comm;frame;frame number`, outermost first, as flame graph tools read them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use super::tally::{Stack, Tally};
 use super::{Export, Sheet};
-use crate::table::{Kind, Schema, Value};
+use crate::table::Schema;
+use crate::table::stack::UNKNOWN;
 
-/// Writes one line a row that has a stack.
+/// Writes one line a stack, summed up over all samples and sorted.
 pub struct Folded<W> {
     out: W,
-    stack: usize,
-    weight: Option<usize>,
+    tally: Tally,
 }
 
 impl<W: Write> Folded<W> {
-    /// Takes the first stack column of the table and, as the number, the first counter, duration
-    /// or gauge among `fields`; each row counts one where there is none.
+    /// Takes the first stack column of the table, the thread's name as its root where there is one,
+    /// and as the number `value_ns` or `value_bytes` if it is among `fields`, else the first number
+    /// of them; each row counts one where there is none.
     ///
     /// # Errors
     /// When the table has no stacks.
     pub fn new(out: W, schema: &Schema, fields: &[usize]) -> Result<Folded<W>> {
-        let stack =
-            schema.fields().iter().position(|f| f.kind == Kind::Stack).with_context(|| {
-                format!("{} has no call stacks to fold; print it as json or csv", schema.table())
-            })?;
-        let weight = fields.iter().copied().find(|&f| {
-            matches!(schema.fields()[f].kind, Kind::Counter | Kind::Duration | Kind::Gauge)
-        });
-        Ok(Folded { out, stack, weight })
+        Ok(Folded { out, tally: Tally::new(schema, fields, "folded text")? })
     }
 }
 
 impl<W: Write> Export for Folded<W> {
     fn sheet(&mut self, sheet: &Sheet<'_>) -> Result<()> {
-        for &row in sheet.rows {
-            let Value::Text(stack) = sheet.frame.value(row as usize, self.stack) else { continue };
-            let weight = match self.weight.map(|w| sheet.frame.value(row as usize, w)) {
-                None => 1,
-                Some(Value::U64(v)) => v,
-                Some(v) => v.as_f64().map_or(0, |v| v as u64),
-            };
-            if weight > 0 && !stack.is_empty() {
-                writeln!(self.out, "{stack} {weight}")?;
-            }
-        }
-        Ok(self.out.flush()?)
+        self.tally.add(sheet);
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
+        let mut lines: BTreeMap<String, u64> = BTreeMap::new();
+        for (stack, sum) in self.tally.sorted() {
+            let all = lines.entry(line(stack)).or_default();
+            *all = all.saturating_add(sum);
+        }
+        for (line, sum) in lines {
+            writeln!(self.out, "{line} {sum}")?;
+        }
         Ok(self.out.flush()?)
     }
 }
 
+/// A stack's line without its number.
+fn line(stack: &Stack) -> String {
+    let mut line = String::new();
+    if let Some(root) = &stack.root {
+        line.push_str(&frame(root));
+        line.push(';');
+    }
+    line.push_str(&stack.names);
+    whole(line)
+}
+
+/// A name as one frame: without what would end it.
+pub(super) fn frame(name: &str) -> String {
+    let name: String = name.trim().chars().map(|c| if c == ';' { ':' } else { c }).collect();
+    if name.is_empty() { UNKNOWN.to_owned() } else { name }
+}
+
+/// A line that is read as it is meant: readers take a number at the end of a name for a second
+/// value, and a line that begins with a hash for a remark.
+pub(super) fn whole(mut line: String) -> String {
+    let cut = line.trim_end().len();
+    line.truncate(cut);
+    if let Some(at) = line.rfind(' ')
+        && line[at + 1..].chars().all(|c| c.is_ascii_digit() || c == '.')
+    {
+        line.replace_range(at..=at, "_");
+    }
+    if line.starts_with("# ") {
+        line.replace_range(1..2, "_");
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Layout, Selection, Sheet, tests};
-    use crate::table::{Column, Frame, Kind, Nature, TableDef};
+    use super::super::tests;
+    use super::super::tests::{StackRow, stacks};
+    use super::super::{Format, Layout};
+
+    fn folded(rows: &[&[StackRow]], columns: &[&str]) -> String {
+        String::from_utf8(stacks(Format::Folded, "oncpu", rows, columns)).unwrap()
+    }
 
     #[test]
     fn a_table_without_stacks_is_refused_in_words() {
         let frame = tests::frame();
         let schema = frame.table().schema().clone();
-        let error = Format::Folded.begin(Vec::new(), &schema, &[0], Layout::default()).err();
-        assert!(error.unwrap().to_string().starts_with("t has no call stacks"));
+        for format in [Format::Folded, Format::Svg, Format::Pprof, Format::Speedscope] {
+            let error = format.begin(Vec::new(), &schema, &[0], Layout::default()).err();
+            assert!(error.unwrap().to_string().starts_with("t has no call stacks"));
+        }
     }
 
     #[test]
-    fn stacks_and_their_counts() {
-        type C = Column<(Option<&'static str>, u64)>;
-        const COLUMNS: &[C] = &[
-            C::text("stack", "STACK", Kind::Stack, |r| r.0),
-            C::u64("count", "COUNT", Kind::Counter, |r| Some(r.1)),
-        ];
-        let def = TableDef::new("oncpu", Nature::Event, COLUMNS);
-        let rows = [(Some("main;read"), 3), (None, 9), (Some("main;write"), 1)];
-        let frame = Frame::new(1, def.table(&rows).unwrap(), None);
-        let fields = Selection::fields(def.schema(), &[]).unwrap();
-        let mut out = Vec::new();
-        let mut export =
-            Format::Folded.begin(&mut out, def.schema(), &fields, Layout::default()).unwrap();
-        export.sheet(&Sheet { wall_ns: 0, frame: &frame, rows: &[0, 1, 2] }).unwrap();
-        export.finish().unwrap();
-        drop(export);
-        assert_eq!(String::from_utf8(out).unwrap(), "main;read 3\nmain;write 1\n");
+    fn equal_stacks_are_one_line_over_all_samples_whatever_the_thread() {
+        let a = StackRow::new("cc1 plus", "main;read", 3);
+        let b = StackRow { tid: 8, ..StackRow::new("cc1 plus", "main;read", 4) };
+        let c = StackRow::new("cc1 plus", "main;write", 1);
+        let d = StackRow::new("as", "main;read", 2);
+        let none = StackRow { stack: None, ..StackRow::new("as", "", 9) };
+        assert_eq!(
+            folded(&[&[a.clone(), c, none.clone()], &[b, d, a], &[]], &[]),
+            "as;[no stack] 9\nas;main;read 2\ncc1 plus;main;read 10\ncc1 plus;main;write 1\n"
+        );
+    }
+
+    #[test]
+    fn the_number_is_the_value_unless_another_was_chosen() {
+        let rows = [StackRow { count: 7, ..StackRow::new("a", "f", 1000) }];
+        assert_eq!(folded(&[&rows], &[]), "a;f 1000\n");
+        assert_eq!(folded(&[&rows], &["stack", "count"]), "a;f 7\n");
+        assert_eq!(folded(&[&rows], &["stack"]), "a;f 1\n");
+    }
+
+    #[test]
+    fn what_holds_is_not_summed_up() {
+        let live = |n| StackRow { live: Some(n), ..StackRow::new("a", "f", 10) };
+        let rows: [&[StackRow]; 2] = [&[live(5)], &[live(7)]];
+        assert_eq!(folded(&rows, &["live_bytes"]), "a;f 7\n");
+        assert_eq!(folded(&rows, &[]), "a;f 20\n");
+    }
+
+    #[test]
+    fn names_do_not_end_a_line_before_its_end() {
+        for (comm, stack, line) in [
+            ("x;y z", "f", "x:y z;f 1\n"),
+            ("# a", "f", "#_a;f 1\n"),
+            ("", "f", "[unknown];f 1\n"),
+            (" a ", "f 12", " a ;f_12 1\n"),
+            ("a", "f 1.5", "a;f_1.5 1\n"),
+            ("a", "f 1.5x", "a;f 1.5x 1\n"),
+        ] {
+            let told = folded(&[&[StackRow::new(comm, stack, 1)]], &[]);
+            assert_eq!(told, line.replace(" a ;", "a;"), "{comm} {stack}");
+        }
     }
 }

@@ -7,7 +7,11 @@ mod csv;
 mod folded;
 mod json;
 mod parquet;
+pub mod pprof;
 mod selection;
+mod speedscope;
+mod svg;
+mod tally;
 mod text;
 
 use std::io::Write;
@@ -21,10 +25,13 @@ pub use csv::{Csv, csv_line};
 pub use folded::Folded;
 pub use json::Json;
 pub use parquet::Parquet;
+pub use pprof::Pprof;
 pub use selection::Selection;
+pub use speedscope::Speedscope;
+pub use svg::Svg;
 pub use text::{Text, grid};
 
-/// The id under which every format but text and folded gives the sample's time.
+/// The id under which formats of rows, but text, give the sample's time.
 pub const TIME: &str = "time";
 
 /// One sample of one table as it shall be written.
@@ -36,6 +43,8 @@ pub struct Sheet<'a> {
     pub frame: &'a Frame,
     /// Rows, in order.
     pub rows: &'a [u32],
+    /// How long the interval before the sample was, ns; `None` where that is not known.
+    pub span_ns: Option<u64>,
 }
 
 impl Sheet<'_> {
@@ -87,17 +96,26 @@ pub enum Format {
     Json,
     /// Call stacks, frames joined by `;`, and a number: what flame graph tools read.
     Folded,
+    /// Call stacks as a flame graph, for a browser.
+    Svg,
+    /// Call stacks as pprof's `profile.proto`, compressed.
+    Pprof,
+    /// Call stacks as speedscope's JSON.
+    Speedscope,
     /// One Parquet file.
     Parquet,
 }
 
 impl Format {
     /// Every format by the name it has on the command line.
-    pub const ALL: [(&'static str, Format); 5] = [
+    pub const ALL: [(&'static str, Format); 8] = [
         ("table", Format::Text),
         ("csv", Format::Csv),
         ("json", Format::Json),
         ("folded", Format::Folded),
+        ("svg", Format::Svg),
+        ("pprof", Format::Pprof),
+        ("speedscope", Format::Speedscope),
         ("parquet", Format::Parquet),
     ];
 
@@ -117,7 +135,21 @@ impl Format {
 
     /// Whether the bytes are not text, so that a terminal must not get them.
     pub fn is_binary(self) -> bool {
-        self == Format::Parquet
+        matches!(self, Format::Parquet | Format::Pprof)
+    }
+
+    /// How a file of it is called: what comes after the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Format::Text => "txt",
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Folded => "folded",
+            Format::Svg => "svg",
+            Format::Pprof => "pb.gz",
+            Format::Speedscope => "speedscope.json",
+            Format::Parquet => "parquet",
+        }
     }
 
     /// Begins to write `fields` (indices into the schema's) of a table to `out`.
@@ -137,6 +169,9 @@ impl Format {
             Format::Csv => Box::new(Csv::new(out, schema, fields)?),
             Format::Json => Box::new(Json::new(out, schema, fields)?),
             Format::Folded => Box::new(Folded::new(out, schema, &fields)?),
+            Format::Svg => Box::new(Svg::new(out, schema, &fields, layout)?),
+            Format::Pprof => Box::new(Pprof::new(out, schema, &fields)?),
+            Format::Speedscope => Box::new(Speedscope::new(out, schema, &fields)?),
             Format::Parquet => Box::new(Parquet::new(out, schema, fields)?),
         })
     }
@@ -214,7 +249,70 @@ mod tests {
         let mut out = Vec::new();
         let schema = frame.table().schema().clone();
         let mut export = format.begin(&mut out, &schema, &fields, layout).unwrap();
-        export.sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1] }).unwrap();
+        export
+            .sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1], span_ns: None })
+            .unwrap();
+        export.finish().unwrap();
+        drop(export);
+        out
+    }
+
+    /// A row of a table of stacks.
+    #[derive(Clone)]
+    pub struct StackRow {
+        pub pid: u64,
+        pub tid: u64,
+        pub comm: &'static str,
+        pub state: &'static str,
+        pub syscall: Option<&'static str>,
+        pub count: u64,
+        pub value: u64,
+        pub live: Option<u64>,
+        pub stack: Option<&'static str>,
+        pub modules: &'static str,
+    }
+
+    impl StackRow {
+        pub fn new(comm: &'static str, stack: &'static str, value: u64) -> StackRow {
+            let (state, syscall, live) = ("running", None, None);
+            let (count, stack, modules) = (1, Some(stack), "");
+            StackRow { pid: 7, tid: 7, comm, state, syscall, count, value, live, stack, modules }
+        }
+    }
+
+    type S = Column<StackRow>;
+    const STACKS: &[S] = &[
+        S::u64("pid", "PID", Kind::Key, |r| Some(r.pid)).unit(Unit::Id),
+        S::u64("tid", "TID", Kind::Key, |r| Some(r.tid)).unit(Unit::Id),
+        S::text("comm", "COMM", Kind::Text, |r| Some(r.comm)),
+        S::text("state", "STATE", Kind::State, |r| Some(r.state)),
+        S::text("syscall", "SYSCALL", Kind::Text, |r| r.syscall),
+        S::u64("count", "COUNT", Kind::Gauge, |r| Some(r.count)),
+        S::u64("value_ns", "TIME", Kind::Duration, |r| Some(r.value)).unit(Unit::Ns),
+        S::u64("live_bytes", "LIVE", Kind::Gauge, |r| r.live).unit(Unit::Bytes),
+        S::text("stack", "STACK", Kind::Stack, |r| r.stack),
+        S::text("modules", "MODULES", Kind::Text, |r| Some(r.modules)),
+    ];
+
+    /// Samples of a table of stacks, a second apart from noon on.
+    pub fn stacks(
+        format: Format,
+        table: &str,
+        samples: &[&[StackRow]],
+        columns: &[&str],
+    ) -> Vec<u8> {
+        let def = TableDef::new(table, Nature::Event, STACKS);
+        let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
+        let fields = Selection::fields(def.schema(), &columns).unwrap();
+        let mut out = Vec::new();
+        let mut export = format.begin(&mut out, def.schema(), &fields, Layout::default()).unwrap();
+        for (n, rows) in samples.iter().enumerate() {
+            let frame = Frame::new(1, def.table(rows).unwrap(), None);
+            let wall_ns = NOON + n as i64 * 1_000_000_000;
+            let rows: Vec<u32> = (0..rows.len() as u32).collect();
+            let span_ns = Some(1_000_000_000);
+            export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows, span_ns }).unwrap();
+        }
         export.finish().unwrap();
         drop(export);
         out
@@ -236,7 +334,9 @@ mod tests {
         let mut out = Vec::new();
         let fields = Selection::fields(&schema, &[]).unwrap();
         let mut export = format.begin(&mut out, &schema, &fields, Layout::default()).unwrap();
-        export.sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1] }).unwrap();
+        export
+            .sheet(&Sheet { wall_ns: NOON, frame: &frame, rows: &[0, 1], span_ns: None })
+            .unwrap();
         export.finish().unwrap();
         drop(export);
         out
@@ -252,6 +352,9 @@ mod tests {
     #[test]
     fn an_unknown_format_names_the_known_ones() {
         let said = Format::parse("xml").unwrap_err().to_string();
-        assert!(said.contains("xml") && said.contains("table, csv, json, folded, parquet"));
+        assert!(
+            said.contains("xml")
+                && said.contains("table, csv, json, folded, svg, pprof, speedscope, parquet")
+        );
     }
 }

@@ -2,9 +2,13 @@
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
 mod cgroup;
+mod entries;
+mod functions;
+pub mod heap;
 pub mod host;
-mod kallsyms;
+pub mod io;
 mod ladder;
+mod maps;
 pub mod net;
 pub mod offcpu;
 pub mod oncpu;
@@ -122,7 +126,11 @@ pub fn all() -> &'static [Room] {
             name: "net",
             schemas: net::schemas,
             open: |o| {
-                let told = net::Options { count_cost: o.count_cost, ..net::Options::default() };
+                let told = net::Options {
+                    count_cost: o.count_cost,
+                    kernel: o.symbols.kernel(),
+                    ..net::Options::default()
+                };
                 Ok(Box::new(net::Net::open(told)))
             },
         },
@@ -137,6 +145,12 @@ pub fn all() -> &'static [Room] {
             schemas: offcpu::schemas,
             open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
         },
+        Room {
+            name: "heap",
+            schemas: heap::schemas,
+            open: |o| Ok(Box::new(heap::Heaps::open(&o))),
+        },
+        Room { name: "io", schemas: io::schemas, open: |o| Ok(Box::new(io::Io::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

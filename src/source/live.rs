@@ -12,8 +12,9 @@ use caps::Capability;
 use super::tools::Tools;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
 use crate::symbol::Symbols;
+use crate::table::stack::{Lines, Spot};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
-use crate::tool;
+use crate::{tool, trigger};
 
 /// What shall be sampled.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,7 @@ pub struct Live {
     /// Rows of events in samples that were not recorded.
     unrecorded: u64,
     tools: Tools,
+    symbols: Symbols,
 }
 
 struct Running {
@@ -58,11 +60,12 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
+        let symbols = Symbols::open(options.focus.stacks.any());
         let told = Options {
             focus: options.focus.clone(),
             later: options.later,
             count_cost: options.count_cost,
-            symbols: Symbols::open(),
+            symbols: symbols.clone(),
         };
         let rooms = all
             .iter()
@@ -79,6 +82,7 @@ impl Live {
             before_ns: None,
             unrecorded: 0,
             tools: Tools::default(),
+            symbols,
         })
     }
 
@@ -124,6 +128,12 @@ impl Live {
         for probe in self.rooms.iter_mut().filter_map(|room| room.probe.as_mut().ok()) {
             probe.focus(on);
         }
+    }
+
+    /// Looks up the lines of a function that samples met; the answer comes on another thread, after
+    /// seconds where much has to be read.
+    pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
+        self.symbols.lines(spot, reply);
     }
 
     /// Empties the kernel's queues between two samples; returns how soon that is to be done again.
@@ -228,6 +238,7 @@ impl Wanted {
 pub fn schemas() -> Vec<Arc<Schema>> {
     let mut all = probe::schemas();
     all.extend(tool::status::schemas());
+    all.push(trigger::schema());
     all
 }
 

@@ -5,17 +5,49 @@
 //!
 //! * `worker` is the thread and its bounded queue;
 //! * `engine` turns one capture into one stack: it asks
-//! * `kernel` for the names of kernel addresses.
+//! * `kernel` for the names of kernel addresses,
+//! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
+//!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
+//!   for what is in them,
+//! * `names` for the names of those places, which asks `functions` what a file's symbols are
+//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   that it makes (`perf_map`);
+//! * `lines` looks up source lines of one function when somebody asks for them.
 
+mod binary;
+mod demangle;
+mod elf;
 mod engine;
+mod functions;
+mod images;
+mod jit;
 mod kernel;
+mod layout;
+mod lines;
+mod names;
+mod perf_map;
+mod place;
+mod separate;
+mod unwind;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use caps::Capability;
 
 use crate::table::Clean;
 
+pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
+
+/// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
+/// look at mappings and files of others, and at files that have no name any more.
+pub const NEEDS: [Capability; 3] = [
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_CHECKPOINT_RESTORE,
+];
 
 /// The address space a stack was copied from. A process that executes another program has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,6 +86,9 @@ pub struct Capture {
     pub regs: Regs,
     /// The user stack from `regs.sp` upwards.
     pub user: Box<[u8]>,
+    /// Whether the innermost function in the kernel was interrupted where it ran. Where it is not
+    /// so a hook took the stack, and the frames of the hook itself are left out.
+    pub interrupted: bool,
 }
 
 /// A stack with names, its two cells as [`crate::table::stack`] defines them.
@@ -63,6 +98,30 @@ pub struct Stack {
     pub names: Clean,
     /// Their modules.
     pub modules: Clean,
+}
+
+/// What has no names, and what can be done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The process that it is about; `None` where it is about the machine.
+    pub pid: Option<u32>,
+    /// What is missing.
+    pub missing: String,
+    /// What the user can do.
+    pub fix: String,
+}
+
+/// How it goes with names, and with the stacks of processes that have ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the kernel tells what they had mapped.
+    pub told: bool,
+    /// Programs that it did not take, and its words; of no program where it took none.
+    pub refused: BTreeMap<String, String>,
+    /// Processes whose mappings were not told: the ring was full or their memory locked.
+    pub lost: u64,
+    /// What has no names.
+    pub notes: Vec<Note>,
 }
 
 /// What became of a capture.

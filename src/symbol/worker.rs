@@ -9,10 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
-use super::{Capture, Resolved};
+use super::lines::Asked;
+use super::{Capture, Kernel, Resolved, Status};
+use crate::table::stack::{Lines, Spot};
 
 /// Captures that may wait, some 4 KB each.
 const WAITING: usize = 4096;
+/// How often it is looked after what the kernel tells of processes that end, while somebody takes
+/// stacks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One piece of work for the thread.
 type Job = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -23,9 +28,12 @@ pub struct Symbols(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
-    /// Opened early: whether kernel addresses are shown is decided by who opens it.
     engine: Option<Engine>,
+    kernel: Kernel,
     jobs: Option<SyncSender<Job>>,
+    /// Held here, by the thread and by each client: whether anybody takes stacks.
+    asked: Arc<()>,
+    status: Arc<Mutex<Status>>,
 }
 
 impl std::fmt::Debug for Symbols {
@@ -35,9 +43,36 @@ impl std::fmt::Debug for Symbols {
 }
 
 impl Symbols {
-    /// Opens what needs more rights than are kept. Reads nothing and starts nothing yet.
-    pub fn open() -> Symbols {
-        Symbols(Arc::new(Mutex::new(Shared { engine: Some(Engine::open()), jobs: None })))
+    /// Opens what needs more rights than are kept; `now` where stacks are taken from the start and
+    /// the rights to load kernel programs may be gone when the first one comes. Starts nothing yet.
+    pub fn open(now: bool) -> Symbols {
+        let kernel = Kernel::open();
+        let mut engine = Engine::open(kernel.clone());
+        engine.watch(now);
+        let status = Arc::new(Mutex::new(engine.status()));
+        let shared = Shared { engine: Some(engine), kernel, status, ..Shared::default() };
+        Symbols(Arc::new(Mutex::new(shared)))
+    }
+
+    /// How it goes with the stacks of processes that have ended.
+    pub fn status(&self) -> Status {
+        let status = self.0.lock().ok().map(|shared| shared.status.clone());
+        status.and_then(|s| s.lock().ok().map(|s| s.clone())).unwrap_or_default()
+    }
+
+    /// The names of the kernel's functions, for whoever has an address and no stack.
+    pub fn kernel(&self) -> Kernel {
+        self.0.lock().map_or_else(|e| e.into_inner().kernel.clone(), |s| s.kernel.clone())
+    }
+
+    /// Looks up the lines of a function that samples met; the answer comes on another thread.
+    pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
+        let asked = Asked::new(spot, reply);
+        let Some(jobs) = self.jobs() else {
+            return asked.refuse("no thread can be started to read them");
+        };
+        // Where the queue is full the question is dropped, and answers so.
+        let _ = jobs.try_send(Box::new(move |engine| engine.lines(asked)));
     }
 
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
@@ -45,16 +80,46 @@ impl Symbols {
         let mut shared = self.0.lock().ok()?;
         if shared.jobs.is_none() {
             let (jobs, inbox) = sync_channel::<Job>(WAITING);
-            let mut engine = shared.engine.take().unwrap_or_else(Engine::open);
-            let run = move || {
-                while let Ok(job) = inbox.recv() {
-                    job(&mut engine);
-                }
-            };
-            thread::Builder::new().name("symbols".to_owned()).spawn(run).ok()?;
+            let engine =
+                shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
+            let (asked, status) = (shared.asked.clone(), shared.status.clone());
+            let thread = thread::Builder::new().name("symbols".to_owned());
+            thread.spawn(move || run(engine, &inbox, &asked, &status)).ok()?;
             shared.jobs = Some(jobs);
         }
         shared.jobs.clone()
+    }
+}
+
+/// Works until nobody can ask any more.
+fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mutex<Status>) {
+    let mut looked = Instant::now();
+    loop {
+        let job = if engine.watches() {
+            inbox.recv_timeout(LOOK)
+        } else {
+            inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        // One here, one in what starts this.
+        let wanted = Arc::strong_count(asked) > 2;
+        match job {
+            Ok(job) => {
+                if wanted {
+                    engine.watch(true);
+                }
+                job(&mut engine);
+            }
+            Err(RecvTimeoutError::Timeout) if !wanted => engine.watch(false),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if looked.elapsed() >= LOOK || !engine.watches() {
+            looked = Instant::now();
+            engine.drain();
+            if let Ok(mut status) = status.lock() {
+                *status = engine.status();
+            }
+        }
     }
 }
 
@@ -65,13 +130,16 @@ pub struct Client<T> {
     back: Sender<(T, Resolved)>,
     done: Receiver<(T, Resolved)>,
     waiting: usize,
+    /// While it lives, stacks are asked for.
+    _asks: Option<Arc<()>>,
 }
 
 impl<T: Send + 'static> Client<T> {
     /// Nothing is started before the first capture.
     pub fn new(symbols: &Symbols) -> Client<T> {
         let (back, done) = channel();
-        Client { symbols: symbols.clone(), jobs: None, back, done, waiting: 0 }
+        let _asks = symbols.0.lock().ok().map(|shared| shared.asked.clone());
+        Client { symbols: symbols.clone(), jobs: None, back, done, waiting: 0, _asks }
     }
 
     /// Hands over a capture; false where the queue is full and it is gone.
@@ -113,5 +181,15 @@ impl<T: Send + 'static> Client<T> {
             }
         }
         out
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_open() {
+        let s = Symbols::open(true);
+        eprintln!("{:?}", s.status());
     }
 }

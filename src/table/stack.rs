@@ -4,6 +4,8 @@
 //! them. `modules` has as many entries: the file that each frame's code lies in; an entry is empty
 //! where it is the same as the one before, so that it stays short. Pure.
 
+use super::Clean;
+
 /// The kernel's own code.
 pub const KERNEL: &str = "[kernel]";
 /// Code that was made at run time (a perf map names it, or memory without a file).
@@ -26,6 +28,39 @@ pub struct Call<'a> {
     pub name: &'a str,
     /// The file its code lies in; `""` where it was not recorded.
     pub module: &'a str,
+}
+
+/// A function on a stack, of which the lines are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Spot {
+    /// The file its code lies in, as the cell `modules` has it ([`Call::file`]).
+    pub module: String,
+    /// Its name, as the cell `stack` has it.
+    pub function: String,
+}
+
+/// One line of source text that samples of a function met.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Line {
+    /// The source file's path as the compiler wrote it down; `None` where it is not known.
+    pub file: Option<Clean>,
+    /// The line in it, from 1 (DWARF line table); `None` where it is not known.
+    pub line: Option<u32>,
+    /// Samples that had the function at this line, itself running or calling others.
+    pub samples: u64,
+    /// The functions inlined there, outermost first; the line is the innermost one's.
+    pub inlined: Vec<Clean>,
+}
+
+/// The answer to a [`Spot`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// What was asked.
+    pub spot: Spot,
+    /// The lines, those with the most samples first.
+    pub lines: Vec<Line>,
+    /// Why there are none, or not all, and what can be done; empty where nothing is missing.
+    pub missing: String,
 }
 
 /// What kind of code a frame runs.

@@ -36,6 +36,7 @@ use self::track::Track;
 use super::{At, Probe, SELDOM, Signal};
 use crate::bpf::{self, Refusal};
 use crate::probe::cgroup::Cgroups;
+use crate::symbol::Kernel;
 use crate::table::{Nature, Schema, Table, TableDef};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -53,12 +54,14 @@ mod kernel_event {
 }
 
 /// How to open the probe.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Have the kernel count the runs and the time of its programs, some 50 ns a run.
     pub count_cost: bool,
     /// Use sock_diag and /proc even where BPF is there.
     pub without_bpf: bool,
+    /// The names of the kernel's functions, to say where a packet was dropped.
+    pub kernel: Kernel,
 }
 
 /// The probe.
@@ -115,7 +118,7 @@ impl Net {
             sockets: Sockets::default(),
             sweep,
             events,
-            track: Track::new(),
+            track: Track::new(options.kernel),
             strays: Strays::new(),
             whole: true,
             clock: Clock::new(),

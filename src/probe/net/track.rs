@@ -16,7 +16,7 @@ use super::kernel_event::types;
 use super::names::{UDP, address, change_name, family_name, proto_name, state};
 use super::reasons::Reasons;
 use super::sockets::{Origin, Sockets};
-use crate::probe::kallsyms::Kallsyms;
+use crate::symbol::Kernel;
 use crate::table::Clean;
 
 /// Connections remembered at most: some 100 bytes each.
@@ -56,7 +56,7 @@ pub(super) struct Track {
     ended: HashMap<u64, Ended, RandomState>,
     excess: Excess,
     reasons: Option<Reasons>,
-    kallsyms: Option<Kallsyms>,
+    kernel: Option<Kernel>,
     /// This process. A sweep holds a file while it looks at it: when its owner closes it just
     /// then, the kernel closes the socket in our name.
     pub self_pid: u32,
@@ -64,10 +64,10 @@ pub(super) struct Track {
 
 impl Track {
     /// An empty one that may name kernel functions.
-    pub fn new() -> Track {
+    pub fn new(kernel: Kernel) -> Track {
         // Until a sweep says it better: in a pid namespace this number is not the kernel's.
         let self_pid = std::process::id();
-        Track { kallsyms: Some(Kallsyms::open()), self_pid, ..Track::default() }
+        Track { kernel: Some(kernel), self_pid, ..Track::default() }
     }
 
     /// The rows since the last call.
@@ -344,7 +344,7 @@ impl Track {
         }
         row.how = self.how(kind, e);
         if kind == "drop" {
-            row.location = self.kallsyms.as_mut().and_then(|k| k.name(e.location));
+            row.location = self.kernel.as_ref().and_then(|k| k.name(e.location));
         }
         row.seq = (e.seq != u32::MAX).then_some(e.seq);
         row.len = (e.len != u32::MAX).then_some(e.len);

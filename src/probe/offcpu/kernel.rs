@@ -221,7 +221,7 @@ impl Kernel {
             rate.1 += 1;
             Some(sample)
         };
-        collector.rows_with(join, &mut |_, key, told, stack| waits.sampled(key, &told, stack));
+        collector.wait_with(join, |_, key, told, stack| waits.sampled(key, &told, stack));
         self.bury(&mut totals, &living);
         let window = self.next_window();
         for (place, total) in &totals {

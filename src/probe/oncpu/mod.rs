@@ -19,7 +19,7 @@ use super::ladder::Wanted;
 use super::stack::{Collector, Gather, Key, StackRow, Told, fit, needs, sampler};
 use super::{At, Focus, Options, Probe, SELDOM, Scope, Signal, Stacks};
 use crate::bpf::{self, Refusal};
-use crate::symbol::{Stack, Symbols};
+use crate::symbol::{Capture, Stack, Symbols};
 use crate::table::{Doing, Nature, Schema, Table, TableDef};
 pub use columns::ONCPU;
 
@@ -181,7 +181,7 @@ impl Ticks {
         }
         self.clocks.renew(&self.collector.skel.progs.tick);
         let mut waits = Vec::new();
-        let rows = self.collector.rows(|gather, key, told, stack| {
+        let rows = self.collector.rows_with(interrupted, |gather, key, told, stack| {
             add(&mut waits, gather, key, &told, stack);
         });
         self.learn(&waits);
@@ -190,7 +190,7 @@ impl Ticks {
 
     fn drain(&mut self) -> Duration {
         let mut waits = Vec::new();
-        let wish = self.collector.drain(|gather, key, told, stack| {
+        let wish = self.collector.drain_with(interrupted, |gather, key, told, stack| {
             add(&mut waits, gather, key, &told, stack);
         });
         self.learn(&waits);
@@ -218,6 +218,11 @@ impl Ticks {
         }
         signal
     }
+}
+
+/// A tick interrupts what it meets: no function of the kernel is there for the tick's sake.
+fn interrupted((told, capture): (Told, Capture)) -> Option<(Told, Capture)> {
+    Some((told, Capture { interrupted: true, ..capture }))
 }
 
 /// Adds a sample, unless the CPU only waited; where it did is noted.

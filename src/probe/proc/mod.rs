@@ -16,7 +16,6 @@ pub mod class;
 pub mod columns;
 mod life;
 mod locks;
-mod maps;
 mod sched;
 pub mod spent;
 mod tasks;
@@ -101,7 +100,7 @@ impl Proc {
             life,
             sched: Sched::new(),
             calls: Calls::new(),
-            locks: Locks::new(),
+            locks: Locks::new(options.symbols.kernel()),
             focus: Focus::default(),
             later: options.later,
         };

@@ -192,39 +192,47 @@ impl<S: Sampler> Collector<S> {
     }
 
     /// Everything up to now: drains, waits for names as long as is due, and gives the rows.
-    pub fn rows(
-        &mut self,
-        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
-    ) -> Vec<StackRow> {
-        self.rows_with(Some, &mut each)
+    pub fn rows(&mut self, each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>)) -> Vec<StackRow> {
+        self.rows_with(Some, each)
     }
 
     /// The same with a `join` as in [`Collector::drain_with`].
     pub fn rows_with(
         &mut self,
-        mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
-        each: &mut impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+        join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
     ) -> Vec<StackRow> {
+        self.wait_with(join, each);
+        self.gather.rows()
+    }
+
+    /// The same without taking the rows: for who has something to add to them.
+    pub fn wait_with(
+        &mut self,
+        mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) {
         let until = Instant::now() + self.patience;
         self.pour(&mut join);
         // What comes while it waits belongs to the next rows.
         let mut left = self.client.waiting();
         loop {
             let patience = until.saturating_duration_since(Instant::now());
-            left = left.saturating_sub(self.take(patience.min(SLICE), &mut *each));
+            left = left.saturating_sub(self.take(patience.min(SLICE), &mut each));
             if left == 0 || patience.is_zero() {
                 break;
             }
             self.pour(&mut join);
         }
-        self.gather.rows()
     }
 
-    /// Sends a sample that had been kept by a `join`.
-    pub fn send(&mut self, told: Told, capture: Capture) {
-        if !self.client.send(capture, told) {
+    /// Sends a sample that had been kept by a `join`; false where it found no room.
+    pub fn send(&mut self, told: Told, capture: Capture) -> bool {
+        let sent = self.client.send(capture, told);
+        if !sent {
             self.dropped += 1;
         }
+        sent
     }
 
     /// Samples without a stack: no room in the ring, none in the queue, or too many stacks.

@@ -99,6 +99,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         kernel: raw.kernel[..(raw.kernel_len as usize / 8).min(DEPTH)].into(),
         regs: Regs { ip: raw.ip, sp: raw.sp, bp: raw.bp, lr: raw.lr },
         user: user[..(raw.user_len as usize).min(room)].into(),
+        interrupted: false,
     };
     Some((size_of::<Raw>() + room, told, capture))
 }

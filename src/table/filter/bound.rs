@@ -67,6 +67,19 @@ impl Bound {
         &self.unknown
     }
 
+    /// The first of its terms that compares a number: the field, and what it is compared with.
+    pub fn compared(&self) -> Option<(usize, f64)> {
+        self.terms.iter().find_map(|(_, rule)| match rule {
+            Rule::Any(cells) | Rule::All(cells) => {
+                cells.iter().find_map(|(field, cell)| match cell {
+                    Cell::Number(_, want, _) => Some((*field, *want)),
+                    _ => None,
+                })
+            }
+            Rule::End(..) => None,
+        })
+    }
+
     /// Whether the row meets every term.
     pub fn matches(&self, frame: &Frame, row: usize) -> bool {
         if row >= frame.len() || frame.fields().len() != self.fields {

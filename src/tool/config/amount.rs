@@ -7,9 +7,9 @@ use crate::table::{Field, Type, Unit};
 use crate::tool::format::quoted;
 
 /// Tables of lmptop's own, whose names a panel cannot have.
-pub const OWN_TABLES: [&str; 18] = [
+pub const OWN_TABLES: [&str; 19] = [
     "net", "flow", "tcpevent", "host", "probe", "tool", "text", "proc", "thread", "wake", "state",
-    "life", "lock", "syscall", "oncpu", "offcpu", "heap", "io",
+    "life", "lock", "syscall", "oncpu", "offcpu", "heap", "io", "trigger",
 ];
 
 /// Longest name of a panel, in characters.

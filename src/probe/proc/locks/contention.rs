@@ -7,12 +7,12 @@ use std::os::fd::AsFd;
 use anyhow::Result;
 use libbpf_rs::{Link, MapCore};
 
-use super::entries::{entries, int, long};
 use crate::bpf;
-use crate::probe::kallsyms::Kallsyms;
+use crate::probe::entries::{entries, int, long};
 use crate::probe::ladder::Wanted;
 use crate::probe::monotonic_ns;
 use crate::probe::proc::columns::LockRow;
+use crate::symbol::Kernel;
 use crate::table::Clean;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -88,7 +88,7 @@ impl Contention {
     }
 
     /// The locks that were waited for longest.
-    pub fn rows(&mut self, functions: &mut Kallsyms) -> Vec<LockRow> {
+    pub fn rows(&mut self, functions: &Kernel) -> Vec<LockRow> {
         let mut sums: Vec<(u64, types::contention_sum)> = entries(&self.skel.maps.sums)
             .filter_map(|(key, value)| Some((long(&key, 0)?, sum_of(&value)?)))
             .collect();
@@ -138,7 +138,7 @@ fn row(
     sum: &types::contention_sum,
     open: Open,
     wait_ns: u64,
-    functions: &mut Kallsyms,
+    functions: &Kernel,
 ) -> LockRow {
     LockRow {
         source: "kernel",
@@ -164,7 +164,7 @@ fn kind(flags: u32) -> &'static str {
 }
 
 /// The innermost function that is neither a lock nor a hook in one.
-fn caller(frames: &[u64], functions: &mut Kallsyms) -> Option<Clean> {
+fn caller(frames: &[u64], functions: &Kernel) -> Option<Clean> {
     let names = frames.iter().take_while(|&&f| f != 0).filter_map(|&f| functions.name(f - 1));
     let mut last = None;
     for name in names {

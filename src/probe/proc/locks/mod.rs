@@ -1,12 +1,10 @@
 //! Locks beyond futexes: every acquire of one process's locks, and the kernel's contended ones.
 //!
-//! `acquires` sets breakpoints in a process (`libraries` and `functions` say where), for half a
+//! `acquires` sets breakpoints in a process (`libraries` says where), for half a
 //! minute; `contention` is told of the kernel's own locks that somebody has to wait for.
 
 mod acquires;
 mod contention;
-mod entries;
-mod functions;
 mod libraries;
 
 use std::time::Duration;
@@ -16,9 +14,9 @@ use self::contention::{CONTENTION, Contention};
 use super::columns::LockRow;
 use super::tasks::Tasks;
 use crate::bpf::Refusal;
-use crate::probe::kallsyms::Kallsyms;
 use crate::probe::ladder::{Object, Wanted};
 use crate::probe::{Focus, SELDOM, Signal};
+use crate::symbol::Kernel;
 
 const ACQUIRES: Wanted = Wanted {
     name: "lock acquires",
@@ -46,13 +44,13 @@ enum User {
 pub struct Locks {
     user: Option<(u32, User)>,
     kernel: Option<Result<Contention, Refusal>>,
-    functions: Kallsyms,
+    functions: Kernel,
 }
 
 impl Locks {
     /// Nothing attached yet.
-    pub fn new() -> Locks {
-        Locks { user: None, kernel: None, functions: Kallsyms::open() }
+    pub fn new(functions: Kernel) -> Locks {
+        Locks { user: None, kernel: None, functions }
     }
 
     /// Attaches uprobes to this process and the kernel's lock tracepoints, or detaches.
