@@ -138,7 +138,11 @@ pub fn all() -> &'static [Room] {
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
         },
-        Room { name: "heap", schemas: heap::schemas, open: |o| Ok(Box::new(heap::Heaps::open(&o))) },
+        Room {
+            name: "heap",
+            schemas: heap::schemas,
+            open: |o| Ok(Box::new(heap::Heaps::open(&o))),
+        },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }
