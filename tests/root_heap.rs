@@ -269,7 +269,7 @@ fn a_library_that_is_loaded_later_is_found() {
     play(&mut probe, &mut player, &format!("load {}", path.display()));
     let end = Instant::now() + SOON;
     loop {
-        let (all, _) = play(&mut probe, &mut player, "loaded");
+        let (all, _) = play(&mut probe, &mut player, "call");
         let found = all.get(&("alloc".to_owned(), "calls_loaded".to_owned()));
         if found.is_some_and(|p| p.bytes > 0 && p.bytes % 5000 == 0) {
             break;
