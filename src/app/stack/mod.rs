@@ -32,7 +32,7 @@ use crate::source::TICKS;
 pub use area::Area;
 pub use book::{Book, Slice};
 pub use build::{Beat, Look, Shown};
-pub use collect::{begin, is_on, scope_words};
+pub use collect::{begin, is_on, pinned, scope_words};
 pub use diff::{Change, Norm, Scale};
 pub use export::folded;
 pub use keys::{KEYS, act, hints, key, mouse};

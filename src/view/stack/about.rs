@@ -89,12 +89,14 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
             number::share(total.value, whole)
         );
     }
+    let both = |sum: Sum| match sum.value {
+        0 => "0".to_owned(),
+        n => format!("{} {}", number::amount(page, n), number::share(n, whole)),
+    };
     let mut out = format!(
-        "total {} {}{dot}self {} {}{dot}{} {}",
-        number::amount(page, total.value),
-        number::share(total.value, whole),
-        number::amount(page, own.value),
-        number::share(own.value, whole),
+        "total {}{dot}self {}{dot}{} {}",
+        both(total),
+        both(own),
         number::count(total.count),
         page.metric().events(),
     );
