@@ -119,6 +119,8 @@ pub enum Effect {
     Focus(Focus),
     /// Read a table's rows in a range of time; answered by `Msg::Rows`.
     Rows(Want),
+    /// Ring the terminal's bell.
+    Bell,
     /// Draw everything again.
     Redraw,
 }

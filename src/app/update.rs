@@ -54,6 +54,13 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
+        Msg::Fired { at, cause, bell } => {
+            state.mark = Some(at);
+            state.say(Tone::Bad, format!("{cause}; ' goes there"));
+            if bell {
+                return vec![Effect::Bell];
+            }
+        }
         Msg::Recording(what) => {
             // Said once in full; the header goes on saying it in short.
             if let Err(why) = &what
