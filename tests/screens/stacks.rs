@@ -4,7 +4,8 @@ use lmptop::app::stack::{Kind, View};
 use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Heap, Scope};
-use lmptop::table::Sample;
+use lmptop::table::stack::{Line, Lines};
+use lmptop::table::{Clean, Sample};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
 use super::scene::*;
@@ -580,7 +581,7 @@ fn whatever_is_pressed_nothing_panics() {
     ];
     let mut s = stage(120, 40, 3);
     let mut age = 4;
-    for i in 0..4_000 {
+    for i in 0..1_500 {
         s.press(keys[roll(keys.len())]);
         if i % 8 == 0 {
             s.live([both(age)]);
@@ -597,4 +598,38 @@ fn whatever_is_pressed_nothing_panics() {
             paint(&s.state, &look);
         }
     }
+}
+
+#[test]
+fn lines_are_asked_for_and_told() {
+    let mut s = stage(120, 40, 6);
+    s.press("/aesni<Enter>n");
+    let [Effect::Lines(spot)] = &s.press("<Enter>")[..] else { panic!("no question") };
+    assert_eq!(
+        (spot.module.as_str(), spot.function.as_str()),
+        ("libcrypto.so.3", "aesni_gcm_encrypt")
+    );
+    assert!(s.text().contains("Looking up its lines"), "{}", s.text());
+    let line = |n, samples, inlined: &[&str]| Line {
+        file: Some(Clean::from("crypto/modes/gcm128.c")),
+        line: Some(n),
+        samples,
+        inlined: inlined.iter().map(|i| Clean::from(*i)).collect(),
+    };
+    let answer = Lines {
+        spot: spot.clone(),
+        lines: vec![line(812, 75, &[]), line(90, 25, &["gcm_mul", "rotate"])],
+        missing: String::new(),
+    };
+    s.send(Msg::Lines(answer));
+    shot!("stacks_lines_120x40", s.text());
+    // Of another function it is not told any more.
+    s.press("<Up>");
+    assert!(!s.text().contains("gcm128.c"), "{}", s.text());
+    s.press("<Down>l");
+    assert!(!s.text().contains("gcm128.c"), "{}", s.text());
+    let [Effect::Lines(spot)] = &s.press("l")[..] else { panic!("no question") };
+    let missing = "There is no debug information; install libssl3-dbgsym.".to_owned();
+    s.send(Msg::Lines(Lines { spot: spot.clone(), lines: Vec::new(), missing: missing.clone() }));
+    assert!(s.text().contains(&missing), "{}", s.text());
 }
