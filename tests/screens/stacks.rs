@@ -5,7 +5,7 @@ use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Heap, Scope};
 use lmptop::table::stack::{Line, Lines};
-use lmptop::table::{Clean, Sample};
+use lmptop::table::{Clean, Doing, Sample};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
 use super::scene::*;
@@ -478,6 +478,16 @@ fn why_a_process_does_what_it_does() {
     assert!(s.state.stacks.narrow.tid.is_some());
     s.press("<Backspace>");
     assert!(s.state.stacks.narrow.is_none());
+    // From the image of a process: the class chosen in its breakdown.
+    s.press("<Esc>5p/java<Enter><Enter>");
+    assert!(s.state.image().is_some());
+    while s.state.image().unwrap().of != Some(Doing::Lock) {
+        s.press(">");
+    }
+    s.press("w");
+    assert_eq!(s.state.stacks.kind, Kind::OffCpu);
+    assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"), "{}", s.text());
+    assert!(s.state.image().is_none());
     // A connection: what of its process is in the network's code.
     s.press("<Esc>1<Esc>p/sshd<Enter>w");
     assert!(s.state.stacks.narrow.net, "{}", s.text());

@@ -31,7 +31,7 @@ use ahash::RandomState;
 use crate::source::TICKS;
 
 pub use area::Area;
-pub use book::{Book, Slice};
+pub use book::{Book, ROWS as MOST_ROWS, Slice};
 pub use build::{Beat, Look, Shown};
 pub use collect::{begin, is_on, pinned, scope_words};
 pub use diff::{Change, Norm, Scale};
