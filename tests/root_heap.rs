@@ -53,8 +53,7 @@ fn watch(test: &str, pid: u32, exact: bool) -> Option<Heaps> {
     let heap = Some(Heap { pid: Some(pid), exact });
     let stacks = Stacks { heap, scope: Scope::Process(pid), ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let probe =
-        Heaps::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+    let probe = Heaps::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
     let signal = signal(&probe, "live heap");
     if signal.way.is_some() {
         return Some(probe);
@@ -324,7 +323,8 @@ fn many_stacks_are_kept_apart_and_none_is_lost() {
     let t = table(&mut probe);
     let mut depths = BTreeMap::<usize, u64>::new();
     for r in 0..t.len() {
-        if let (Value::Text(stack), Value::U64(live)) = (t.get(r, "stack"), t.get(r, "live_count")) {
+        if let (Value::Text(stack), Value::U64(live)) = (t.get(r, "stack"), t.get(r, "live_count"))
+        {
             let deep = stack.split(';').filter(|f| *f == "deeper").count();
             if deep > 0 {
                 *depths.entry(deep).or_default() += live;

@@ -158,11 +158,7 @@ fn names() -> Vec<(String, Call)> {
     names
 }
 
-fn allocator(
-    pid: u32,
-    piece: &Piece,
-    names: &[(String, Call)],
-) -> io::Result<Option<Allocator>> {
+fn allocator(pid: u32, piece: &Piece, names: &[(String, Call)]) -> io::Result<Option<Allocator>> {
     let path = piece.path(pid);
     let file = File::open(&path)?;
     let wanted: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();

@@ -43,11 +43,7 @@ impl Exact {
     }
 
     /// Takes in the sums as they are now; returns the numbers of stacks that seem to be lost.
-    pub fn take(
-        &mut self,
-        sums: impl Iterator<Item = (u64, Sum)>,
-        sites: &mut Sites,
-    ) -> Vec<u64> {
+    pub fn take(&mut self, sums: impl Iterator<Item = (u64, Sum)>, sites: &mut Sites) -> Vec<u64> {
         let nothing = Arc::default();
         let mut missing = Vec::new();
         sites.level();

@@ -7,8 +7,8 @@ use anyhow::Result;
 use libbpf_rs::Link;
 
 use crate::bpf;
-use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
 use crate::probe::Scope;
+use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
 use crate::symbol::{Stack, Symbols};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]

@@ -81,13 +81,14 @@ impl Live {
         if found.is_empty() {
             return Err(without(&nothing(&looked)));
         }
-        let bpf::Attached { skel, refused, .. } = bpf::place_fitted(HeapSkelBuilder::default, |object| {
-            fit(object);
-            for mut map in object.maps_mut().filter(|map| map.name() == "live") {
-                // Refused sizes leave the one it was compiled with.
-                let _ = map.set_max_entries(MOST[usize::from(exact)]);
-            }
-        })?;
+        let bpf::Attached { skel, refused, .. } =
+            bpf::place_fitted(HeapSkelBuilder::default, |object| {
+                fit(object);
+                for mut map in object.maps_mut().filter(|map| map.name() == "live") {
+                    // Refused sizes leave the one it was compiled with.
+                    let _ = map.set_max_entries(MOST[usize::from(exact)]);
+                }
+            })?;
         let way = match exact {
             true => Way::Exact(Exact::default()),
             false => Way::Sampled(Sampled::default()),
@@ -459,7 +460,8 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_or_is_this_one_is_refused_in_words() {
-        let words = |pid| Live::open(pid, false, &Symbols::default(), false).err().unwrap().to_string();
+        let words =
+            |pid| Live::open(pid, false, &Symbols::default(), false).err().unwrap().to_string();
         assert!(words(u32::MAX).contains("is the process still there?"));
         assert!(words(std::process::id()).contains("does not watch itself"));
     }

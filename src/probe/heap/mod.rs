@@ -229,7 +229,8 @@ impl Probe for Heaps {
         if self.watch.as_ref().map(|(c, _)| *c) != chosen {
             // The old breakpoints go before the new ones come.
             self.watch = None;
-            self.watch = chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols, self.later)));
+            self.watch =
+                chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols, self.later)));
         }
     }
 

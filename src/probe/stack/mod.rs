@@ -15,9 +15,9 @@ mod scope;
 
 use crate::symbol;
 pub(super) use collector::{Collector, Sampler, fit, sampler};
-pub(super) use gather::{Gather, Key};
+pub(super) use gather::{Gather, Key, Spread};
 pub use row::{Hist, StackRow, Waker};
-pub(super) use sample::Told;
+pub(super) use sample::{Told, parse};
 pub(super) use scope::Scoped;
 
 /// What is needed after the start: what naming stacks does, and, where the wish may change later,

@@ -11,9 +11,9 @@ use libbpf_rs::{Link, ProgramMut, UprobeOpts};
 use super::libraries::Library;
 use crate::bpf::{self, Refusal};
 use crate::probe::entries::{entries, int, long};
+use crate::probe::maps::Maps;
 use crate::probe::monotonic_ns;
 use crate::probe::proc::columns::LockRow;
-use crate::probe::maps::Maps;
 use crate::probe::proc::tasks::Tasks;
 use crate::table::Clean;
 
