@@ -140,7 +140,7 @@ impl Outside for LiveOutside {
             return;
         }
         let done = match effect {
-            Effect::Export { name, csv } => act::export(&name, &csv),
+            Effect::Export { name, ending, text } => act::export(&name, ending, &text),
             Effect::Focus(on) => {
                 self.aim.at(on);
                 return;

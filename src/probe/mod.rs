@@ -2,9 +2,15 @@
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
 mod cgroup;
+mod entries;
+mod functions;
+pub mod heap;
 pub mod host;
+pub mod io;
 mod ladder;
+mod maps;
 pub mod net;
+pub mod offcpu;
 pub mod oncpu;
 pub mod proc;
 mod records;
@@ -134,6 +140,17 @@ pub fn all() -> &'static [Room] {
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
         },
+        Room {
+            name: "offcpu",
+            schemas: offcpu::schemas,
+            open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
+        },
+        Room {
+            name: "heap",
+            schemas: heap::schemas,
+            open: |o| Ok(Box::new(heap::Heaps::open(&o))),
+        },
+        Room { name: "io", schemas: io::schemas, open: |o| Ok(Box::new(io::Io::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },
     ]
 }

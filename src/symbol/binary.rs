@@ -156,6 +156,16 @@ impl Files {
         self.vdso.as_mut()
     }
 
+    /// The binary of this number, if it is open still.
+    pub fn by_serial(&self, serial: u64) -> Option<Arc<Binary>> {
+        let open = self.known.values().filter_map(|known| match &known.state {
+            State::Open(loaded) => Some(loaded),
+            _ => None,
+        });
+        let mut all = open.chain(&self.vdso).map(|loaded| &loaded.binary);
+        all.find(|binary| binary.serial == serial).cloned()
+    }
+
     /// Serial numbers of binaries that were closed since the last call.
     pub fn closed(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.closed)

@@ -45,6 +45,8 @@ pub(super) struct Tables {
     pub frames: Option<(Range<u64>, Vec<u8>)>,
     /// `.debug_frame`, read where there is no `.eh_frame`: programs written in Go.
     pub debug: Option<Vec<u8>>,
+    /// Where execution begins.
+    pub entry: u64,
     /// Where Go's functions lie that begin a stack; sorted.
     pub begins: Vec<Range<u64>>,
 }
@@ -80,6 +82,8 @@ pub(super) fn tables(file: &File, segments: &[Segment]) -> Tables {
         base: segments.iter().map(|s| s.address).min().unwrap_or(0) & !0xfff,
         ..Tables::default()
     };
+    let Some(head) = Head::read(file) else { return tables };
+    tables.entry = head.entry;
     let Some(sections) = Sections::read(file) else { return tables };
     tables.text = sections.find(".text").map(Section::range);
     tables.got = sections.find(".got").map(Section::range);
@@ -114,6 +118,7 @@ const BEGINS: [&str; 9] = [
 
 /// The file's header as far as it is needed.
 struct Head {
+    entry: u64,
     programs: u64,
     program_count: u64,
     sections: u64,
@@ -131,6 +136,7 @@ impl Head {
             && (half(&h, 54) == 56 || half(&h, 56) == 0)
             && (half(&h, 58) == 64 || half(&h, 60) == 0);
         known.then(|| Head {
+            entry: long(&h, 24),
             programs: long(&h, 32),
             program_count: u64::from(half(&h, 56)),
             sections: long(&h, 40),
@@ -141,23 +147,23 @@ impl Head {
 }
 
 /// One section's header.
-struct Section {
-    name: String,
-    kind: u32,
-    flags: u64,
-    address: u64,
-    offset: u64,
-    size: u64,
-    link: u32,
+pub(super) struct Section {
+    pub name: String,
+    pub kind: u32,
+    pub flags: u64,
+    pub address: u64,
+    pub offset: u64,
+    pub size: u64,
+    pub link: u32,
 }
 
 impl Section {
-    fn range(&self) -> Range<u64> {
+    pub fn range(&self) -> Range<u64> {
         self.address..self.address.saturating_add(self.size)
     }
 
     /// What it holds, decompressed.
-    fn read(&self, file: &File) -> Option<Vec<u8>> {
+    pub fn read(&self, file: &File) -> Option<Vec<u8>> {
         if self.kind == NOBITS {
             return None;
         }
@@ -177,10 +183,10 @@ impl Section {
 }
 
 /// All sections of a file.
-struct Sections(Vec<Section>);
+pub(super) struct Sections(pub Vec<Section>);
 
 impl Sections {
-    fn read(file: &File) -> Option<Sections> {
+    pub fn read(file: &File) -> Option<Sections> {
         let head = Head::read(file)?;
         let count = head.section_count.min(MOST_HEADERS);
         let bytes = piece(file, head.sections, count * 64)?;
@@ -198,7 +204,7 @@ impl Sections {
         Some(Sections(bytes.chunks_exact(64).map(section).collect()))
     }
 
-    fn find(&self, name: &str) -> Option<&Section> {
+    pub fn find(&self, name: &str) -> Option<&Section> {
         self.0.iter().find(|s| s.name == name)
     }
 
@@ -221,7 +227,7 @@ impl Sections {
 }
 
 /// A piece of a file that lies wholly inside it.
-fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
+pub(super) fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
     let there = file.metadata().ok()?.len();
     if size > LARGEST || offset.checked_add(size)? > there {
         return None;
@@ -232,21 +238,21 @@ fn piece(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
 }
 
 /// The NUL-terminated text that begins there.
-fn text(bytes: &[u8], at: usize) -> Option<&str> {
+pub(super) fn text(bytes: &[u8], at: usize) -> Option<&str> {
     let rest = bytes.get(at..)?;
     let end = memchr::memchr(0, rest)?;
     std::str::from_utf8(&rest[..end]).ok()
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn half(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn long(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn long(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 

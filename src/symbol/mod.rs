@@ -9,25 +9,34 @@
 //! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
 //!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
 //!   for what is in them,
-//! * `names` for the names of those places.
+//! * `names` for the names of those places, which asks `functions` what a file's symbols are
+//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   that it makes (`perf_map`);
+//! * `lines` looks up source lines of one function when somebody asks for them.
 
 mod binary;
+mod demangle;
 mod elf;
 mod engine;
+mod functions;
 mod images;
+mod jit;
 mod kernel;
 mod layout;
+mod lines;
 mod names;
+mod perf_map;
 mod place;
+mod separate;
 mod unwind;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::table::Clean;
-
 use caps::Capability;
+
+use crate::table::Clean;
 
 pub use kernel::Kernel;
 pub use worker::{Client, Symbols};
@@ -91,7 +100,18 @@ pub struct Stack {
     pub modules: Clean,
 }
 
-/// How it goes with the stacks of processes that have ended.
+/// What has no names, and what can be done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The process that it is about; `None` where it is about the machine.
+    pub pid: Option<u32>,
+    /// What is missing.
+    pub missing: String,
+    /// What the user can do.
+    pub fix: String,
+}
+
+/// How it goes with names, and with the stacks of processes that have ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// Whether the kernel tells what they had mapped.
@@ -100,6 +120,8 @@ pub struct Status {
     pub refused: BTreeMap<String, String>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
+    /// What has no names.
+    pub notes: Vec<Note>,
 }
 
 /// What became of a capture.

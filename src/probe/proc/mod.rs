@@ -16,7 +16,6 @@ pub mod class;
 pub mod columns;
 mod life;
 mod locks;
-mod maps;
 mod sched;
 pub mod spent;
 mod tasks;
@@ -38,6 +37,8 @@ use self::sched::Sched;
 use self::tasks::{Renewal, Tasks};
 use super::{At, Focus, Options, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
+
+pub(super) use self::sched::calls_table;
 
 /// The probe.
 pub struct Proc {

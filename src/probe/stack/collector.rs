@@ -199,9 +199,19 @@ impl<S: Sampler> Collector<S> {
     /// The same with a `join` as in [`Collector::drain_with`].
     pub fn rows_with(
         &mut self,
+        join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
+        each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
+    ) -> Vec<StackRow> {
+        self.wait_with(join, each);
+        self.gather.rows()
+    }
+
+    /// The same without taking the rows: for who has something to add to them.
+    pub fn wait_with(
+        &mut self,
         mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
         mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
-    ) -> Vec<StackRow> {
+    ) {
         let until = Instant::now() + self.patience;
         self.pour(&mut join);
         // What comes while it waits belongs to the next rows.
@@ -214,14 +224,15 @@ impl<S: Sampler> Collector<S> {
             }
             self.pour(&mut join);
         }
-        self.gather.rows()
     }
 
-    /// Sends a sample that had been kept by a `join`.
-    pub fn send(&mut self, told: Told, capture: Capture) {
-        if !self.client.send(capture, told) {
+    /// Sends a sample that had been kept by a `join`; false where it found no room.
+    pub fn send(&mut self, told: Told, capture: Capture) -> bool {
+        let sent = self.client.send(capture, told);
+        if !sent {
             self.dropped += 1;
         }
+        sent
     }
 
     /// Samples without a stack: no room in the ring, none in the queue, or too many stacks.

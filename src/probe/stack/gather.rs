@@ -26,8 +26,25 @@ pub struct Key {
     pub state: &'static str,
     /// The system call it was in.
     pub syscall: Option<Clean>,
+    /// The block device.
+    pub dev: Option<Clean>,
+    /// It waited long, and for something that may never come.
+    pub idle: bool,
     /// Who woke it.
     pub waker: Option<Waker>,
+}
+
+/// How single events spread: of the ns that they took and of their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Spread {
+    /// By ns.
+    pub ns: Hist,
+    /// The longest.
+    pub max_ns: Option<u64>,
+    /// By bytes.
+    pub bytes: Hist,
+    /// The largest.
+    pub max_bytes: Option<u64>,
 }
 
 /// What adds up.
@@ -37,7 +54,10 @@ struct Sum {
     value: u64,
     max: Option<u64>,
     hist: Option<Box<Hist>>,
+    max_bytes: Option<u64>,
+    sizes: Option<Box<Hist>>,
     samples: u64,
+    sampled: u64,
 }
 
 /// What was gathered since the last rows were taken.
@@ -51,10 +71,39 @@ pub struct Gather {
 impl Gather {
     /// One sample that stands for `count` events of `value` together.
     pub fn add(&mut self, key: Key, stack: &Arc<Stack>, count: u64, value: u64) {
+        self.share(key, stack, (count, value), Some(value));
+    }
+
+    /// Events and what they are together, where that is known exactly; `sampled` is what a sample of
+    /// them stands for, if there was one.
+    pub fn share(
+        &mut self,
+        key: Key,
+        stack: &Arc<Stack>,
+        (count, value): (u64, u64),
+        sampled: Option<u64>,
+    ) {
         let sum = self.sum(key, stack);
         sum.count = sum.count.saturating_add(count);
         sum.value = sum.value.saturating_add(value);
-        sum.samples += 1;
+        sum.samples += u64::from(sampled.is_some());
+        sum.sampled = sum.sampled.saturating_add(sampled.unwrap_or(0));
+    }
+
+    /// So many events of `value` together, which no sample stands for.
+    pub fn rest(&mut self, key: Key, stack: &Arc<Stack>, count: u64, value: u64) {
+        let sum = self.sum(key, stack);
+        sum.count = sum.count.saturating_add(count);
+        sum.value = sum.value.saturating_add(value);
+    }
+
+    /// How events at a stack spread that are counted already.
+    pub fn spread(&mut self, key: Key, stack: &Arc<Stack>, spread: &Spread) {
+        let sum = self.sum(key, stack);
+        sum.max = sum.max.max(spread.max_ns);
+        sum.max_bytes = sum.max_bytes.max(spread.max_bytes);
+        sum.hist.get_or_insert_default().merge(&spread.ns);
+        sum.sizes.get_or_insert_default().merge(&spread.bytes);
     }
 
     /// One event of this length at a stack, for its largest and its spread.
@@ -96,7 +145,12 @@ fn row(key: Key, stack: Arc<Stack>, sum: Sum) -> StackRow {
         value: sum.value,
         max: sum.max,
         hist: sum.hist.and_then(|h| h.cell()),
+        max_bytes: sum.max_bytes,
+        sizes: sum.sizes.and_then(|h| h.cell()),
+        dev: key.dev,
         samples: sum.samples,
+        sampled: sum.sampled,
+        idle: key.idle,
         waker: key.waker,
         stack,
         ..StackRow::default()
@@ -126,6 +180,28 @@ mod tests {
         assert_eq!(rows[0].max, Some(5));
         assert_eq!(rows[0].hist.as_ref().unwrap().as_str(), "3:1");
         assert!(g.rows().is_empty());
+    }
+
+    #[test]
+    fn what_was_not_sampled_counts_without_a_sample() {
+        let mut g = Gather::default();
+        let key = || Key { pid: 7, state: "call", ..Key::default() };
+        g.add(key(), &stack("main"), 2, 10);
+        g.rest(key(), &stack("main"), 3, 5);
+        let spread = Spread {
+            ns: Hist::of([0, 4, 1]),
+            max_ns: Some(3),
+            bytes: Hist::of([0, 0, 5]),
+            max_bytes: Some(2),
+        };
+        g.spread(key(), &stack("main"), &spread);
+        g.spread(key(), &stack("main"), &Spread { max_ns: None, ..spread });
+        let rows = g.rows();
+        let row = &rows[0];
+        assert_eq!((rows.len(), row.count, row.value, row.samples), (1, 5, 15, 1));
+        assert_eq!((row.max, row.max_bytes), (Some(3), Some(2)));
+        let cells = [&row.hist, &row.sizes].map(|c| c.as_ref().unwrap().as_str().to_owned());
+        assert_eq!(cells, ["1:8 2:2", "2:10"]);
     }
 
     #[test]

@@ -28,8 +28,18 @@ pub struct StackRow {
     pub max: Option<u64>,
     /// How they spread, by powers of two.
     pub hist: Option<Clean>,
+    /// The largest single one, bytes.
+    pub max_bytes: Option<u64>,
+    /// How their bytes spread, by powers of two.
+    pub sizes: Option<Clean>,
+    /// The block device.
+    pub dev: Option<Clean>,
     /// Of `count`, how many samples it is made of; 0 where nothing was sampled but counted.
     pub samples: u64,
+    /// Of `value`, what these samples stand for.
+    pub sampled: u64,
+    /// It waited long, and for something that may never come.
+    pub idle: bool,
     /// What had been allocated here and was given back, bytes and times.
     pub freed: Option<(u64, u64)>,
     /// What is allocated here and was not given back yet, bytes and times.
@@ -66,6 +76,18 @@ impl Hist {
     pub fn add(&mut self, value: u64, count: u64) {
         let slot = (64 - value.leading_zeros() as usize).min(63);
         self.0[slot] = self.0[slot].saturating_add(count);
+    }
+
+    /// Adds another.
+    pub fn merge(&mut self, other: &Hist) {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a = a.saturating_add(b));
+    }
+
+    /// Of counts by slot, lowest first.
+    pub fn of(slots: impl IntoIterator<Item = u64>) -> Hist {
+        let mut hist = Hist::default();
+        hist.0.iter_mut().zip(slots).for_each(|(a, n)| *a = n);
+        hist
     }
 
     /// As the cell of column `hist`: `bits:count` of the slots that are not empty, lowest first.
@@ -115,6 +137,18 @@ pub const VALUE_BYTES: C = C::u64("value_bytes", "BYTES", Kind::Gauge, |r| Some(
     .alias(&["value"]);
 /// The longest.
 pub const MAX: C = C::u64("max", "MAX", Kind::Duration, |r| r.max).unit(Unit::Ns).hide(24);
+/// The largest.
+pub const MAX_BYTES: C =
+    C::u64("max_bytes", "LARGEST", Kind::Gauge, |r| r.max_bytes).unit(Unit::Bytes).hide(75);
+/// How their bytes spread.
+pub const SIZES: C = C::text("sizes", "SIZES", Kind::Text, |r| r.sizes.as_ref().map(Clean::as_str))
+    .width(16)
+    .hide(85);
+/// On which block device.
+pub const DEV: C = C::text("dev", "DEV", Kind::Text, |r| r.dev.as_ref().map(Clean::as_str))
+    .width(8)
+    .hide(22)
+    .help("Block device of a request (gendisk.major, first_minor; named by /sys/dev/block).");
 /// How they spread.
 pub const HIST: C =
     C::text("hist", "HIST", Kind::Text, |r| r.hist.as_ref().map(Clean::as_str)).width(16).hide(80);

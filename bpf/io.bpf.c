@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Input and output by stack: bytes that system calls return, folios that come into the page cache
+ * and that become dirty, requests to block devices. Sums of each thread are exact; stacks are
+ * taken as bytes go by, at random distances, so that the chance of a stack is its share of them.
+ * A sample carries the sums at its time: what of them was not told before belongs to it.
+ */
+#include "stack_sample.h"
+#include "io_row.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* A thread that runs a program of the 32-bit instruction set, as long as it is in a call. */
+#define TS_COMPAT 2
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct thread_info___x86 {
+	u32 status;
+};
+
+struct gendisk {
+	int major;
+	int first_minor;
+};
+
+struct request_queue {
+	struct gendisk *disk;
+};
+
+/* Up to 5.16 the disk is here. */
+struct request___5_16 {
+	struct gendisk *rq_disk;
+};
+
+struct request {
+	struct request_queue *q;
+	unsigned int cmd_flags;
+	unsigned int __data_len;
+};
+
+struct folio {
+	unsigned long _flags_1;
+};
+
+/* 5.17 to 6.5. */
+struct folio___6_5 {
+	u8 _folio_order;
+};
+
+enum pageflags {
+	PG_head = 6,
+};
+struct address_space;
+struct page;
+#pragma clang attribute pop
+
+/* req_op: the low bits of request.cmd_flags, and the two that move data. */
+#define OP_BITS 0xff
+#define OP_READ 0
+#define OP_WRITE 1
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct io_key);
+	__type(value, struct io_total);
+} totals SEC(".maps");
+
+struct request_open {
+	u64 start_ns;
+	u64 id; /* of the sample, 0 if none was taken */
+	u64 bytes; /* that are done */
+	struct io_key key;
+	u32 pad;
+};
+
+/* By request. A request's memory is used again, so what never ends here is written over. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct request_open);
+} requests SEC(".maps");
+
+/* Ends of requests whose stacks were taken. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 128 << 10);
+} ends SEC(".maps");
+
+/* What is known of each system call: of this machine, and of its 32-bit programs. */
+volatile u8 calls[IO_CALLS];
+volatile u8 calls_ia32[IO_CALLS];
+volatile u32 page_shift;
+/* Bytes between two samples of a thread, on the average. */
+volatile u64 mean;
+/* Samples that may be taken until user space sets it anew: bounds what a flood of threads costs. */
+volatile s64 budget;
+/* And how many more of keys that are new. */
+volatile s64 reserve;
+/* The interval: user space counts it up before it reads the sums. 0 until everything is set. */
+volatile u64 turn;
+/* The kernel has no block_io_done: a request ends with its last bytes. */
+volatile u32 complete_ends;
+u64 ids;
+/* Events that were not counted, the maps being full. */
+u64 uncounted;
+
+/* So that the skeleton has these types. */
+struct io_done unused_done;
+struct io_key unused_key;
+/* What sums begin as. */
+struct io_total fresh;
+
+/* The system call the current thread is in, as `io_key.detail` has it. */
+static __always_inline u32 current_call(struct task_struct *task)
+{
+	struct pt_regs *regs = saved_regs(task);
+	struct pt_regs___a64 *arm = (void *)regs;
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+	u32 status = 0;
+	s64 nr;
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return NO_CALL;
+	nr = HAS(arm->pc) ? (s64)BPF_CORE_READ(arm, syscallno) : (s64)BPF_CORE_READ(regs, orig_ax);
+	if (nr < 0)
+		return NO_CALL;
+	if (HAS(info->status))
+		bpf_core_read(&status, sizeof(status), &info->status);
+	return status & TS_COMPAT ? (u32)nr | IO_IA32 : (u32)nr;
+}
+
+/* What is known of a system call. */
+static __always_inline u8 about(u32 call)
+{
+	u32 nr = call & ~IO_IA32;
+
+	if (nr >= IO_CALLS)
+		return 0;
+	return call & IO_IA32 ? calls_ia32[nr] : calls[nr];
+}
+
+static __always_inline u64 bits(u64 v)
+{
+	u64 n = 0;
+
+	if (v >> 32) {
+		n += 32;
+		v >>= 32;
+	}
+	if (v >> 16) {
+		n += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		n += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		n += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		n += 2;
+		v >>= 2;
+	}
+	if (v >> 1) {
+		n += 1;
+		v >>= 1;
+	}
+	return n + v;
+}
+
+/* The sums of a key of the current thread. */
+static __always_inline struct io_total *total_of(struct io_key *key, struct task_struct *task)
+{
+	struct io_total *t = bpf_map_lookup_elem(&totals, key);
+
+	if (t)
+		return t;
+	bpf_map_update_elem(&totals, key, &fresh, BPF_NOEXIST);
+	t = bpf_map_lookup_elem(&totals, key);
+	if (!t) {
+		__sync_fetch_and_add(&uncounted, 1);
+		return 0;
+	}
+	t->tgid = BPF_CORE_READ(task, tgid);
+	t->cgroup = cgroup_of(task);
+	BPF_CORE_READ_STR_INTO(&t->comm, task, comm);
+	t->born_ns = bpf_ktime_get_ns();
+	return t;
+}
+
+/* Adds one event. Requests end on any CPU. */
+static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
+{
+	u64 now = turn;
+	struct io_top *top = &t->top[now & 1];
+	u64 slot = bits(bytes);
+
+	__sync_fetch_and_add(&t->bytes, bytes);
+	__sync_fetch_and_add(&t->count, 1);
+	barrier_var(slot);
+	if (slot >= IO_SIZES)
+		slot = IO_SIZES - 1;
+	__sync_fetch_and_add(&t->sizes[slot], 1);
+	if (top->turn != now) {
+		top->bytes = top->ns = 0;
+		top->turn = now;
+	}
+	if (bytes > top->bytes)
+		top->bytes = bytes;
+	if (ns > top->ns)
+		top->ns = ns;
+}
+
+/* Whether these bytes take a stack. */
+static __always_inline bool is_due(struct io_total *t, u64 bytes)
+{
+	u64 room = mean;
+
+	t->untold += bytes;
+	if (t->untold < t->next)
+		return false;
+	/* The first stack of each key has a part of its own. */
+	if (budget <= (t->next ? 0 : -reserve))
+		return false;
+	__sync_fetch_and_add(&budget, -1);
+	t->untold = 0;
+	/* Evenly from nothing to twice the mean: no rhythm of a program keeps step with it. */
+	t->next = 1 + (room ? bpf_get_prandom_u32() % (2 * room) : 0);
+	return true;
+}
+
+/* What a sample is filled in from. */
+struct taking {
+	void *ctx;
+	struct io_total *t;
+	struct io_key *key;
+	u64 id;
+};
+
+static __always_inline void fill(struct stack_sample *s, struct taking *from)
+{
+	struct task_struct *task = this_task();
+	long len = 0;
+
+	s->ns = bpf_ktime_get_ns();
+	s->weight = from->t->bytes;
+	s->count = from->t->count;
+	s->id = from->id;
+	s->kind = from->key->kind;
+	s->more = from->key->detail;
+	fill_who(s, task);
+	no_regs(s);
+	if (s->mm) {
+		fill_regs(s, task);
+		s->call = current_call(task);
+	}
+	/* On the way out of a system call there is nothing in the kernel but the way out. */
+	if (s->kind != IO_CALL)
+		len = bpf_get_stack(from->ctx, s->kernel, sizeof(s->kernel), 0);
+	s->kernel_len = len > 0 ? len : 0;
+}
+
+static __always_inline void take(void *ctx, struct io_total *t, struct io_key *key, u64 id)
+{
+	struct taking from = { ctx, t, key, id };
+	struct stack_sample *s = 0;
+
+	TAKE(s, size_for(this_task(), t->tgid), fill, &from);
+}
+
+/* Counts an event of the current thread that is over, and takes its stack if that is due. */
+static __always_inline void note(void *ctx, struct task_struct *task, struct io_key *key, u64 bytes)
+{
+	struct io_total *t = total_of(key, task);
+
+	if (!t)
+		return;
+	add(t, bytes, 0);
+	if (is_due(t, bytes))
+		take(ctx, t, key, t->born_ns);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(call, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task;
+	struct io_key key = { .kind = IO_CALL };
+
+	if (ret <= 0 || !turn)
+		return 0;
+	task = this_task();
+	key.detail = current_call(task);
+	if (!(about(key.detail) & IO_COUNTED) || !is_wanted(BPF_CORE_READ(task, tgid)))
+		return 0;
+	key.tid = BPF_CORE_READ(task, pid);
+	note(ctx, task, &key, ret);
+	return 0;
+}
+
+static __always_inline u64 bytes_of(void *folio)
+{
+	struct folio___6_5 *older = folio;
+	struct folio *f = folio;
+	u64 flags = 0, first = 0;
+	u8 order = 0;
+
+	/* The flags are the first word of a page and of a folio; what follows is there if it is large. */
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
+	if (flags & (1ull << bpf_core_enum_value(enum pageflags, PG_head))) {
+		if (HAS(older->_folio_order)) {
+			bpf_core_read(&order, sizeof(order), &older->_folio_order);
+		} else if (HAS(f->_flags_1)) {
+			bpf_core_read(&first, sizeof(first), &f->_flags_1);
+			order = first;
+		}
+	}
+	return 1ull << (page_shift + (order & 31));
+}
+
+static __always_inline int page(void *ctx, void *folio, u32 kind)
+{
+	struct task_struct *task = this_task();
+	struct io_key key = { .kind = kind };
+
+	if (!turn || !is_wanted(BPF_CORE_READ(task, tgid)))
+		return 0;
+	key.detail = current_call(task);
+	if (kind == IO_MISS && about(key.detail) & IO_WRITES)
+		return 0;
+	key.tid = BPF_CORE_READ(task, pid);
+	note(ctx, task, &key, bytes_of(folio));
+	return 0;
+}
+
+SEC("tp_btf/mm_filemap_add_to_page_cache")
+int BPF_PROG(miss, void *folio)
+{
+	return page(ctx, folio, IO_MISS);
+}
+
+SEC("tp_btf/writeback_dirty_folio")
+int BPF_PROG(dirty, void *folio, struct address_space *mapping)
+{
+	return page(ctx, folio, IO_DIRTY);
+}
+
+/* Up to 5.17. */
+SEC("tp_btf/writeback_dirty_page")
+int BPF_PROG(dirty__alt, void *folio, struct address_space *mapping)
+{
+	return page(ctx, folio, IO_DIRTY);
+}
+
+static __always_inline u32 device_of(struct request *rq)
+{
+	struct request___5_16 *older = (void *)rq;
+	struct gendisk *disk = 0;
+
+	if (HAS(older->rq_disk))
+		disk = BPF_CORE_READ(older, rq_disk);
+	else
+		disk = BPF_CORE_READ(rq, q, disk);
+	if (!disk)
+		return 0;
+	return BPF_CORE_READ(disk, major) << 20 | BPF_CORE_READ(disk, first_minor);
+}
+
+static __always_inline int begin(void *ctx, struct request *rq)
+{
+	u32 op = BPF_CORE_READ(rq, cmd_flags) & OP_BITS;
+	struct task_struct *task = this_task();
+	struct request_open open = {};
+	u64 at = (u64)rq;
+	struct io_total *t;
+
+	if ((op != OP_READ && op != OP_WRITE) || !turn || !is_wanted(BPF_CORE_READ(task, tgid)))
+		return 0;
+	open.key.tid = BPF_CORE_READ(task, pid);
+	open.key.kind = op == OP_READ ? IO_READ : IO_WRITE;
+	open.key.detail = device_of(rq);
+	t = total_of(&open.key, task);
+	if (!t)
+		return 0;
+	if (is_due(t, BPF_CORE_READ(rq, __data_len))) {
+		open.id = __sync_fetch_and_add(&ids, 1) + 1;
+		take(ctx, t, &open.key, open.id);
+	}
+	open.start_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&requests, &at, &open, BPF_ANY))
+		__sync_fetch_and_add(&uncounted, 1);
+	return 0;
+}
+
+SEC("tp_btf/block_io_start")
+int BPF_PROG(start, struct request *rq)
+{
+	return begin(ctx, rq);
+}
+
+/* Up to 6.4; not always in the thread that asked for it. */
+SEC("tp_btf/block_rq_issue")
+int BPF_PROG(start__alt, struct request *rq)
+{
+	return begin(ctx, rq);
+}
+
+static __always_inline void tell(struct io_total *t, struct request_open *open, u64 took)
+{
+	struct io_done *d = bpf_ringbuf_reserve(&ends, sizeof(*d), 0);
+
+	if (!d) {
+		__sync_fetch_and_add(&lost, 1);
+		return;
+	}
+	d->id = open->id;
+	d->took_ns = took;
+	d->born_ns = t->born_ns;
+	d->bytes = t->bytes;
+	d->count = t->count;
+	d->key = open->key;
+	d->pad = 0;
+	bpf_ringbuf_submit(d, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void end(u64 at, struct request_open *open)
+{
+	u64 took = bpf_ktime_get_ns() - open->start_ns;
+	struct io_key key = open->key;
+	struct io_total *t = bpf_map_lookup_elem(&totals, &key);
+	u64 slot = bits(took);
+
+	if (t) {
+		add(t, open->bytes, took);
+		barrier_var(slot);
+		if (slot >= IO_DELAYS)
+			slot = IO_DELAYS - 1;
+		__sync_fetch_and_add(&t->delays[slot], 1);
+		if (open->id)
+			tell(t, open, took);
+	}
+	bpf_map_delete_elem(&requests, &at);
+}
+
+/* Bytes of a request are done, all or some. What was merged into it since its start is among them. */
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(complete, struct request *rq, u32 error, unsigned int bytes)
+{
+	u64 at = (u64)rq;
+	struct request_open *open = bpf_map_lookup_elem(&requests, &at);
+
+	if (!open)
+		return 0;
+	if (!(u8)error)
+		open->bytes += bytes;
+	if (complete_ends && bytes >= BPF_CORE_READ(rq, __data_len))
+		end(at, open);
+	return 0;
+}
+
+SEC("tp_btf/block_io_done")
+int BPF_PROG(done, struct request *rq)
+{
+	u64 at = (u64)rq;
+	struct request_open *open = bpf_map_lookup_elem(&requests, &at);
+
+	if (open)
+		end(at, open);
+	return 0;
+}

@@ -1,0 +1,303 @@
+//! The hooks, attached: samples from the ring, sums from the map, rows of an interval.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use libbpf_rs::{Link, MapCore, MapFlags};
+
+use super::calls;
+use super::device::Devices;
+use super::sums::{self, Share, Sums, Total, Which};
+use crate::bpf;
+use crate::probe::Scope;
+use crate::probe::ring::Ring;
+use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
+use crate::symbol::{Capture, Stack, Symbols};
+
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
+mod kernel {
+    //! The skeleton of `bpf/io.bpf.c`.
+    include!(concat!(env!("OUT_DIR"), "/io.skel.rs"));
+}
+
+use kernel::{IoSkel, IoSkelBuilder};
+
+sampler!(IoSkel<'static>);
+
+/// `enum io_kind`, in the words of column `state`.
+const STATES: [&str; 5] = ["call", "miss", "dirty", "read", "write"];
+const DIRTY: u32 = 2;
+/// `NO_CALL`.
+const NO_CALL: u32 = u32::MAX;
+
+/// The kernel's budget of samples is set anew this often.
+const SPELL: Duration = Duration::from_millis(100);
+/// A sample's bytes in the ring are about half as many: so a budget fills half of the ring.
+const SAMPLE: u32 = 10 << 10;
+/// Samples in one spell at most, however large the ring.
+const BUDGET_MOST: u32 = 256;
+/// Bytes from one sample of a thread to the next, on the average, when little is read and written.
+const MEAN: u64 = 256 << 10;
+/// And when very much is.
+const MEAN_MOST: u64 = 64 << 20;
+/// Entries of the map `totals` from which on threads that rest are let go though they live.
+const CROWD: usize = 12_288;
+/// How many entries are read at a time.
+const BATCH: u32 = 512;
+
+/// The hooks and what was heard of them.
+pub(super) struct Meter {
+    // Before the object: links are what runs it, the ring is unmapped before its map goes.
+    links: BTreeMap<String, Link>,
+    ends: Ring,
+    collector: Collector<IoSkel<'static>>,
+    refused: BTreeMap<String, String>,
+    fates: Fates,
+    budget: i64,
+    mean: u64,
+    spell: Instant,
+    turn: u64,
+}
+
+/// What becomes of samples: what each is given, and the names of its row.
+#[derive(Default)]
+struct Fates {
+    sums: Sums,
+    devices: Devices,
+}
+
+impl Meter {
+    /// Attaches what attaches.
+    pub fn open(scope: &Scope, symbols: &Symbols, later: bool) -> Result<Meter> {
+        let bpf::Attached { skel, links, refused } =
+            bpf::attach_fitted(IoSkelBuilder::default, fit)?;
+        let ends = Ring::open(&skel.maps.ends)?;
+        let budget = (skel.maps.ring.max_entries() / SAMPLE).min(BUDGET_MOST);
+        let mut collector = Collector::open(skel, symbols, scope, later)?;
+        if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
+            bss.calls = calls::table();
+            bss.calls_ia32 = calls::table_ia32();
+            bss.complete_ends = u32::from(refused.contains_key("done"));
+            bss.page_shift = page_shift();
+            bss.mean = MEAN;
+            bss.budget = i64::from(budget);
+            bss.reserve = i64::from(budget / 2);
+            bss.turn = 1;
+        }
+        Ok(Meter {
+            links,
+            ends,
+            collector,
+            refused,
+            fates: Fates::default(),
+            budget: i64::from(budget),
+            mean: MEAN,
+            spell: Instant::now(),
+            turn: 1,
+        })
+    }
+
+    /// From now on of these.
+    pub fn aim(&mut self, scope: &Scope) {
+        self.collector.aim(scope);
+    }
+
+    /// Whether this way works: a request has a beginning and an end.
+    pub fn has(&self, program: &str) -> bool {
+        let linked = |name: &str| self.links.contains_key(name);
+        let ends = || linked("complete") && (linked("done") || self.refused.contains_key("done"));
+        linked(program) && (!program.starts_with("start") || ends())
+    }
+
+    /// Programs that are missing, with the kernel's words.
+    pub fn refused(&self) -> &BTreeMap<String, String> {
+        &self.refused
+    }
+
+    /// Runs and ns of a program, if the kernel counts.
+    pub fn cost(&self, program: &str) -> Option<(u64, u64)> {
+        let p = &self.collector.skel.progs;
+        match program {
+            "call" => bpf::cost(p.call.as_fd()),
+            "miss" => bpf::cost(p.miss.as_fd()),
+            "dirty" => bpf::cost(p.dirty.as_fd()),
+            "start" => bpf::cost(p.start.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// Samples and events that are gone.
+    pub fn lost(&self) -> u64 {
+        let uncounted = self.collector.skel.maps.bss_data.as_deref().map_or(0, |b| b.uncounted);
+        self.collector.lost() + uncounted
+    }
+
+    /// Hands what the kernel has queued to the thread that names stacks.
+    pub fn drain(&mut self) -> Duration {
+        self.adapt();
+        let Meter { ends, collector, fates, .. } = self;
+        ends.consume(|bytes| {
+            let (size, done) = sums::done(bytes)?;
+            fates.sums.ended(&done, &mut collector.gather);
+            Some(size)
+        });
+        let mut kept = Vec::new();
+        let wish = collector.drain_with(
+            |sample| {
+                kept.push(sample);
+                None
+            },
+            |gather, key, told, stack| fates.named(gather, key, told, stack),
+        );
+        kept.into_iter().for_each(|(told, capture)| fates.send(collector, told, capture));
+        wish
+    }
+
+    /// Samples further apart where there are too many, and nearer again.
+    fn adapt(&mut self) {
+        if self.spell.elapsed() < SPELL {
+            return;
+        }
+        self.spell = Instant::now();
+        let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() else { return };
+        let used = self.budget - bss.budget;
+        bss.budget = self.budget;
+        self.mean = match used {
+            n if n > self.budget * 2 / 3 => (self.mean * 2).min(MEAN_MOST),
+            n if n < self.budget / 8 => (self.mean / 2).max(MEAN),
+            _ => self.mean,
+        };
+        bss.mean = self.mean;
+    }
+
+    /// The rows of the interval that ends now.
+    ///
+    /// # Errors
+    /// When there is nothing that was asked for.
+    pub fn rows(&mut self) -> Result<Vec<StackRow>> {
+        if let Some(why) = self.collector.fault() {
+            bail!("{why}");
+        }
+        let ended = self.turn;
+        self.turn += 1;
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
+            bss.turn = self.turn;
+        }
+        // The sums first: a sample that comes after them is told in the next interval at worst.
+        let totals = self.totals();
+        self.drain();
+        let Meter { collector, fates, .. } = self;
+        let mut kept = Vec::new();
+        collector.wait_with(
+            |sample| {
+                kept.push(sample);
+                None
+            },
+            |gather, key, told, stack| fates.named(gather, key, told, stack),
+        );
+        kept.into_iter().for_each(|(told, capture)| fates.send(collector, told, capture));
+        let crowded = totals.len() > CROWD;
+        for (which, total) in totals {
+            let nameless = Key {
+                pid: total.tgid,
+                comm: total.comm(),
+                cgroup: collector.cgroup(total.cgroup),
+                ..fates.key(which, (which.kind <= DIRTY).then_some(which.detail))
+            };
+            let gather = &mut collector.gather;
+            let rest = fates.sums.settle(which, &total, ended, gather, || nameless);
+            if Sums::is_resting(rest) && (crowded || !lives(total.tgid, which.tid)) {
+                fates.sums.forget(which);
+                let _ = collector.skel.maps.totals.delete(&bytes_of(which));
+            }
+        }
+        Ok(collector.gather.rows())
+    }
+
+    /// The kernel's sums as they are now.
+    fn totals(&self) -> Vec<(Which, Total)> {
+        let map = &self.collector.skel.maps.totals;
+        let Ok(all) = map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY) else {
+            return Vec::new();
+        };
+        all.filter_map(|(key, value)| Some((sums::which(&key)?, sums::total(&value)?))).collect()
+    }
+}
+
+impl Fates {
+    /// Gives a sample what was not given before it, and sends it for its names.
+    fn send(
+        &mut self,
+        collector: &mut Collector<IoSkel<'static>>,
+        mut told: Told,
+        capture: Capture,
+    ) {
+        let which = which_of(&told);
+        let share = if told.kind <= DIRTY {
+            let at = Share { bytes: told.weight, count: told.count };
+            self.sums.share(which, told.id, at)
+        } else {
+            // It is given when the request ends.
+            Share::default()
+        };
+        (told.weight, told.count) = (share.bytes, share.count);
+        if collector.send(told, capture) {
+            self.sums.sent(which);
+        } else {
+            self.sums.refused(which, share);
+        }
+    }
+
+    /// Adds up what came back with its names.
+    fn named(&mut self, gather: &mut Gather, key: Key, told: Told, stack: &Arc<Stack>) {
+        let which = which_of(&told);
+        let call = if told.kind <= DIRTY { Some(which.detail) } else { told.call };
+        let Key { state, syscall, dev, .. } = self.key(which, call);
+        let key = Key { state, syscall, dev, ..key };
+        self.sums.came(which, &key, stack);
+        if told.kind <= DIRTY {
+            gather.add(key, stack, told.count, told.weight);
+        } else {
+            self.sums.began(told.id, key, stack, gather);
+        }
+    }
+
+    /// What a row says of its key itself.
+    fn key(&mut self, which: Which, call: Option<u32>) -> Key {
+        Key {
+            tid: Some(which.tid),
+            state: STATES.get(which.kind as usize).copied().unwrap_or_default(),
+            syscall: call.filter(|&nr| nr != NO_CALL).map(calls::word),
+            dev: (which.kind > DIRTY).then(|| self.devices.name(which.detail)),
+            ..Key::default()
+        }
+    }
+}
+
+fn which_of(told: &Told) -> Which {
+    Which { tid: told.tid, kind: told.kind, detail: told.more }
+}
+
+fn bytes_of(which: Which) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    for (to, word) in bytes.chunks_exact_mut(4).zip([which.tid, which.kind, which.detail]) {
+        to.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}
+
+fn lives(tgid: u32, tid: u32) -> bool {
+    Path::new(&format!("/proc/{tgid}/task/{tid}")).exists()
+}
+
+/// Bits of an address within a page.
+fn page_shift() -> u32 {
+    // SAFETY: no arguments but a constant.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096).max(1).trailing_zeros()
+}
