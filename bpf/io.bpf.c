@@ -59,6 +59,14 @@ struct page;
 #define OP_READ 0
 #define OP_WRITE 1
 
+/* How long an allowance of samples lasts, and after how long what was before says nothing; ns. */
+#define SPELL 100000000ull
+#define SPELLS 1000000000ull
+/* Bytes between two samples of a thread, on the average: where little is read and written, and
+ * where very much is. */
+#define MEAN (256ull << 10)
+#define MEAN_MOST (64ull << 20)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -94,12 +102,13 @@ struct {
 volatile u8 calls[IO_CALLS];
 volatile u8 calls_ia32[IO_CALLS];
 volatile u32 page_shift;
+/* Samples in one spell at most, and how many more of keys that are new: what fits the ring. */
+volatile s64 allowed;
+/* What is left of them, and since when. */
+s64 budget;
+u64 spell_ns;
 /* Bytes between two samples of a thread, on the average. */
-volatile u64 mean;
-/* Samples that may be taken until user space sets it anew: bounds what a flood of threads costs. */
-volatile s64 budget;
-/* And how many more of keys that are new. */
-volatile s64 reserve;
+u64 mean;
 /* The interval: user space counts it up before it reads the sums. 0 until everything is set. */
 volatile u64 turn;
 /* The kernel has no block_io_done: a request ends with its last bytes. */
@@ -217,21 +226,52 @@ static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
 		top->ns = ns;
 }
 
-/* Whether these bytes take a stack. */
+/* A new spell: samples further apart where there were too many, and nearer again. */
+static __always_inline void renew(u64 now)
+{
+	s64 used = allowed - budget;
+	u64 room = mean;
+
+	if (now - spell_ns > SPELLS || !room)
+		room = MEAN;
+	else if (used * 3 > allowed * 2)
+		room *= 2;
+	else if (used * 8 < allowed)
+		room /= 2;
+	mean = room < MEAN ? MEAN : room > MEAN_MOST ? MEAN_MOST : room;
+	budget = allowed;
+	spell_ns = now;
+}
+
+/*
+ * Whether these bytes take a stack: whether one of the points lies among them that are laid out
+ * along the bytes without regard to where an event begins. What counts for the stack are the bytes
+ * up to the last such point.
+ */
 static __always_inline bool is_due(struct io_total *t, u64 bytes)
 {
-	u64 room = mean;
+	u64 now, room, gap;
 
 	t->untold += bytes;
 	if (t->untold < t->next)
 		return false;
+	now = bpf_ktime_get_ns();
+	if (now - spell_ns > SPELL)
+		renew(now);
 	/* The first stack of each key has a part of its own. */
-	if (budget <= (t->next ? 0 : -reserve))
+	if (budget <= (t->next ? 0 : -(allowed >> 1)))
 		return false;
 	__sync_fetch_and_add(&budget, -1);
-	t->untold = 0;
-	/* Evenly from nothing to twice the mean: no rhythm of a program keeps step with it. */
-	t->next = 1 + (room ? bpf_get_prandom_u32() % (2 * room) : 0);
+	/* A thread that has just begun is looked at more closely than one that goes on and on. */
+	room = t->bytes / 4;
+	if (room > mean)
+		room = mean;
+	if (room < MEAN)
+		room = MEAN;
+	/* Evenly from nothing to twice that: no rhythm of a program keeps step with it. */
+	gap = 1 + bpf_get_prandom_u32() % (2 * room);
+	t->untold = (t->untold - t->next) % gap;
+	t->next = gap;
 	return true;
 }
 
@@ -249,7 +289,7 @@ static __always_inline void fill(struct stack_sample *s, struct taking *from)
 	long len = 0;
 
 	s->ns = bpf_ktime_get_ns();
-	s->weight = from->t->bytes;
+	s->weight = from->t->bytes - from->t->untold;
 	s->count = from->t->count;
 	s->id = from->id;
 	s->kind = from->key->kind;
