@@ -117,69 +117,74 @@ u64 lost;
 struct image unused_image;
 enum image_kind unused_kind;
 
-/* The names on the way from the file to the root, over the mounts. */
-static __always_inline u32 read_path(struct image_file *f, struct file___image *file)
+/* A walk from a file to the root, over the mounts. */
+struct walk {
+	struct image_file *f;
+	struct dentry *dentry;
+	struct mount *mount;
+	u32 len;
+	bool arrived;
+};
+
+static long step_up(u32 i, struct walk *w)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct vfsmount *vfs = BPF_CORE_READ(file, f_path.mnt);
-	u64 inside = bpf_core_field_offset(struct mount, mnt);
-	struct mount *mount = (void *)((u64)vfs - inside);
-	u32 len = 0;
-	int i;
+	struct dentry *dentry = w->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+	struct mount *mount = w->mount;
+	u32 len = w->len;
+	long got;
 
-	for (i = 0; i < STEPS; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		long got;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		struct mount *below = BPF_CORE_READ(mount, mnt_parent);
 
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
-
-			if (below == mount)
-				return len;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = below;
-			continue;
-		}
-		/* A file of no directory. */
-		if (parent == dentry)
-			return len;
-		if (len >= PATH_BYTES)
-			return 0;
-		got = bpf_probe_read_kernel_str(f->path + len, NAME_BYTES,
-						BPF_CORE_READ(dentry, d_name.name));
-		if (got <= 0 || got > NAME_BYTES)
-			return 0;
-		len += got;
-		dentry = parent;
+		w->arrived = below == mount;
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = below;
+		return below == mount;
 	}
+	/* A file of no directory. */
+	if (parent == dentry) {
+		w->arrived = true;
+		return 1;
+	}
+	if (len >= PATH_BYTES)
+		return 1;
+	got = bpf_probe_read_kernel_str(w->f->path + len, NAME_BYTES,
+					BPF_CORE_READ(dentry, d_name.name));
+	if (got <= 0)
+		return 1;
+	w->len = len + got;
+	w->dentry = parent;
 	return 0;
 }
 
-/* Tells a file's path once. */
-static __always_inline void tell_file(struct file___image *file, u32 dev, u64 ino)
+/* Tells a file's path once. By itself for the verifier: it looks at it one time, not in a loop. */
+__noinline int tell_file(u64 address, u32 dev, u64 ino)
 {
+	struct file___image *file = (void *)address;
 	struct file_key key = { .ino = ino, .dev = dev };
+	u64 inside = bpf_core_field_offset(struct mount, mnt);
 	u32 zero = 0, one = 1, len;
-	struct image_file *f;
+	struct walk walk = {};
 
 	if (bpf_map_lookup_elem(&told, &key))
-		return;
-	f = bpf_map_lookup_elem(&paths, &zero);
-	if (!f)
-		return;
-	f->kind = IMAGE_FILE;
-	f->dev = dev;
-	f->ino = ino;
-	f->unused = 0;
-	len = read_path(f, file);
-	if (len == 0 || len > sizeof(f->path))
-		return;
-	f->len = len;
-	len = (len + __builtin_offsetof(struct image_file, path) + 7) & ~7u;
-	if (len > sizeof(*f))
-		return;
-	if (!bpf_ringbuf_output(&ring, f, len, BPF_RB_NO_WAKEUP))
+		return 0;
+	walk.f = bpf_map_lookup_elem(&paths, &zero);
+	if (!walk.f)
+		return 0;
+	walk.f->kind = IMAGE_FILE;
+	walk.f->dev = dev;
+	walk.f->ino = ino;
+	walk.f->unused = 0;
+	walk.dentry = BPF_CORE_READ(file, f_path.dentry);
+	walk.mount = (void *)((u64)BPF_CORE_READ(file, f_path.mnt) - inside);
+	bpf_loop(STEPS, step_up, &walk, 0);
+	if (!walk.arrived || !walk.len || walk.len > sizeof(walk.f->path))
+		return 0;
+	walk.f->len = walk.len;
+	len = walk.len + __builtin_offsetof(struct image_file, path);
+	if (!bpf_ringbuf_output(&ring, walk.f, len, BPF_RB_NO_WAKEUP))
 		bpf_map_update_elem(&told, &key, &one, BPF_ANY);
+	return 0;
 }
 
 static __always_inline int tell_layout(struct task_struct *p)
@@ -187,7 +192,7 @@ static __always_inline int tell_layout(struct task_struct *p)
 	struct mm_struct___image *mm = (void *)p->mm;
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
-	u32 zero = 0, count = 0, len;
+	u32 zero = 0, len;
 	struct layout *l;
 
 	if (!mm)
@@ -201,10 +206,13 @@ static __always_inline int tell_layout(struct task_struct *p)
 	l->mm = (u64)mm;
 	l->vdso = HAS(mm->context.vdso) ? (u64)BPF_CORE_READ(mm, context.vdso) : 0;
 	l->cut = 0;
+	/* Counted in memory: for the verifier every turn of the loop is the same then. */
+	l->count = 0;
 	bpf_iter_task_vma_new(&it, p, 0);
 	while ((vma = bpf_iter_task_vma_next(&it))) {
 		struct file___image *file;
 		struct image *image;
+		u32 count = l->count;
 
 		if (!(vma->vm_flags & VM_EXEC))
 			continue;
@@ -216,21 +224,21 @@ static __always_inline int tell_layout(struct task_struct *p)
 		image->start = vma->vm_start;
 		image->end = vma->vm_end;
 		image->offset = vma->vm_pgoff << 12;
-		file = vma->vm_file;
+		/* Read so that it is a number for the verifier, as tell_file wants it. */
+		file = BPF_CORE_READ(vma, vm_file);
 		image->file = !!file;
 		image->ino = 0;
 		image->dev = 0;
 		if (file) {
 			image->ino = BPF_CORE_READ(file, f_inode, i_ino);
 			image->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-			tell_file(file, image->dev, image->ino);
+			tell_file((u64)file, image->dev, image->ino);
 		}
-		count++;
+		l->count = count + 1;
 	}
 	bpf_iter_task_vma_destroy(&it);
-	l->count = count;
-	len = __builtin_offsetof(struct layout, images) + count * sizeof(struct image);
-	if (!count || len > sizeof(*l) || bpf_ringbuf_output(&ring, l, len, BPF_RB_NO_WAKEUP))
+	len = __builtin_offsetof(struct layout, images) + l->count * sizeof(struct image);
+	if (!l->count || len > sizeof(*l) || bpf_ringbuf_output(&ring, l, len, BPF_RB_NO_WAKEUP))
 		__sync_fetch_and_add(&lost, 1);
 	return 0;
 }

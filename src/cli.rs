@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::Format;
 use crate::source::{Focus, Scope, Stacks};
+use crate::trigger::Rule;
 use crate::view::theme::Glyphs;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
@@ -88,6 +89,24 @@ pub struct Live {
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,
+    /// What shall be noticed.
+    #[command(flatten)]
+    pub noticing: Noticing,
+}
+
+/// What shall be noticed while nobody looks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Noticing {
+    /// Fire when this begins to hold: 'load1>8 for 10s', 'psi.memory.some>20% for 1s',
+    /// 'proc.cpu>90% where comm=cc1 for 5s', 'life: kind=exit signal=SIGSEGV'
+    #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
+    pub trigger: Vec<Rule>,
+    /// A snapshot holds this much from before a trigger fired; 30s by default
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub before: Option<Duration>,
+    /// And this much from after
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub after: Option<Duration>,
 }
 
 /// Which characters are drawn, where the environment does not say it right.
@@ -165,6 +184,9 @@ pub struct Record {
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,
+    /// What shall be noticed; with --trigger nothing is written before it fires.
+    #[command(flatten)]
+    pub noticing: Noticing,
     /// Run the panels of this configuration, instead of $XDG_CONFIG_HOME/lmptop/config.toml or
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]

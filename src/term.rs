@@ -139,6 +139,11 @@ impl Terminal {
         self.send(if on { MOUSE_ON.to_vec() } else { MOUSE_OFF.to_vec() });
     }
 
+    /// Rings the bell (BEL).
+    pub fn bell(&self) {
+        self.send(b"\x07".to_vec());
+    }
+
     /// Puts text on the user's clipboard, also over SSH (OSC 52). Clean text only.
     pub fn copy(&self, text: &str) {
         self.send(format!("\x1b]52;c;{}\x07", base64(text.as_bytes())).into_bytes());

@@ -69,12 +69,14 @@ pub enum Effect {
     },
     /// Put text on the clipboard.
     Copy(String),
-    /// Write these rows as CSV.
+    /// Write what is shown to a file.
     Export {
         /// File name stem.
         name: String,
+        /// What comes after the dot.
+        ending: &'static str,
         /// The whole file.
-        csv: String,
+        text: String,
     },
     /// Turn mouse reporting on or off.
     Mouse(bool),
@@ -117,6 +119,8 @@ pub enum Effect {
     Focus(Focus),
     /// Read a table's rows in a range of time; answered by `Msg::Rows`.
     Rows(Want),
+    /// Ring the terminal's bell.
+    Bell,
     /// Draw everything again.
     Redraw,
 }

@@ -3,7 +3,7 @@
 
 use ahash::AHashSet;
 
-use crate::source::{Focus, Moment, WATCHED};
+use crate::source::{Focus, Heap, Moment, WATCHED};
 use crate::table::Table;
 
 use super::effect::Effect;
@@ -66,6 +66,7 @@ pub fn ask(state: &mut State, dear: Dear) -> Vec<Effect> {
     let on = match dear {
         Dear::Calls => state.focus.calls.take(),
         Dear::Locks => state.focus.locks.take(),
+        Dear::Exact => return Vec::new(),
     };
     if on.is_some() {
         state.say(Tone::Plain, dear.ended());
@@ -86,6 +87,7 @@ pub fn start(state: &mut State, dear: Dear, pid: u64, comm: &str) -> Vec<Effect>
     }
     match dear {
         Dear::Calls => state.focus.calls = Some(id),
+        Dear::Exact => state.focus.stacks.heap = Some(Heap { pid: Some(id), exact: true }),
         Dear::Locks => {
             state.focus.locks = Some(id);
             let now = state.moment.as_ref().map_or(0, |m| m.now.mono_ns);
@@ -100,7 +102,10 @@ pub fn start(state: &mut State, dear: Dear, pid: u64, comm: &str) -> Vec<Effect>
 /// the selection rests on. While the view is frozen only ends are sent.
 pub fn follow(state: &mut State, moment: &Moment) -> Vec<Effect> {
     let before = state.focus.clone();
-    let wanted = before.states || before.calls.is_some() || before.locks.is_some();
+    let wanted = before.states
+        || before.calls.is_some()
+        || before.locks.is_some()
+        || before.stacks.heap.is_some();
     let there = moment.now.table("proc").filter(|t| wanted && !t.is_empty()).map(There::new);
     expire(state, moment.now.mono_ns, there.as_ref());
     let asked = state.closer.asked.get_or_insert_with(|| before.watch.clone()).clone();
@@ -122,6 +127,10 @@ fn expire(state: &mut State, now: u64, there: Option<&There>) {
     if state.focus.locks.is_some_and(gone) {
         state.focus.locks = None;
         state.say(Tone::Plain, "The process has ended: its locks are no longer timed.");
+    }
+    if state.focus.stacks.heap.and_then(|h| h.pid).is_some_and(gone) {
+        state.focus.stacks.heap = None;
+        state.say(Tone::Plain, "The process has ended: its heap is no longer watched.");
     }
     if state.focus.locks.is_some() && state.closer.locks_until.is_some_and(|until| now >= until) {
         state.focus.locks = None;
@@ -178,6 +187,7 @@ fn same(a: &Focus, b: &Focus) -> bool {
     a.states == b.states
         && a.calls == b.calls
         && a.locks == b.locks
+        && a.stacks == b.stacks
         && a.watch.len() == b.watch.len()
         && a.watch.iter().all(|pid| b.watch.contains(pid))
 }

@@ -8,7 +8,7 @@ use crate::source::Moment;
 use crate::table::{Field, Kind, Nature, Order, Schema, Type, Unit, Value};
 
 use super::columns::Shown;
-use super::pane::{Pane, TOOLS};
+use super::pane::{Pane, TOOLS, of_stacks};
 use super::state::{PaneState, State};
 
 /// Groups offered for a tool's table, besides none.
@@ -101,6 +101,10 @@ pub fn adopt(state: &mut State, moment: &Moment) {
     let logs = state.trail.schemas();
     take(state, now.iter().chain(&logs));
     let known = |pane: &Pane| {
+        if pane.stacks {
+            let now = moment.now.tables.iter().any(|t| of_stacks(t.name()));
+            return now || logs.iter().any(|s| of_stacks(s.table()));
+        }
         let rows = moment.now.table(&pane.table).map(|t| !t.is_empty() || !pane.rows);
         rows == Some(true) || logs.iter().any(|s| s.table() == pane.table)
     };
@@ -121,7 +125,11 @@ pub fn adopt(state: &mut State, moment: &Moment) {
 pub fn know(state: &mut State, schemas: &[Arc<Schema>]) {
     take(state, schemas.iter());
     if std::mem::take(&mut state.sparse) {
-        leave_out(state, |pane| schemas.iter().any(|s| s.table() == pane.table));
+        leave_out(state, |pane| {
+            let of =
+                |s: &Arc<Schema>| s.table() == pane.table || (pane.stacks && of_stacks(s.table()));
+            schemas.iter().any(of)
+        });
     }
     want(state);
 }

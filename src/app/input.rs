@@ -29,6 +29,11 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
                 return effects;
             }
         }
+        None if state.view().pane.stacks => {
+            if let Some(effects) = super::stack::key(state, key) {
+                return effects;
+            }
+        }
         Some(Overlay::Detail(_)) | None => {}
     }
     action(key).map_or_else(Vec::new, |a| act(state, a))
@@ -38,6 +43,12 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
 pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
     if matches!(state.overlays.last(), Some(Overlay::Detail(_)))
         && let Some(effects) = detail_act(state, action)
+    {
+        return effects;
+    }
+    if state.overlays.is_empty()
+        && state.view().pane.stacks
+        && let Some(effects) = super::stack::act(state, action)
     {
         return effects;
     }
@@ -96,6 +107,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::NiceUp => target::renice(state, 1),
         Action::NiceDown => target::renice(state, -1),
         Action::States => return focus::states(state),
+        Action::Why => return super::stack::why(state),
         Action::Calls => return focus::ask(state, Dear::Calls),
         Action::Locks => return focus::ask(state, Dear::Locks),
         Action::Copy => return target::copy(state),

@@ -95,6 +95,8 @@ pub enum Action {
     Calls,
     /// Time the locks of the process or not.
     Locks,
+    /// Where the process runs or what it waits for.
+    Why,
     /// Copy the row.
     Copy,
     /// Write this view to a file.
@@ -270,8 +272,15 @@ pub const BINDINGS: &[Binding] = &[
         "Life: what began, became another program, ended",
     ),
     bind(
-        &[Char('8'), Char('9')],
+        &[Char('8')],
         A::Pane(8),
+        Quiet,
+        "stacks",
+        "Stacks: the functions that time, waiting, memory and I/O go to",
+    ),
+    bind(
+        &[Char('9')],
+        A::Pane(9),
         Quiet,
         "pane",
         "The pane of this number: each table of a tool has one, and what s, S and L count",
@@ -315,6 +324,13 @@ pub const BINDINGS: &[Binding] = &[
         Process,
         "locks of it",
         "Time every lock of the process for 30 s, or no more; very dear, after a question",
+    ),
+    bind(
+        &[Char('w')],
+        A::Why,
+        Process,
+        "why",
+        "Why: the stacks of this process or thread, where it runs or what it waits for",
     ),
     bind(&[Char('c')], A::Copy, Quiet, "copy", "Copy the row to the clipboard (OSC 52)"),
     bind(

@@ -23,6 +23,7 @@ mod pane;
 mod prompt;
 mod seen;
 mod series;
+pub mod stack;
 mod state;
 mod target;
 mod tool;

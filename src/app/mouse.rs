@@ -11,6 +11,10 @@ use super::tree;
 
 /// Carries out a mouse event.
 pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    let tabs_row = state.layout().tabs;
+    if state.overlays.is_empty() && state.view().pane.stacks && mouse.y != tabs_row {
+        return super::stack::mouse(state, mouse);
+    }
     let wheel = match mouse.kind {
         MouseKind::WheelUp => Some(Action::Up),
         MouseKind::WheelDown => Some(Action::Down),

@@ -44,6 +44,15 @@ pub enum Msg {
     Note(String),
     /// The same, as a failure.
     Failed(String),
+    /// A trigger fired.
+    Fired {
+        /// At which sample, Unix ns.
+        at: i64,
+        /// Which, and why.
+        cause: String,
+        /// Whether the bell is to ring.
+        bell: bool,
+    },
     /// The recorder's state: bytes kept, or why it stopped.
     Recording(Result<u64, String>),
     /// Time for the next step of a playing recording.

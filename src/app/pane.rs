@@ -30,6 +30,8 @@ pub struct Pane {
     pub table: String,
     /// Whether the table is one of a tool, found at run time.
     pub found: bool,
+    /// Whether it shows stacks instead of a table's rows.
+    pub stacks: bool,
     /// Its place among the panes: lower ones come first.
     pub rank: u8,
     /// Whether it comes only once its table has a row; others come with the table.
@@ -67,6 +69,14 @@ pub const TOOLS: u8 = 100;
 
 /// What groups rows as parents with their children.
 pub const TREE: &str = "tree";
+
+/// What stands for the tables of stacks in the list of panes.
+const STACKS: &str = "stacks";
+
+/// The tables of stacks, which have one pane together.
+pub fn of_stacks(table: &str) -> bool {
+    super::stack::Kind::of_table(table).is_some()
+}
 
 /// When a pane has its tab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +130,9 @@ const PLAIN: BuiltIn = BuiltIn {
     empty: "",
 };
 
+/// The pane of stacks: it draws them itself.
+const STACK: BuiltIn = BuiltIn { title: "Stacks", table: STACKS, ..PLAIN };
+
 impl BuiltIn {
     fn pane(&self, rank: u8) -> Pane {
         let all = |list: &[Show]| list.iter().map(|&s| s.into()).collect();
@@ -127,6 +140,7 @@ impl BuiltIn {
             title: self.title.to_owned(),
             table: self.table.to_owned(),
             found: false,
+            stacks: self.table == STACKS,
             // What comes later stands behind the tables of tools: their digits stay as they are.
             rank: if self.come == Come::AtOnce { rank } else { TOOLS + 1 + rank },
             rows: self.come == Come::WithRows,
@@ -173,7 +187,8 @@ impl From<Show> for Shown {
 
 /// The built-in panes that are there from the start, and those that come with their table.
 pub fn built_in() -> (Vec<Pane>, Vec<Pane>) {
-    let all = net::PANES.iter().chain(proc::PANES).chain(tool::PANES).chain(proc::LATE);
+    let all =
+        net::PANES.iter().chain(proc::PANES).chain([&STACK]).chain(tool::PANES).chain(proc::LATE);
     let all = all.zip(0u8..).map(|(b, rank)| (b.come, b.pane(rank)));
     let (at_once, late): (Vec<_>, Vec<_>) = all.partition(|p| p.0 == Come::AtOnce);
     let panes = |list: Vec<(Come, Pane)>| list.into_iter().map(|p| p.1).collect();

@@ -13,6 +13,13 @@ pub enum PromptKind {
         /// What it was before.
         before: String,
     },
+    /// What is searched for in stacks, live while typing; holds the text to go back to.
+    Search {
+        /// What it was before.
+        before: String,
+    },
+    /// The process whose heap is watched.
+    Heap,
     /// A pid, host or address to pin.
     Pin,
     /// A time to jump to.
@@ -71,6 +78,8 @@ pub enum Dear {
     Calls,
     /// Timing every acquire of a process's locks.
     Locks,
+    /// Taking every allocation of a process.
+    Exact,
 }
 
 impl Dear {
@@ -78,6 +87,7 @@ impl Dear {
     pub fn price(self) -> &'static str {
         match self {
             Dear::Calls => "counting doubles the cost of every system call of every process",
+            Dear::Exact => "every malloc and free is taken, some microseconds each",
             Dear::Locks => "timing costs some 20 us a lock, 1400 times; stops after 30 s",
         }
     }
@@ -87,6 +97,7 @@ impl Dear {
         match self {
             Dear::Calls => "all system calls cost 2x",
             Dear::Locks => "20 us a lock for 30 s",
+            Dear::Exact => "some us for each malloc and free",
         }
     }
 
@@ -94,6 +105,7 @@ impl Dear {
     pub fn begun(self, comm: &str, pid: u64) -> String {
         match self {
             Dear::Calls => format!("Counting for {comm} ({pid}): see Syscalls; S ends it."),
+            Dear::Exact => format!("Every allocation of {comm} ({pid}) is taken; L ends it."),
             Dear::Locks => format!("Timing {comm} ({pid}) for 30 s: see Locks; L ends it."),
         }
     }
@@ -103,6 +115,7 @@ impl Dear {
         match self {
             Dear::Calls => "System calls are no longer counted.",
             Dear::Locks => "Locks are no longer timed.",
+            Dear::Exact => "Allocations are sampled again.",
         }
     }
 }
@@ -133,6 +146,8 @@ impl Prompt {
     pub fn label(&self, narrow: bool) -> String {
         let (wide, short) = match &self.kind {
             PromptKind::Filter { .. } => ("filter: ", "filter: "),
+            PromptKind::Search { .. } => ("search: ", "search: "),
+            PromptKind::Heap => ("heap of which process (none: growth of all): ", "heap of pid: "),
             PromptKind::Pin => ("pin pid, host or address: ", "pin: "),
             PromptKind::Time => ("time (12:03:07, -5m, 2026-11-21T12:03): ", "time: "),
             PromptKind::Palette => (":", ":"),
@@ -150,6 +165,9 @@ impl Prompt {
             PromptKind::Renice { .. } => ("y sets it, Esc leaves it ", "y set it  Esc leave "),
             PromptKind::Dear { dear: Dear::Calls, .. } => {
                 ("y counts them, Esc leaves it ", "y count  Esc leave ")
+            }
+            PromptKind::Dear { dear: Dear::Exact, .. } => {
+                ("y takes them all, Esc leaves it ", "y take all  Esc leave ")
             }
             PromptKind::Dear { dear: Dear::Locks, .. } => {
                 ("y times them, Esc leaves it ", "y time  Esc leave ")

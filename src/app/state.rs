@@ -17,6 +17,7 @@ use super::mode::Mode;
 use super::pane::{Pane, built_in};
 use super::prompt::Prompt;
 use super::seen::Seen;
+use super::stack::Page;
 use super::trail::Trail;
 use super::trend::Trend;
 
@@ -79,6 +80,8 @@ pub struct State {
     pub settling: bool,
     /// Name of the recording being replayed.
     pub replayed: Option<String>,
+    /// The pane of stacks.
+    pub stacks: Page,
     /// Time zone of the clock on screen.
     pub zone: jiff::tz::TimeZone,
 }
@@ -231,6 +234,7 @@ impl State {
             ended: None,
             settling: false,
             replayed: None,
+            stacks: Page::default(),
             zone,
         }
     }

@@ -262,7 +262,7 @@ pub fn export(state: &mut State) -> Vec<Effect> {
     }
     // A tool is called as it likes; a file is not.
     let name = format!("lmptop-{}", alias_of(&state.view().pane.title));
-    vec![Effect::Export { name, csv }]
+    vec![Effect::Export { name, ending: "csv", text: csv }]
 }
 
 /// One CSV line (RFC 4180).

@@ -8,6 +8,7 @@ use super::input::{act, by_word, prompt};
 use super::key::Key;
 use super::keymap::Action;
 use super::prompt::PromptKind;
+use super::stack::{self, Search};
 use super::state::{Overlay, State, Tone};
 use super::travel;
 
@@ -41,8 +42,12 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     }
     match key {
         Key::Esc => {
-            if let PromptKind::Filter { before } = p.kind.clone() {
-                state.filter = Filter::parse(&before).unwrap_or_default();
+            match p.kind.clone() {
+                PromptKind::Filter { before } => {
+                    state.filter = Filter::parse(&before).unwrap_or_default();
+                }
+                PromptKind::Search { before } => search(state, &before),
+                _ => {}
             }
             state.overlays.pop();
             rebuild(state);
@@ -71,6 +76,18 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
 pub fn changed(state: &mut State) {
     let Some(Overlay::Prompt(p)) = state.overlays.last_mut() else { return };
     p.wrong = None;
+    if matches!(p.kind, PromptKind::Search { .. }) {
+        // An open `/regex` is no words to look for.
+        match Search::parse(&p.text) {
+            Ok(_) if p.text.starts_with('/') && !(p.text.len() > 1 && p.text.ends_with('/')) => {}
+            Ok(found) => {
+                state.stacks.search = found;
+                state.stacks.look_for();
+            }
+            Err(why) => p.wrong = Some(why),
+        }
+        return;
+    }
     if !matches!(p.kind, PromptKind::Filter { .. }) {
         return;
     }
@@ -130,7 +147,36 @@ fn accept(state: &mut State) -> Vec<Effect> {
             }
             None => wrong(state, "no such command; ? lists them".to_owned()),
         },
+        PromptKind::Search { .. } => match Search::parse(&p.text) {
+            Ok(_) => {
+                state.overlays.pop();
+                search(state, &p.text);
+                Vec::new()
+            }
+            Err(e) => wrong(state, e),
+        },
+        PromptKind::Heap => match (p.text.trim(), p.text.trim().parse::<u32>()) {
+            ("", _) => {
+                state.overlays.pop();
+                stack::begin(state, None)
+            }
+            (_, Ok(pid @ 1..)) => {
+                state.overlays.pop();
+                stack::begin(state, Some(pid))
+            }
+            _ => wrong(state, "that is no process id".to_owned()),
+        },
         PromptKind::Kill { .. } | PromptKind::Renice { .. } | PromptKind::Dear { .. } => Vec::new(),
+    }
+}
+
+/// Searches the stacks for this; a regex that is not closed is.
+fn search(state: &mut State, text: &str) {
+    let open = text.len() > 1 && text.starts_with('/') && !text.ends_with('/');
+    let text = if open { format!("{text}/") } else { text.to_owned() };
+    if let Ok(found) = Search::parse(&text) {
+        state.stacks.search = found;
+        state.stacks.look_for();
     }
 }
 

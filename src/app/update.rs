@@ -14,6 +14,7 @@ use super::travel;
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = take(state, msg);
     effects.extend(super::trend::follow(state));
+    effects.extend(super::stack::follow(state));
     effects
 }
 
@@ -47,9 +48,19 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
                 trend.fill(series);
             }
         }
-        Msg::Rows { want, samples } => super::image::arrived(state, &want, &samples),
+        Msg::Rows { want, samples } => {
+            super::stack::arrived(state, &want, &samples);
+            super::image::arrived(state, &want, &samples);
+        }
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
+        Msg::Fired { at, cause, bell } => {
+            state.mark = Some(at);
+            state.say(Tone::Bad, format!("{cause}; ' goes there"));
+            if bell {
+                return vec![Effect::Bell];
+            }
+        }
         Msg::Recording(what) => {
             // Said once in full; the header goes on saying it in short.
             if let Err(why) = &what
@@ -71,6 +82,7 @@ fn live(state: &mut State, moment: Moment) -> Vec<Effect> {
     let first = state.span.map_or(moment.now.wall_ns, |s| s.0);
     state.span = Some((first, moment.now.wall_ns));
     let newest = moment.clone();
+    super::stack::take(state, &moment, true);
     if state.mode == Mode::Live {
         state.trail.push(&moment.now);
         show(state, moment, true);
@@ -82,6 +94,9 @@ fn live(state: &mut State, moment: Moment) -> Vec<Effect> {
 
 /// Shows a moment: rows, selection and the detail page follow it.
 pub fn show(state: &mut State, moment: Moment, live: bool) {
+    if state.mode != Mode::Live {
+        super::stack::take(state, &moment, false);
+    }
     super::found::adopt(state, &moment);
     if let Some(detail) = detail_mut(state) {
         detail.take(&moment, live);

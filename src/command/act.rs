@@ -16,19 +16,19 @@ use crate::table::Clean;
 ///
 /// # Errors
 /// When the file cannot be made.
-pub fn export(name: &str, csv: &str) -> Result<String> {
+pub fn export(name: &str, ending: &str, text: &str) -> Result<String> {
     for n in 0..1000 {
-        let path = if n == 0 { format!("{name}.csv") } else { format!("{name}-{n}.csv") };
+        let path = if n == 0 { format!("{name}.{ending}") } else { format!("{name}-{n}.{ending}") };
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut file) => {
-                file.write_all(csv.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+                file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
                 return Ok(format!("Wrote {path}."));
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e).context(format!("cannot write {path}")),
         }
     }
-    bail!("there are 1000 files {name}-N.csv here already")
+    bail!("there are 1000 files {name}-N.{ending} here already")
 }
 
 /// Sends a signal to a process if it still has the name it had when the question was asked.

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::act;
+use super::alarm;
 use super::past::{self, Ask};
 use super::sampler::{self, Aim, Plan};
 use super::screen::{self, Outside};
@@ -19,6 +20,7 @@ use crate::privilege;
 use crate::source::Focus;
 use crate::tool::config;
 use crate::tool::spec::Spec;
+use crate::trigger::Triggers;
 use crate::view::theme::Glyphs;
 
 /// What the live screen is opened with.
@@ -39,6 +41,10 @@ pub struct Screen {
     pub first: Option<String>,
     /// What the user has to know at the start.
     pub note: Option<String>,
+    /// What shall be noticed.
+    pub triggers: Triggers,
+    /// Where snapshots go when nothing else is recorded.
+    pub snapshots: PathBuf,
 }
 
 /// Opens the live screen.
@@ -53,10 +59,19 @@ pub fn run(args: &cli::Live) -> Result<()> {
         // A file that is always read must not keep anybody from looking at a sick machine.
         Err(why) => (Vec::new(), Some(format!("No panels: {why}"))),
     };
+    let configured = match &note {
+        None => config::triggers(args.config.as_deref()).unwrap_or_default(),
+        Some(_) => Vec::new(),
+    };
+    let triggers = alarm::open(&args.noticing, configured, &tools)?;
+    let mut focus = args.look.focus();
+    alarm::focus(&triggers, &mut focus, &mut Vec::new());
     open(Screen {
         interval: args.interval,
         pid: args.pid,
-        focus: args.look.focus(),
+        focus,
+        snapshots: place.clone(),
+        triggers,
         place: (!args.no_record).then_some(place),
         glyphs: args.characters.glyphs(),
         tools,
@@ -84,6 +99,8 @@ pub fn open(with: Screen) -> Result<i32> {
         focus: with.focus.clone(),
         place: with.place,
         tools: with.tools,
+        triggers: with.triggers,
+        snapshots: with.snapshots,
     };
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
     let mut keep = privilege::ACTIONS.to_vec();
@@ -123,7 +140,7 @@ impl Outside for LiveOutside {
             return;
         }
         let done = match effect {
-            Effect::Export { name, csv } => act::export(&name, &csv),
+            Effect::Export { name, ending, text } => act::export(&name, ending, &text),
             Effect::Focus(on) => {
                 self.aim.at(on);
                 return;

@@ -51,6 +51,10 @@ fn keys() -> String {
         // A leading quote or dot would be a request to roff.
         out.push_str(&format!(".TP\n\\&{}\n\\&{}\n", names.join(" "), b.help));
     }
+    out.push_str(".SS Of the stacks\n");
+    for (keys, _, help) in crate::app::stack::KEYS {
+        out.push_str(&format!(".TP\n\\&{keys}\n\\&{help}\n"));
+    }
     out
 }
 

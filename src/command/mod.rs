@@ -1,9 +1,11 @@
 //! One file a subcommand: each wires the rooms below it. The only place where effects happen.
 
 mod act;
+pub mod alarm;
 pub mod columns;
 pub mod completions;
 pub mod doctor;
+pub mod flight;
 pub mod live;
 mod machine;
 pub mod man;

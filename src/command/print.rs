@@ -18,7 +18,7 @@ use crate::session::Reader;
 use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::table::clock::{self, Anchor};
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
-use crate::tool;
+use crate::{tool, trigger};
 
 /// Prints what was asked for.
 ///
@@ -125,6 +125,12 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
         return Err(usage(anyhow!(
             "{} is known while tools run, which lmptop run records; name a recording with --session",
             schema.table()
+        )));
+    }
+    if schema.table() == trigger::schema().table() {
+        return Err(usage(anyhow!(
+            "trigger is known while rules are watched, which lmptop record --trigger RULE does; \
+             name a recording with --session"
         )));
     }
     let limit = args.samples.unwrap_or(1);

@@ -3,10 +3,14 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use jiff::tz::TimeZone;
 
+use super::alarm::{self, Alarm};
+use super::flight::{Flight, Kept};
 use super::sessions::bytes;
 use super::stop::Stop;
 use super::{say, usage};
@@ -14,8 +18,9 @@ use crate::cli;
 use crate::privilege;
 use crate::session::{Info, Retention, Status, Writer, default_place, prune};
 use crate::source::{Live, LiveOptions, Ticker, Tools, clocks};
-use crate::table::{Nature, Sample, Table, clean};
+use crate::table::{Nature, Sample, Table, clean, clock};
 use crate::tool::config;
+use crate::trigger::{Fired, Trigger, Triggers};
 
 /// Records until the time has passed or a signal says so; the path goes to standard output first.
 ///
@@ -25,20 +30,21 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let place = args.session.clone().unwrap_or_else(default_place);
     // A recorder runs unattended: a configuration that is wrong is told at once.
     let panels = config::specs(args.config.as_deref()).map_err(|e| usage(e.into()))?;
+    let configured = config::triggers(args.config.as_deref()).map_err(|e| usage(e.into()))?;
+    let mut triggers = alarm::open(&args.noticing, configured, &panels)?;
     let tools = Tools::prepare(panels)?;
     let mut stop = Stop::new()?;
-    let mut focus = args.look.focus();
+    let (mut focus, mut tables) = (args.look.focus(), args.tables.clone());
     // Who names a table of stacks wants it to have rows.
     args.tables.iter().for_each(|table| focus.stacks.of_table(table, None));
-    let options = LiveOptions { tables: args.tables.clone(), focus, ..LiveOptions::default() };
+    alarm::focus(&triggers, &mut focus, &mut tables);
+    let options = LiveOptions { tables, focus, ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;
     live.add(tools.start()?);
-    let mut writer = Writer::create(&place, info(args.interval)).with_context(|| {
-        format!("cannot record into {}; name a directory of yours with --session", place.display())
-    })?;
-    say(&format!("{}\n", writer.path().display()))?;
+    let mut store = Store::open(args, &place, &triggers)?;
+    let mut alarm = Alarm::default();
 
     let begun = Instant::now();
     let end = args.length.and_then(|l| begun.checked_add(l));
@@ -50,24 +56,96 @@ pub fn run(args: &cli::Record) -> Result<()> {
             // What tools print at their end is recorded, too.
             live.end_tools();
         }
-        let sample = live.sample()?;
-        append(&mut writer, &sample, &mut live)?;
-        progress.add(&sample, &writer);
+        let mut sample = live.sample()?;
+        let fired = triggers.look(&mut sample)?;
+        progress.warn(triggers.notes());
+        progress.warn(alarm.look());
+        for (trigger, fired) in &fired {
+            progress.fired(trigger, fired, sample.wall_ns);
+            progress.warn(alarm.sound(trigger, fired, sample.wall_ns));
+        }
+        let sample = Arc::new(sample);
+        store.take(&sample, &mut live, &mut progress)?;
+        progress.add(&sample, &store);
         // The last sample is taken after the wish to stop: it holds what happened until then.
         if !go_on || end.is_some_and(|e| Instant::now() >= e) {
             break;
         }
         let next = ticker.next(Instant::now());
         let next = end.map_or(next, |e| next.min(e));
-        go_on = stop.wait(next, || live.drain());
+        go_on = stop.wait(next, || {
+            triggers.poll(clocks().0);
+            live.drain()
+        });
     }
-    let status = writer.status();
-    let path = writer.path().to_owned();
-    writer.finish().with_context(|| format!("{} counts as cut off", path.display()))?;
+    let done = store.finish();
     progress.end();
-    match status {
-        Status::Recording => Ok(()),
-        Status::Stopped { reason } => bail!("{} is incomplete: {reason}", path.display()),
+    done
+}
+
+/// Where samples go.
+enum Store {
+    /// Into one session from the start.
+    Session(Writer),
+    /// Into memory, until a trigger fires; with the first failure to write a snapshot.
+    Flight(Box<Flight>, Option<anyhow::Error>),
+}
+
+impl Store {
+    fn open(args: &cli::Record, place: &Path, triggers: &Triggers) -> Result<Store> {
+        if !args.noticing.trigger.is_empty() {
+            let (before, after) = triggers.around();
+            let flight = Flight::new(place, args.interval, before, after);
+            return Ok(Store::Flight(Box::new(flight), None));
+        }
+        let writer = Writer::create(place, info(args.interval)).with_context(|| {
+            let place = place.display();
+            format!("cannot record into {place}; name a directory of yours with --session")
+        })?;
+        say(&format!("{}\n", writer.path().display()))?;
+        Ok(Store::Session(writer))
+    }
+
+    fn take(
+        &mut self,
+        sample: &Arc<Sample>,
+        live: &mut Live,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        match self {
+            Store::Session(writer) => append(writer, sample, live),
+            Store::Flight(flight, failed) => {
+                match flight.take(sample) {
+                    Ok(Kept::Begun(path)) => say(&format!("{}\n", path.display()))?,
+                    Ok(_) => {}
+                    Err(e) => {
+                        progress.warn(Some(clean(&format!("{e:#}")).into_owned()));
+                        failed.get_or_insert(e);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Store::Session(writer) => {
+                let status = writer.status();
+                let path = writer.path().to_owned();
+                writer.finish().with_context(|| format!("{} counts as cut off", path.display()))?;
+                match status {
+                    Status::Recording => Ok(()),
+                    Status::Stopped { reason } => {
+                        bail!("{} is incomplete: {reason}", path.display())
+                    }
+                }
+            }
+            Store::Flight(mut flight, failed) => {
+                flight.finish()?;
+                failed.map_or(Ok(()), Err)
+            }
+        }
     }
 }
 
@@ -125,19 +203,60 @@ struct Progress {
     rows: u64,
     lost: u64,
     bytes: u64,
+    /// What is kept in memory only, if that is where samples go.
+    memory: Option<String>,
     problem: Option<String>,
 }
 
 impl Progress {
     fn new(begun: Instant) -> Progress {
         let shown = io::stderr().is_terminal();
-        Progress { begun, shown, samples: 0, rows: 0, lost: 0, bytes: 0, problem: None }
+        Progress {
+            begun,
+            shown,
+            samples: 0,
+            rows: 0,
+            lost: 0,
+            bytes: 0,
+            memory: None,
+            problem: None,
+        }
     }
 
-    fn add(&mut self, sample: &Sample, writer: &Writer) {
+    /// A line of its own that stays.
+    fn tell(&self, text: &str) {
+        let fresh = if self.shown { "\r\x1b[K" } else { "" };
+        eprintln!("{fresh}lmptop: {text}");
+    }
+
+    fn warn(&self, problems: impl IntoIterator<Item = String>) {
+        problems.into_iter().for_each(|p| self.tell(&p));
+    }
+
+    fn fired(&self, trigger: &Trigger, fired: &Fired, wall_ns: i64) {
+        let at = clock::clock(wall_ns, &TimeZone::system());
+        self.tell(&format!("{at} {}: {}", fired.name, fired.cause));
+        if trigger.bell && self.shown {
+            let _ = io::stderr().write_all(b"\x07");
+        }
+    }
+
+    fn add(&mut self, sample: &Sample, store: &Store) {
         self.samples += 1;
         self.rows += sample.tables.iter().map(|t| t.len() as u64).sum::<u64>();
         self.lost = lost(sample);
+        let writer = match store {
+            Store::Session(writer) => writer,
+            Store::Flight(flight, _) => {
+                self.bytes = flight.written().unwrap_or(0);
+                let (samples, span_ns, short) = flight.memory();
+                let less = if short { ", less than was to be: they are large" } else { "" };
+                let span = span_ns / 1_000_000_000;
+                let memory = format!("{samples} samples of {span} s in memory{less}");
+                self.memory = flight.written().is_none().then_some(memory);
+                return self.show();
+            }
+        };
         self.bytes = writer.bytes();
         let problem = match writer.status() {
             Status::Recording => None,
@@ -150,6 +269,10 @@ impl Progress {
             eprintln!("{fresh}lmptop: not recording: {reason}");
         }
         self.problem = problem;
+        self.show();
+    }
+
+    fn show(&self) {
         if self.shown {
             // A terminal that went away must not end the recording.
             let _ = write!(io::stderr(), "\r\x1b[K{}", self.line());
@@ -158,6 +281,10 @@ impl Progress {
 
     fn line(&self) -> String {
         let seconds = self.begun.elapsed().as_secs();
+        if let Some(memory) = &self.memory {
+            let (minutes, seconds) = (seconds / 60, seconds % 60);
+            return format!("{minutes}:{seconds:02} waiting, {memory}, {} events lost", self.lost);
+        }
         format!(
             "{}:{:02} {} samples, {} rows, {}B on disk, {} events lost",
             seconds / 60,

@@ -73,8 +73,8 @@ impl Outside for ReplayOutside {
     fn carry(&mut self, effect: Effect) {
         if let Some(ask) = past::question(&effect) {
             let _ = self.ask.send(ask);
-        } else if let Effect::Export { name, csv } = effect {
-            let _ = self.out.send(match act::export(&name, &csv) {
+        } else if let Effect::Export { name, ending, text } = effect {
+            let _ = self.out.send(match act::export(&name, ending, &text) {
                 Ok(text) => Msg::Note(text),
                 Err(e) => Msg::Failed(format!("{e:#}")),
             });

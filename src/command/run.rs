@@ -56,6 +56,8 @@ pub fn run(args: &cli::Run) -> Result<u8> {
             tools: specs,
             first,
             note: None,
+            triggers: crate::trigger::Triggers::default(),
+            snapshots: crate::session::default_place(),
         })?
     } else {
         rows(args, specs)?

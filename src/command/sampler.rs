@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::alarm::Alarm;
+use super::flight::{Flight, Kept};
 use super::past::Ask;
 use super::record::info;
 use crate::app::Msg;
@@ -23,6 +25,7 @@ use crate::session::{Retention, Status, Writer, memory_writer, prune};
 use crate::source::{Focus, Live, LiveOptions, Moment, Ticker, Tools, clocks};
 use crate::table::Sample;
 use crate::tool::spec::Spec;
+use crate::trigger::Triggers;
 
 /// Samples that may wait for the recorder before they are dropped, and said to be.
 const WAITING: usize = 8;
@@ -41,6 +44,10 @@ pub struct Plan {
     pub place: Option<PathBuf>,
     /// Tools that run beside the probes.
     pub tools: Vec<Spec>,
+    /// What shall be noticed.
+    pub triggers: Triggers,
+    /// Where snapshots go when `place` is none.
+    pub snapshots: PathBuf,
 }
 
 /// What the sampler is told while it runs.
@@ -120,20 +127,29 @@ fn sample(
         later: true,
         ..LiveOptions::default()
     })?;
-    privilege::drop_after_start(&live.needs(), plan.place.as_deref())?;
+    let mut triggers = std::mem::take(&mut plan.triggers);
+    let snapshots = (!triggers.is_empty()).then_some(plan.snapshots.as_path());
+    privilege::drop_after_start(&live.needs(), plan.place.as_deref().or(snapshots))?;
     live.add(tools.start()?);
     let (record, samples) = sync_channel::<Arc<Sample>>(WAITING);
-    let recorder = recorder(&plan, samples, out.clone(), past.clone())?;
+    let flight = snapshots.filter(|_| plan.place.is_none()).map(|place| {
+        let (before, after) = triggers.around();
+        Flight::new(place, plan.interval, before, after)
+    });
+    let recorder = recorder(&plan, flight, samples, out.clone(), past.clone())?;
+    let mut alarm = Alarm::default();
     let mut before: Option<Arc<Sample>> = None;
     let mut ticker = Ticker::new(Instant::now(), plan.interval);
     loop {
-        let now = Arc::new(live.sample()?);
+        let mut now = live.sample()?;
+        notice(&mut triggers, &mut alarm, &mut now, out)?;
+        let now = Arc::new(now);
         keep(&record, &now, &mut live, out);
         let moment = Moment { now: now.clone(), before: before.replace(now) };
         if out.send(Msg::Live(moment)).is_err() {
             break;
         }
-        if !wait(&mut live, ticker.next(Instant::now()), ordered) {
+        if !wait(&mut live, &mut triggers, ticker.next(Instant::now()), ordered) {
             break;
         }
     }
@@ -147,14 +163,46 @@ fn sample(
     Ok(status)
 }
 
+/// Looks whether a trigger fires, and does what it asks for.
+fn notice(
+    triggers: &mut Triggers,
+    alarm: &mut Alarm,
+    sample: &mut Sample,
+    out: &UnboundedSender<Msg>,
+) -> Result<()> {
+    let fired = triggers.look(sample)?;
+    let mut told = triggers.notes();
+    told.extend(alarm.look());
+    for (trigger, fired) in fired {
+        told.extend(alarm.sound(&trigger, &fired, sample.wall_ns));
+        let _ = out.send(Msg::Fired {
+            at: sample.wall_ns,
+            cause: format!("{}: {}", fired.name, fired.cause),
+            bell: trigger.bell,
+        });
+    }
+    for problem in told {
+        let _ = out.send(Msg::Failed(problem));
+    }
+    Ok(())
+}
+
 /// Waits for the next sample, draining meanwhile; false when asked to stop.
-fn wait(live: &mut Live, next: Instant, ordered: &Receiver<Order>) -> bool {
+fn wait(
+    live: &mut Live,
+    triggers: &mut Triggers,
+    next: Instant,
+    ordered: &Receiver<Order>,
+) -> bool {
     let mut wish = SELDOM;
     loop {
         let left = next.saturating_duration_since(Instant::now());
         match ordered.recv_timeout(left.min(wish)) {
             Ok(Order::Focus(on)) => live.focus(&on),
-            Err(RecvTimeoutError::Timeout) if left > wish => wish = live.drain(),
+            Err(RecvTimeoutError::Timeout) if left > wish => {
+                triggers.poll(clocks().0);
+                wish = live.drain();
+            }
             Err(RecvTimeoutError::Timeout) => return true,
             _ => return false,
         }
@@ -176,6 +224,7 @@ fn keep(
 
 fn recorder(
     plan: &Plan,
+    mut flight: Option<Flight>,
     samples: Receiver<Arc<Sample>>,
     out: UnboundedSender<Msg>,
     past: Sender<Ask>,
@@ -195,6 +244,7 @@ fn recorder(
             let _ = past.send(Ask::Open(writer.reader()));
             while let Ok(sample) = samples.recv() {
                 let done = writer.append(&sample);
+                snapshot(flight.as_mut(), &sample, &out);
                 if !on_disk {
                     continue;
                 }
@@ -205,6 +255,9 @@ fn recorder(
                 };
                 let _ = out.send(Msg::Recording(status));
             }
+            if let Some(Err(e)) = flight.as_mut().map(Flight::finish) {
+                eprintln!("lmptop: {}", crate::table::clean(&format!("{e:#}")));
+            }
             // The terminal has been given back by now.
             if let Err(e) = writer.finish() {
                 let why = crate::table::clean(&format!("{e:#}")).into_owned();
@@ -212,6 +265,19 @@ fn recorder(
             }
         })
         .context("cannot start a thread")
+}
+
+/// Where nothing else is recorded, what a trigger fired for is.
+fn snapshot(flight: Option<&mut Flight>, sample: &Arc<Sample>, out: &UnboundedSender<Msg>) {
+    let told = match flight.map(|flight| flight.take(sample)) {
+        Some(Ok(Kept::Begun(path))) => {
+            Msg::Note(format!("Recording a snapshot into {}.", path.display()))
+        }
+        Some(Ok(Kept::Ended(path))) => Msg::Note(format!("The snapshot is in {}.", path.display())),
+        Some(Err(e)) => Msg::Failed(format!("No snapshot: {e:#}")),
+        _ => return,
+    };
+    let _ = out.send(told);
 }
 
 /// The session on disk; in memory when there is none to be, or it cannot be made.

@@ -110,6 +110,7 @@ pub async fn run(
                     Effect::Redraw => terminal.forget(),
                     Effect::Mouse(on) => terminal.mouse(on),
                     Effect::Copy(text) => terminal.copy(&text),
+                    Effect::Bell => terminal.bell(),
                     other => outside.carry(other),
                 }
             }

@@ -2,9 +2,13 @@
 //! `columns.rs` (the row and its `const` column list) and `mod.rs` (attach, sample, status).
 
 mod cgroup;
+mod entries;
+mod functions;
+pub mod heap;
 pub mod host;
 pub mod io;
 mod ladder;
+mod maps;
 pub mod net;
 pub mod oncpu;
 pub mod proc;
@@ -134,6 +138,11 @@ pub fn all() -> &'static [Room] {
             name: "oncpu",
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
+        },
+        Room {
+            name: "heap",
+            schemas: heap::schemas,
+            open: |o| Ok(Box::new(heap::Heaps::open(&o))),
         },
         Room { name: "io", schemas: io::schemas, open: |o| Ok(Box::new(io::Io::open(&o))) },
         Room { name: "host", schemas: host::schemas, open: |_| Ok(Box::new(host::Host::open())) },

@@ -121,7 +121,7 @@ mod tests {
             ("_Z4spinIiET_S0_", "spin<int>"),
             ("_ZN4core3ptr13drop_in_place17h0123456789abcdefE", "core::ptr::drop_in_place"),
             ("_RNvCskwGfYPst2Cb_3foo16example_function", "foo::example_function"),
-            ("_Zoops", "_Zoops"),
+            ("_Z9x", "_Z9x"),
             ("", ""),
             (".cold", ".cold"),
             ("@", ""),

@@ -45,6 +45,8 @@ pub(super) struct Tables {
     pub frames: Option<(Range<u64>, Vec<u8>)>,
     /// `.debug_frame`, read where there is no `.eh_frame`: programs written in Go.
     pub debug: Option<Vec<u8>>,
+    /// Where execution begins.
+    pub entry: u64,
     /// Where Go's functions lie that begin a stack; sorted.
     pub begins: Vec<Range<u64>>,
 }
@@ -80,6 +82,8 @@ pub(super) fn tables(file: &File, segments: &[Segment]) -> Tables {
         base: segments.iter().map(|s| s.address).min().unwrap_or(0) & !0xfff,
         ..Tables::default()
     };
+    let Some(head) = Head::read(file) else { return tables };
+    tables.entry = head.entry;
     let Some(sections) = Sections::read(file) else { return tables };
     tables.text = sections.find(".text").map(Section::range);
     tables.got = sections.find(".got").map(Section::range);
@@ -114,6 +118,7 @@ const BEGINS: [&str; 9] = [
 
 /// The file's header as far as it is needed.
 struct Head {
+    entry: u64,
     programs: u64,
     program_count: u64,
     sections: u64,
@@ -131,6 +136,7 @@ impl Head {
             && (half(&h, 54) == 56 || half(&h, 56) == 0)
             && (half(&h, 58) == 64 || half(&h, 60) == 0);
         known.then(|| Head {
+            entry: long(&h, 24),
             programs: long(&h, 32),
             program_count: u64::from(half(&h, 56)),
             sections: long(&h, 40),

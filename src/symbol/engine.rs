@@ -1,14 +1,15 @@
 //! One capture into one stack. Owned by the thread; keeps what it has read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::images::Images;
 use super::kernel::Kernel;
+use super::lines::{Asked, Met, Searches};
 use super::names::{Name, Names};
 use super::place::Place;
 use super::unwind::{End, Walker};
-use super::{Capture, Resolved, Stack, Status};
+use super::{Capture, Note, Resolved, Stack, Status};
 use crate::bpf::Refusal;
 use crate::table::Clean;
 use crate::table::stack::{CUT, Folding, NO_USER};
@@ -24,6 +25,7 @@ pub(super) struct Engine {
     /// Why nobody tells of processes that end; `None` where somebody does or was not asked to.
     refusal: Option<Refusal>,
     stacks: HashSet<Arc<Stack>, ahash::RandomState>,
+    searches: Searches,
     places: Vec<Place>,
     named: Vec<Name>,
 }
@@ -37,6 +39,7 @@ impl Engine {
             walker: Walker::new(),
             refusal: None,
             stacks: HashSet::default(),
+            searches: Searches::default(),
             places: Vec::new(),
             named: Vec::new(),
         }
@@ -77,7 +80,35 @@ impl Engine {
             }
             (None, refusal) => refusal.as_ref().map(|r| r.programs.clone()).unwrap_or_default(),
         };
-        Status { told: images.is_some(), refused, lost: images.map_or(0, Images::lost) }
+        let lost = images.map_or(0, Images::lost);
+        Status { told: images.is_some(), refused, lost, notes: self.notes() }
+    }
+
+    /// Looks up the lines of a function and answers, on another thread.
+    pub fn lines(&self, asked: Asked) {
+        let mut by_file: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+        let spot = asked.spot();
+        for (serial, address, samples) in self.names.met(&spot.module, &spot.function) {
+            by_file.entry(serial).or_default().push((address, samples));
+        }
+        let was_met = !by_file.is_empty();
+        let files = &self.walker.files;
+        let open = |(serial, at)| Met::new(files.by_serial(serial)?.as_ref(), at);
+        let met: Vec<Met> = by_file.into_iter().filter_map(open).collect();
+        self.searches.begin(asked, met, was_met);
+    }
+
+    /// What cannot be named, and what can be done about it.
+    fn notes(&self) -> Vec<Note> {
+        let mut notes = self.names.notes();
+        if self.kernel.is_hidden() {
+            notes.push(Note {
+                pid: None,
+                missing: "names of the kernel's functions".to_owned(),
+                fix: "run as root, or set kernel.kptr_restrict to 0".to_owned(),
+            });
+        }
+        notes
     }
 
     /// The names of a capture.

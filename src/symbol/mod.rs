@@ -11,7 +11,8 @@
 //!   for what is in them,
 //! * `names` for the names of those places, which asks `functions` what a file's symbols are
 //!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
-//!   that it makes (`perf_map`).
+//!   that it makes (`perf_map`);
+//! * `lines` looks up source lines of one function when somebody asks for them.
 
 mod binary;
 mod demangle;
@@ -22,6 +23,7 @@ mod images;
 mod jit;
 mod kernel;
 mod layout;
+mod lines;
 mod names;
 mod perf_map;
 mod place;
@@ -109,7 +111,7 @@ pub struct Note {
     pub fix: String,
 }
 
-/// How it goes with the stacks of processes that have ended.
+/// How it goes with names, and with the stacks of processes that have ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// Whether the kernel tells what they had mapped.
@@ -118,6 +120,8 @@ pub struct Status {
     pub refused: BTreeMap<String, String>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
+    /// What has no names.
+    pub notes: Vec<Note>,
 }
 
 /// What became of a capture.

@@ -163,3 +163,97 @@ impl Names {
 fn unnamed(binary: &Binary) -> Arc<str> {
     format!("{}+unknown", binary.name).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use super::*;
+    use crate::symbol::place::FileId;
+
+    const SPACE: Space = Space { tgid: 0, start_ns: 0, mm: 1 };
+
+    fn binary(path: &Path, serial: u64) -> Arc<Binary> {
+        let file = File::open(path).unwrap();
+        Arc::new(Binary {
+            serial,
+            id: FileId::default(),
+            size: file.metadata().unwrap().len(),
+            mtime_ns: 0,
+            name: "a.out".into(),
+            path: path.into(),
+            file,
+            segments: Vec::new(),
+        })
+    }
+
+    fn named(names: &mut Names, places: &[Place]) -> Vec<String> {
+        let mut out = Vec::new();
+        names.name(SPACE, places, &mut out);
+        out.iter().map(|n| format!("{} {}", n.text, n.module)).collect()
+    }
+
+    /// An address of a function of this program, as its file has it.
+    fn known_address(binary: &Binary) -> u64 {
+        let out = std::process::Command::new("nm").arg(&binary.path).output().unwrap();
+        let out = String::from_utf8_lossy(&out.stdout).into_owned();
+        let line = out.lines().find(|l| l.contains("6symbol5names") && l.contains(" t ")).unwrap();
+        u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn places_have_names_and_none_is_a_number() {
+        let own = std::fs::read_link("/proc/self/exe").unwrap();
+        let binary = binary(&own, 2);
+        let address = known_address(&binary);
+        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let places = [
+            file(address),
+            file(1),
+            Place::Anonymous { space: SPACE, address: 5 },
+            Place::Lost { module: Some("gone.so".into()), address: 5 },
+            Place::Lost { module: None, address: 5 },
+        ];
+        let mut names = Names::open();
+        let all = named(&mut names, &places);
+        assert!(all[0].contains("symbol::names::") && all[0].ends_with(" a.out"), "{}", all[0]);
+        assert_eq!(
+            all[1..],
+            ["a.out+unknown a.out", "[jit] [jit]", "[unknown] gone.so", "[unknown] [unknown]"]
+        );
+        named(&mut names, &places[..1]);
+        let function = all[0].strip_suffix(" a.out").unwrap();
+        assert_eq!(names.met("a.out", function), [(2, address, 2)], "met by two samples");
+        names.forget(2);
+        assert!(names.met("a.out", function).is_empty() && names.tables.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_frequent_stays() {
+        let own = std::fs::read_link("/proc/self/exe").unwrap();
+        let binary = binary(&own, 2);
+        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let mut names = Names::open();
+        (0..9).for_each(|_| drop(named(&mut names, &[file(7)])));
+        for address in 0..KNOWN as u64 + 100 {
+            named(&mut names, &[file(1 << 40 | address)]);
+        }
+        assert!(names.known.len() <= KNOWN);
+        assert_eq!(names.known[&(2, 7)].samples, 9);
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_are_dropped_oldest_first() {
+        let own = std::fs::read_link("/proc/self/exe").unwrap();
+        let mut names = Names::open();
+        let one = binary(&own, 2);
+        let bytes = Functions::read(&one.file, &one.path).bytes();
+        let fit = TABLES / bytes.max(1);
+        for serial in 2..=fit as u64 + 4 {
+            let binary = binary(&own, serial);
+            named(&mut names, &[Place::File { binary, offset: 0, address: 1 }]);
+        }
+        assert!(names.tables.len() <= fit.max(1) && !names.tables.contains_key(&2));
+    }
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::elf::{Sections, word};
 
 /// Where debug packages put their files.
-const DEBUG: &str = "/usr/lib/debug";
+pub(super) const DEBUG: &str = "/usr/lib/debug";
 /// A packed table is not larger than this when it is unpacked.
 const UNPACKED: u64 = 64 << 20;
 /// A file is not larger whose checksum is computed to see that it is the right one.

@@ -22,6 +22,8 @@ use super::{Capture, Regs, Space, elf};
 const DEPTH: usize = 1024;
 /// Copies of stacks do not grow beyond this: what lies further away is no reason to copy more.
 const REACH: u64 = 64 << 10;
+/// How long the code is that a program begins with: glibc's loader has 80 bytes of it.
+const ENTRY: u64 = 96;
 
 /// How to get from a frame in one binary to its caller.
 pub(super) struct Rules {
@@ -29,6 +31,8 @@ pub(super) struct Rules {
     cache: CacheNative<MayAllocateDuringUnwind>,
     /// Functions that are called by nobody.
     begins: Vec<Range<u64>>,
+    /// Where execution begins.
+    entry: u64,
     /// Memory that the tables take.
     pub bytes: usize,
 }
@@ -55,7 +59,7 @@ impl Rules {
         // Offsets inside a module have 32 bits.
         let range = tables.base..tables.base.saturating_add(u64::from(u32::MAX));
         rules.unwinder.add_module(Module::new(String::new(), range, tables.base, sections));
-        Rules { begins: tables.begins, bytes, ..rules }
+        Rules { begins: tables.begins, entry: tables.entry, bytes, ..rules }
     }
 
     /// By frame pointers alone.
@@ -64,6 +68,7 @@ impl Rules {
             unwinder: UnwinderNative::new(),
             cache: CacheNative::new(),
             begins: Vec::new(),
+            entry: 0,
             bytes: 0,
         }
     }
@@ -193,10 +198,25 @@ impl Walker {
             };
             match next {
                 Some(next) => frame = next,
+                None if self.is_entry(space, &frame) => return End::Whole,
                 None => return End::Broken,
             }
         }
         End::Broken
+    }
+
+    /// Whether a frame is in the first code that a program or its loader runs, of which nothing
+    /// says that nobody called it.
+    fn is_entry(&mut self, space: &Space, frame: &Frame) -> bool {
+        let Frame { address, mapping } = frame;
+        let Content::File(id) = mapping.content else { return false };
+        let Opened::Binary(loaded) = self.files.open(id, space.tgid, mapping) else {
+            return false;
+        };
+        let offset = mapping.file_offset(address.address_for_lookup());
+        let at = loaded.binary.address(offset).unwrap_or(0);
+        let entry = loaded.rules().entry;
+        entry != 0 && (entry..entry.saturating_add(ENTRY)).contains(&at)
     }
 
     fn mapping(&mut self, space: &Space, address: u64) -> Option<Mapping> {

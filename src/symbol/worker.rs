@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::lines::Asked;
 use super::{Capture, Kernel, Resolved, Status};
 use crate::table::stack::{Lines, Spot};
 
@@ -66,13 +67,12 @@ impl Symbols {
 
     /// Looks up the lines of a function that samples met; the answer comes on another thread.
     pub fn lines(&self, spot: Spot, reply: impl FnOnce(Lines) + Send + 'static) {
-        let none =
-            |spot, missing: &str| Lines { spot, missing: missing.to_owned(), ..Lines::default() };
+        let asked = Asked::new(spot, reply);
         let Some(jobs) = self.jobs() else {
-            return reply(none(spot, "no thread can be started to read them"));
+            return asked.refuse("no thread can be started to read them");
         };
-        // A reply that is dropped unsaid is an answer that never comes: only a full queue does so.
-        let _ = jobs.try_send(Box::new(move |_| reply(none(spot, "no samples of it are kept"))));
+        // Where the queue is full the question is dropped, and answers so.
+        let _ = jobs.try_send(Box::new(move |engine| engine.lines(asked)));
     }
 
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
@@ -181,5 +181,15 @@ impl<T: Send + 'static> Client<T> {
             }
         }
         out
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_open() {
+        let s = Symbols::open(true);
+        eprintln!("{:?}", s.status());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use anyhow::Result;
 
 use super::Trigger;
+use super::pressure::Stalled;
 use super::rule::What;
 use super::watch::Hit;
 use crate::table::quantity::{self, Style};
@@ -129,25 +130,28 @@ impl Fired {
         }
     }
 
-    /// For pressure: its share of the window, 0..1.
-    pub(super) fn of_pressure(trigger: &Trigger, mono_ns: u64, share: f64) -> Fired {
-        let What::Pressure { resource, kind, share: limit, window, cgroup } = trigger.rule.what()
+    /// For pressure.
+    pub(super) fn of_pressure(trigger: &Trigger, mono_ns: u64, stalled: Stalled) -> Fired {
+        let What::Pressure { resource, kind, share: limit, cgroup, .. } = trigger.rule.what()
         else {
             return Fired::begin(trigger);
         };
         let of = cgroup.as_ref().map(|c| format!(" of {c}")).unwrap_or_default();
+        let is = match stalled.share {
+            Some(share) => format!("{:.1}%", share * 100.0),
+            None => "more than the limit".to_owned(),
+        };
         let cause = format!(
-            "psi.{}.{}{of} is {:.1}% of {} ms, limit {:.1}%",
+            "psi.{}.{}{of} is {is} of {} s, limit {:.1}%",
             resource.word(),
             kind.word(),
-            share * 100.0,
-            window.as_millis(),
+            stalled.window.as_secs_f64(),
             limit * 100.0
         );
         Fired {
             time_ns: mono_ns,
             cause: Clean::from(cause.as_str()),
-            value: Some(share * 100.0),
+            value: stalled.share.map(|share| share * 100.0),
             threshold: Some(limit * 100.0),
             ..Fired::begin(trigger)
         }

@@ -139,8 +139,8 @@ impl Triggers {
     pub fn poll(&mut self, mono_ns: u64) {
         for (n, (trigger, by)) in self.all.iter_mut().enumerate() {
             let By::Pressure(pressure) = by else { continue };
-            if let Some(share) = pressure.check(mono_ns, trigger.cooldown) {
-                self.waiting.push((n, Fired::of_pressure(trigger, mono_ns, share)));
+            if let Some(stalled) = pressure.check(mono_ns, trigger.cooldown) {
+                self.waiting.push((n, Fired::of_pressure(trigger, mono_ns, stalled)));
             }
             self.notes.extend(pressure.note());
         }

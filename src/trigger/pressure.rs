@@ -23,6 +23,18 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Readings of the total that are kept at most: of ten seconds, at twenty a second.
 const MOST: usize = 200;
 
+/// Sums in the files are made every 2 s (`PSI_FREQ`): a share of less would be of that at random.
+const READ: Duration = Duration::from_secs(4);
+
+/// That tasks stalled for longer than they were to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stalled {
+    /// Share of the window, 0..1, where more than the limit could be read.
+    pub share: Option<f64>,
+    /// Over which time.
+    pub window: Duration,
+}
+
 /// A pressure file that is watched.
 pub(super) struct Pressure {
     file: File,
@@ -34,7 +46,8 @@ pub(super) struct Pressure {
     /// `CLOCK_MONOTONIC` ns and total stall in us, oldest first.
     totals: VecDeque<(u64, u64)>,
     above: bool,
-    quiet_until: u64,
+    /// What comes before is from before it was asked for, or too soon after it fired.
+    quiet_until: Option<u64>,
     /// The cgroup was removed.
     gone: bool,
     note: Option<String>,
@@ -103,7 +116,7 @@ impl Pressure {
                     "{rule}: {at} is read between samples, the kernel does not watch it ({})",
                     refused.join("; ")
                 );
-                (file, *window, false, Some(note))
+                (file, rounded(*window).max(READ), false, Some(note))
             }
         };
         let mut pressure = Pressure {
@@ -114,7 +127,7 @@ impl Pressure {
             polled,
             totals: VecDeque::new(),
             above: false,
-            quiet_until: 0,
+            quiet_until: None,
             gone: false,
             note,
         };
@@ -130,12 +143,15 @@ impl Pressure {
         self.note.take()
     }
 
-    /// Whether it fires at `now` (`CLOCK_MONOTONIC` ns): the share of the window.
-    pub fn check(&mut self, now: u64, cooldown: Duration) -> Option<f64> {
+    /// Whether it fires at `now` (`CLOCK_MONOTONIC` ns).
+    pub fn check(&mut self, now: u64, cooldown: Duration) -> Option<Stalled> {
         if self.gone {
             return None;
         }
         let told = self.polled && self.told();
+        // The kernel's first window counts what it had not yet summed up before, up to 2 s.
+        let begun = now.saturating_add(self.window_ns);
+        let quiet_until = *self.quiet_until.get_or_insert(begun);
         let Some(total) = self.total() else {
             self.gone = true;
             self.note = Some("a cgroup whose pressure was watched is gone".to_owned());
@@ -151,14 +167,14 @@ impl Pressure {
         // in each window.
         let news = holds && (self.polled || !self.above);
         self.above = holds;
-        if !news || now < self.quiet_until {
+        if !news || now < quiet_until {
             return None;
         }
         let quiet = u64::try_from(cooldown.as_nanos()).unwrap_or(u64::MAX);
-        self.quiet_until = now.saturating_add(quiet);
-        // The kernel's own sum was over the limit, whatever part of it was read here.
-        let share = share.map_or(self.share, |(s, _)| s);
-        Some(if self.polled { share.max(self.share) } else { share })
+        self.quiet_until = Some(now.saturating_add(quiet));
+        // Sums are made every 2 s: the kernel may know of more than could be read here.
+        let share = share.map(|(s, _)| s).filter(|s| *s >= self.share);
+        Some(Stalled { share, window: Duration::from_nanos(self.window_ns) })
     }
 
     /// The share of the time since the reading that is a window old, or the oldest, and whether
@@ -262,13 +278,14 @@ mod tests {
             polled: false,
             totals: VecDeque::new(),
             above: false,
-            quiet_until: 0,
+            quiet_until: Some(0),
             gone: false,
             note: None,
         };
         let mut at = |ms: u64, us: u64| {
             say(us);
-            p.check(ms * 1_000_000, Duration::from_secs(5)).map(|s| (s * 100.0).round())
+            p.check(ms * 1_000_000, Duration::from_secs(5))
+                .map(|s| (s.share.unwrap() * 100.0).round())
         };
         assert_eq!(at(1000, 0), None);
         assert_eq!(at(1500, 400_000), None, "no whole window yet");

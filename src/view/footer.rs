@@ -77,6 +77,13 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
             out.extend(time_hints(state));
             return out;
         }
+        _ if state.view().pane.stacks => {
+            let mut out: Vec<(String, &'static str)> = vec![("?".to_owned(), "help")];
+            out.extend(time_hints(state).into_iter().take(2));
+            let keys = crate::app::stack::hints(state);
+            out.extend(keys.into_iter().map(|(key, hint)| (key.to_owned(), hint)));
+            return out;
+        }
         _ => {}
     }
     let mut out = time_hints(state);

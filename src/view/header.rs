@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 
+use crate::app::stack::{Kind, is_on};
 use crate::app::{Layout, Mode, Pulse, State};
 use crate::table::{Unit, Value, clock, quantity};
 
@@ -78,6 +79,17 @@ fn closer(state: &State, narrow: bool, out: &mut Vec<Bit>) {
     let focus = &state.focus;
     if focus.states {
         out.push((if narrow { "st" } else { "states" }.to_owned(), Role::Accent));
+    }
+    let taken: Vec<&str> = Kind::ALL
+        .into_iter()
+        .filter(|k| is_on(focus, *k))
+        .map(|k| if narrow { &k.table()[..2] } else { k.table() })
+        .collect();
+    if !taken.is_empty() {
+        // A live heap that is taken whole slows its process down.
+        let exact = focus.stacks.heap.is_some_and(|h| h.exact);
+        let role = if exact { Role::Warn } else { Role::Accent };
+        out.push((taken.join("+"), role));
     }
     if let Some(pid) = focus.calls {
         let word = if narrow { "sc" } else { "syscalls of " };

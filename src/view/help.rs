@@ -69,6 +69,9 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
         }
     };
     section("What is missing on this machine", missing(state));
+    if state.view().pane.stacks {
+        section("Keys of stacks", stacks());
+    }
     section("Keys", keys());
     if state.view().pane.of_tasks() {
         section("What a thread does (and its letter where there is no colour)", doings());
@@ -117,6 +120,11 @@ fn keys() -> Vec<(String, String, Role)> {
             (names.join(" "), b.help.to_owned(), Role::Key)
         })
         .collect()
+}
+
+fn stacks() -> Vec<(String, String, Role)> {
+    let keys = crate::app::stack::KEYS.iter();
+    keys.map(|(key, _, help)| ((*key).to_owned(), (*help).to_owned(), Role::Key)).collect()
 }
 
 fn doings() -> Vec<(String, String, Role)> {

@@ -32,6 +32,7 @@ mod rows;
 mod screen;
 pub mod sign;
 pub mod sparkline;
+mod stack;
 mod strip;
 pub mod svg;
 pub mod theme;

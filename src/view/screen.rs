@@ -6,7 +6,7 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chart, chooser, detail, fate, footer, header, help, image, rows, strip};
+use super::{chart, chooser, detail, fate, footer, header, help, image, rows, stack, strip};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -28,6 +28,10 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
         Some(Overlay::Detail(d)) if d.graph.is_some() => chart::draw(state, look, d, layout, buf),
         Some(Overlay::Detail(d)) => detail::draw(state, look, d, layout, buf),
         Some(Overlay::Image(i)) => image::draw(state, look, i, layout, buf),
+        Some(Overlay::Prompt(_)) | None if state.view().pane.stacks => {
+            tabs(state, look, layout, buf);
+            stack::draw(state, look, buf);
+        }
         Some(Overlay::Prompt(_)) | None => {
             tabs(state, look, layout, buf);
             fate::draw(state, look, layout, buf);
@@ -92,6 +96,9 @@ fn tabs(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
 fn status(state: &State, look: &Theme) -> String {
     if state.moment.is_none() {
         return String::new();
+    }
+    if state.view().pane.stacks {
+        return stack::status(state);
     }
     let dot = look.pick(" · ", " | ");
     let narrow = state.size.0 < 60;

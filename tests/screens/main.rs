@@ -12,5 +12,6 @@ mod keys;
 mod looks;
 mod past;
 mod scene;
+mod stacks;
 mod tasks;
 mod tools;

@@ -12,7 +12,7 @@ use lmptop::command::past::{Ask, Past, question};
 use lmptop::probe;
 use lmptop::session::{Info, Reader, Writer, memory_writer};
 use lmptop::source::{Moment, Seek};
-use lmptop::table::{Sample, Table, Type};
+use lmptop::table::{Field, Nature, Sample, Schema, Table, Type};
 use lmptop::view::theme::Theme;
 use lmptop::view::{draw, most_scroll};
 use ratatui::buffer::Buffer;
@@ -84,7 +84,8 @@ fn wrong(id: &str, v: &V) -> ! {
 /// A table of this name with these rows.
 pub fn table(name: &str, rows: &[Row]) -> Table {
     let schemas = probe::schemas();
-    let schema = schemas.iter().find(|s| s.table() == name).expect("a table").clone();
+    let known = schemas.iter().find(|s| s.table() == name).cloned();
+    let schema = known.unwrap_or_else(|| lookalike(name, rows));
     for id in rows.iter().flat_map(|r| r.0.keys()) {
         assert!(schema.stored().iter().any(|f| f.id == **id), "{name} has no column {id}");
     }
@@ -121,6 +122,22 @@ pub fn table(name: &str, rows: &[Row]) -> Table {
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options).unwrap();
     Table::new(schema, batch).unwrap()
+}
+
+/// The columns of a table of events that this build does not have.
+fn lookalike(name: &str, rows: &[Row]) -> Arc<Schema> {
+    let mut fields: BTreeMap<&str, Type> = BTreeMap::new();
+    for (id, v) in rows.iter().flat_map(|r| &r.0) {
+        let ty = match v {
+            V::N(_) => Type::U64,
+            V::I(_) => Type::I64,
+            V::F(_) => Type::F64,
+            V::T(_) => Type::Text,
+        };
+        fields.insert(id, ty);
+    }
+    let fields = fields.into_iter().map(|(id, ty)| Field::new(id, ty)).collect();
+    Arc::new(Schema::new(name, Nature::Event, fields))
 }
 
 /// A socket of the init network namespace.
@@ -402,6 +419,7 @@ pub fn sample_of(age: u64, sockets: &[Row], probes: &[Row]) -> Sample {
             table("host", &[host(age)]),
             table("probe", probes),
             table("life", &folk::life(age)),
+            table("oncpu", &[]),
             table("thread", &folk::threads(age, false)),
             table("proc", &folk::processes(age, false)),
         ],

@@ -37,7 +37,7 @@ fn panes() {
 
 #[test]
 fn panes_with_states() {
-    for (name, keys) in [("proc", "5"), ("thread", "6"), ("wake", "8"), ("lock", "9")] {
+    for (name, keys) in [("proc", "5"), ("thread", "6"), ("wake", "9"), ("lock", "9<Tab>")] {
         for (w, h) in [(80, 24), (120, 30), (240, 40)] {
             let mut stage = busy(w, h);
             stage.press(keys);
@@ -45,7 +45,7 @@ fn panes_with_states() {
         }
     }
     let mut stage = busy(120, 20);
-    stage.press("9<Tab>");
+    stage.press("9<Tab><Tab>");
     shot!("syscall_120x20", stage.text());
 }
 
@@ -160,9 +160,9 @@ fn a_filter_keeps_what_leads_to_its_rows() {
     assert_eq!(s.state.grid.rows.len(), 5, "the pin holds across the panes");
     s.press("p");
     let mut s = busy(120, 40);
-    s.press("8p<^U>812<Enter>");
+    s.press("9p<^U>812<Enter>");
     assert_eq!(column(&s, "COMM"), ["nginx", "java"], "both ends of a wake: {}", s.text());
-    s.press("9");
+    s.press("9<Tab>");
     assert!(s.text().contains("No row is of what is pinned"), "{}", s.text());
     s.press("pp<^U>4410<Enter>7");
     assert!(column(&s, "PID").iter().all(|p| p == "4410"), "{}", s.text());
@@ -478,12 +478,12 @@ fn any_row_is_drawn_over_time() {
     s.press("5jjv");
     assert!(s.line(2).contains("java 4410"), "{}", s.line(2));
     shot!("graph_proc_120x30", s.text());
-    for keys in ["8v", "9v", "9<Tab>v", "6v"] {
+    for keys in ["9v", "9<Tab>v", "9<Tab><Tab>v", "6v"] {
         s.press("<Esc>");
         s.press(keys);
         assert!(s.state.detail().is_some_and(|d| d.graph.is_some()), "{keys}: {}", s.text());
     }
-    s.press("<Esc>8<Enter>");
+    s.press("<Esc>9<Enter>");
     shot!("detail_wake_120x30", s.text());
 }
 
@@ -496,7 +496,9 @@ fn a_recording_shows_what_was_live() {
     }
     let dir = writer.path().to_path_buf();
     writer.finish().unwrap();
-    for keys in ["5", "5a", "5ajjj-", "5e", "5/java<Enter>", "6", "7", "8", "9", "9<Tab>", "5jjv"] {
+    for keys in
+        ["5", "5a", "5ajjj-", "5e", "5/java<Enter>", "6", "7", "9", "9<Tab>", "9<Tab><Tab>", "5jjv"]
+    {
         let mut live = Stage::new(120, 30);
         live.live((0..8).map(folk::busy));
         live.press(keys);

@@ -262,7 +262,7 @@ fn rows_of_a_tool_sort_filter_group_copy_and_export_as_any() {
     assert_eq!(s.state.note.clone().unwrap().text, "Not grouped.");
     let [Effect::Copy(text)] = &s.press("gc")[..] else { panic!("no copy") };
     assert!(text.starts_with("Device=sda r/s=3.5 rkB/s=48"), "{text}");
-    let [Effect::Export { name, csv }] = &s.press("x")[..] else { panic!("no export") };
+    let [Effect::Export { name, text: csv, .. }] = &s.press("x")[..] else { panic!("no export") };
     assert_eq!(name, "lmptop-iostat");
     assert!(csv.starts_with("Device,r/s,rkB/s,rrqm/s,%rrqm,"), "{csv}");
     assert!(csv.contains("\r\nnvme0n1,9.5,144,0,0,0.33,16,"), "{csv}");
@@ -354,13 +354,13 @@ fn a_recording_without_the_machine_has_only_the_tools_panes() {
     let (_place, reader) = recorded(&vfsstat(3));
     let mut s = Stage::replay(80, 24, reader);
     assert_eq!(s.state.view().pane.title, "Connections");
-    assert_eq!(titles(&s)[7..], ["vfsstat", "Tools"]);
+    assert_eq!(titles(&s)[8..], ["vfsstat", "Tools"]);
     // The tool began later: its pane is there, and the one shown stays shown.
     let mut late: Vec<Sample> = vec![sample(0), sample(1)];
     late.extend(vfsstat(5).into_iter().skip(2));
     let (_place, reader) = recorded(&late);
     let mut late = Stage::replay(80, 24, reader);
-    late.press("8");
+    late.press("9");
     assert!(late.text().contains("vfsstat has printed no row yet."), "{}", late.text());
     late.press("4tt");
     assert_eq!(titles(&late), titles(&s));
@@ -590,9 +590,9 @@ fn many(tables: usize) -> Vec<Sample> {
 #[test]
 fn more_panes_than_fit_are_reached_and_the_one_shown_has_its_tab() {
     let mut s = stage(80, 24, "tool-00", many(12));
-    assert_eq!(s.state.panes.len(), 20);
-    assert_eq!(s.state.pane, 7);
-    s.press("9");
+    assert_eq!(s.state.panes.len(), 21);
+    assert_eq!(s.state.pane, 8);
+    s.press("9<Tab>");
     assert_eq!(s.state.view().pane.title, "tool-01");
     for size in [(24, 10), (40, 10), (80, 24), (120, 30), (300, 30)] {
         s.send(Msg::Resize(size.0, size.1));
@@ -613,7 +613,7 @@ fn more_panes_than_fit_are_reached_and_the_one_shown_has_its_tab() {
         }
     }
     s.send(Msg::Resize(80, 24));
-    s.press("9<Tab><Tab><Tab>");
+    s.press("9<Tab><Tab><Tab><Tab>");
     shot!("tool_tabs_80x24", s);
     s.press("<BackTab>");
     assert_eq!(s.state.view().pane.title, "tool-03");

@@ -16,7 +16,6 @@ pub mod class;
 pub mod columns;
 mod life;
 mod locks;
-mod maps;
 mod sched;
 pub mod spent;
 mod tasks;

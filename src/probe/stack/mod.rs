@@ -13,20 +13,17 @@ pub mod row;
 mod sample;
 mod scope;
 
+use crate::symbol;
 pub(super) use collector::{Collector, Sampler, fit, sampler};
 pub(super) use gather::{Gather, Key, Spread};
 pub use row::{Hist, StackRow, Waker};
 pub(super) use sample::Told;
 pub(super) use scope::Scoped;
 
-/// What is needed after the start: what lies where in processes of others and their files, deleted
-/// ones and those of other mount namespaces, too; and, where the wish may change later, to load.
+/// What is needed after the start: what naming stacks does, and, where the wish may change later,
+/// loading.
 pub(super) fn needs(later: bool) -> Vec<Capability> {
-    let mut needs = vec![
-        Capability::CAP_SYS_PTRACE,
-        Capability::CAP_DAC_READ_SEARCH,
-        Capability::CAP_CHECKPOINT_RESTORE,
-    ];
+    let mut needs = symbol::NEEDS.to_vec();
     if later {
         needs.extend([Capability::CAP_BPF, Capability::CAP_PERFMON]);
     }

@@ -2,7 +2,7 @@
 //!
 //! * `place`: which file is read, and whether it can be trusted;
 //! * `page`: values with their lines; `panel` and `columns`: one `[[panel]]`; `amount`: times,
-//!   sizes, names.
+//!   sizes, names; `trigger`: one `[[trigger]]`.
 
 mod amount;
 mod columns;
@@ -11,6 +11,7 @@ mod panel;
 mod place;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -29,9 +30,13 @@ use super::format::quoted;
 use super::parse::GalaTable;
 use super::spec::Spec;
 use crate::table::clean;
+use crate::trigger::Trigger;
 
 /// Longest file read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
+
+/// What a file consists of.
+const TOP: [&str; 2] = ["panel", "trigger"];
 
 /// Most panels of one file.
 pub const MAX_PANELS: usize = 64;
@@ -46,6 +51,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Each `[[panel]]`.
     pub panels: Vec<Entry>,
+    /// Each `[[trigger]]` that is right.
+    pub triggers: Vec<Trigger>,
     /// What is wrong outside of panels; the file cannot be used then.
     pub mistakes: Vec<Mistake>,
 }
@@ -69,12 +76,20 @@ impl Config {
         text: &str,
         meta: &dyn Fn(&Path) -> Result<Vec<GalaTable>, String>,
     ) -> Config {
-        let mut config = Config { file: file.to_owned(), panels: Vec::new(), mistakes: Vec::new() };
+        let mut config = Config {
+            file: file.to_owned(),
+            panels: Vec::new(),
+            triggers: Vec::new(),
+            mistakes: Vec::new(),
+        };
         let mut page = Page::new(text);
         let here = file.parent().unwrap_or(Path::new(""));
         let beside = |path: &Path| meta(&here.join(path));
         match DeTable::parse(text) {
-            Ok(document) => config.document(document.get_ref(), &mut page, &beside),
+            Ok(document) => {
+                config.document(document.get_ref(), &mut page, &beside);
+                config.triggers = trigger::read(document.get_ref(), &mut page);
+            }
             Err(e) => {
                 let at = e.span().unwrap_or_default();
                 let here = text.get(at.clone()).unwrap_or_default();
@@ -135,6 +150,20 @@ impl Config {
     /// # Errors
     /// The first mistake with its file and line, and how many more there are.
     pub fn specs(self) -> Result<Vec<Spec>, Refused> {
+        self.sound()?;
+        Ok(self.panels.into_iter().filter_map(|p| p.spec.ok()).collect())
+    }
+
+    /// What shall be noticed, when nothing is wrong anywhere in the file.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn noticed(self) -> Result<Vec<Trigger>, Refused> {
+        self.sound()?;
+        Ok(self.triggers)
+    }
+
+    fn sound(&self) -> Result<(), Refused> {
         if let Some(first) = self.mistakes().first() {
             let mut what = told(&self.file, first);
             if self.mistakes().len() > 1 {
@@ -143,7 +172,7 @@ impl Config {
             }
             return Err(Refused(what));
         }
-        Ok(self.panels.into_iter().filter_map(|p| p.spec.ok()).collect())
+        Ok(())
     }
 }
 
@@ -157,6 +186,15 @@ pub fn specs(given: Option<&Path>) -> Result<Vec<Spec>, Refused> {
     Config::parse(&file, &read(&file)?, &super::meta::read).specs()
 }
 
+/// The triggers that are configured, from the same file.
+///
+/// # Errors
+/// Why the file cannot be used, in one line that begins with its name.
+pub fn triggers(given: Option<&Path>) -> Result<Vec<Trigger>, Refused> {
+    let Some(file) = find(given) else { return Ok(Vec::new()) };
+    Config::parse(&file, &read(&file)?, &super::meta::read).noticed()
+}
+
 /// A mistake as it is shown: file, line, what.
 pub fn told(file: &Path, mistake: &Mistake) -> String {
     format!("{} line {}: {}", clean(&file.to_string_lossy()), mistake.line, mistake.what)
@@ -164,12 +202,12 @@ pub fn told(file: &Path, mistake: &Mistake) -> String {
 
 /// Notes what stands beside the panels.
 fn top(document: &DeTable<'_>, page: &mut Page) {
-    for key in document.keys().filter(|k| k.get_ref() != "panel") {
+    for key in document.keys().filter(|k| !TOP.contains(&k.get_ref().as_ref())) {
         let name: &str = key.get_ref();
         if panel::KEYS.contains(&name) {
             page.wrong(key.span(), format!("{name} belongs below a [[panel]]"));
         } else {
-            page.unknown(key.span(), name, "the file", &["panel"]);
+            page.unknown(key.span(), name, "the file", &TOP);
         }
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use libbpf_rs::{Link, ProgramMut, UprobeOpts};
 
-use super::entries::{entries, int, long};
 use super::libraries::Library;
 use crate::bpf::{self, Refusal};
+use crate::probe::entries::{entries, int, long};
+use crate::probe::maps::Maps;
 use crate::probe::monotonic_ns;
 use crate::probe::proc::columns::LockRow;
-use crate::probe::proc::maps::Maps;
 use crate::probe::proc::tasks::Tasks;
 use crate::table::Clean;
 

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use anyhow::Result;
 use libbpf_rs::{Link, MapCore};
 
-use super::entries::{entries, int, long};
 use crate::bpf;
+use crate::probe::entries::{entries, int, long};
 use crate::probe::ladder::Wanted;
 use crate::probe::monotonic_ns;
 use crate::probe::proc::columns::LockRow;

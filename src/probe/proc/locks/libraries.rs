@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::functions;
-use crate::probe::proc::maps::{Maps, Piece};
+use crate::probe::functions;
+use crate::probe::maps::{Maps, Piece};
 
 /// Functions that are hooked, and the programs at their call and at their return.
 pub(super) const HOOKS: &[(&str, &str, Option<&str>)] = &[
@@ -98,7 +98,7 @@ pub(super) fn find(pid: u32) -> Result<Vec<Library>, String> {
 }
 
 fn library(pid: u32, piece: &Piece) -> io::Result<Library> {
-    let path = path(pid, piece);
+    let path = piece.path(pid);
     let file = File::open(&path)?;
     let names: Vec<&str> = HOOKS.iter().map(|(function, ..)| *function).collect();
     let mut hooks = Vec::new();
@@ -116,18 +116,6 @@ fn library(pid: u32, piece: &Piece) -> io::Result<Library> {
         hooks.push(hook(offset, at_call));
     }
     Ok(Library { path, hooks })
-}
-
-/// The way to a mapped file from here: by the process's root, or by the mapping where the file is
-/// gone from there (its package was updated).
-fn path(pid: u32, piece: &Piece) -> PathBuf {
-    if piece.name.ends_with(b" (deleted)") {
-        return format!("/proc/{pid}/map_files/{:x}-{:x}", piece.start, piece.end).into();
-    }
-    let mut path = format!("/proc/{pid}/root").into_bytes();
-    path.extend_from_slice(&piece.name);
-    use std::os::unix::ffi::OsStringExt;
-    std::ffi::OsString::from_vec(path).into()
 }
 
 /// glibc and musl, by the names that their files have.

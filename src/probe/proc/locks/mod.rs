@@ -1,12 +1,10 @@
 //! Locks beyond futexes: every acquire of one process's locks, and the kernel's contended ones.
 //!
-//! `acquires` sets breakpoints in a process (`libraries` and `functions` say where), for half a
+//! `acquires` sets breakpoints in a process (`libraries` says where), for half a
 //! minute; `contention` is told of the kernel's own locks that somebody has to wait for.
 
 mod acquires;
 mod contention;
-mod entries;
-mod functions;
 mod libraries;
 
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! What lies where in a process's memory: `/proc/PID/maps`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use crate::table::Clean;
 
@@ -15,6 +18,19 @@ pub(super) struct Piece {
     pub inode: u64,
     /// Path of the file, or what the kernel calls it (`[heap]`); nothing for other memory.
     pub name: Vec<u8>,
+}
+
+impl Piece {
+    /// The way to the mapped file from here: by the process's root, or by the mapping where the
+    /// file is gone from there (its package was updated).
+    pub fn path(&self, pid: u32) -> PathBuf {
+        if self.name.ends_with(b" (deleted)") {
+            return format!("/proc/{pid}/map_files/{:x}-{:x}", self.start, self.end).into();
+        }
+        let mut path = format!("/proc/{pid}/root").into_bytes();
+        path.extend_from_slice(&self.name);
+        OsString::from_vec(path).into()
+    }
 }
 
 /// The pieces in order of their addresses.

@@ -7,10 +7,15 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use ahash::AHashMap;
+
 /// Bytes of one table read at most.
 const MOST: u64 = 96 << 20;
 /// Headers read at most.
 const HEADERS: u64 = 4096;
+
+/// Bytes of a name that is asked for, with the zero behind it, at most.
+const LONGEST: usize = 64;
 
 const SYMTAB: u32 = 2;
 const DYNSYM: u32 = 11;
@@ -39,6 +44,8 @@ pub(super) fn find(file: &File, names: &[&str]) -> io::Result<BTreeSet<Place>> {
     let (at, size, count) = (long(&header, 40), half(&header, 58), half(&header, 60));
     let sections = table(file, at, size, count)?;
     let section = |i: usize| sections.get(i * usize::from(size)..).filter(|_| size >= 64);
+    let wanted: AHashMap<&[u8], usize> =
+        names.iter().enumerate().map(|(i, n)| (n.as_bytes(), i)).collect();
     let mut found = BTreeSet::new();
     for s in (0..usize::from(count)).filter_map(section) {
         if !matches!(word(s, 4), SYMTAB | DYNSYM) {
@@ -53,7 +60,10 @@ pub(super) fn find(file: &File, names: &[&str]) -> io::Result<BTreeSet<Place>> {
                 continue;
             }
             let name = strings.get(word(symbol, 0) as usize..).unwrap_or_default();
-            let Some(i) = names.iter().position(|n| starts(name, n)) else { continue };
+            // Names that are asked for are short: what is not ended by then is none of them.
+            let name = name.get(..LONGEST).unwrap_or(name);
+            let Some(end) = memchr::memchr(0, name) else { continue };
+            let Some(&i) = wanted.get(&name[..end]) else { continue };
             let address = long(symbol, 8);
             let inside = |c: &&Code| address.checked_sub(c.address).is_some_and(|o| o < c.len);
             if let Some(c) = code.iter().find(inside) {
@@ -62,11 +72,6 @@ pub(super) fn find(file: &File, names: &[&str]) -> io::Result<BTreeSet<Place>> {
         }
     }
     Ok(found)
-}
-
-/// Whether this NUL-terminated string is `name`.
-fn starts(string: &[u8], name: &str) -> bool {
-    string.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
 }
 
 fn code(file: &File, header: &[u8]) -> io::Result<Vec<Code>> {

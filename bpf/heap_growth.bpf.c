@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Who makes processes grow: the kernel's own counters of resident pages, which it brings up to date
+ * by some 32 pages of each CPU at a time. Who does so grew by that much, be it many small pages or
+ * a huge one, and its stack is taken: large growth as often as it has bytes.
+ */
+#include "stack_sample.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define FILES 0
+#define ANONYMOUS 1
+#define SWAPPED 2
+#define SHARED 3
+#define MEMBERS 4
+#define PAGE_BYTES 4096
+
+/* What is known of an address space. */
+struct heap_seen {
+	s64 pages[MEMBERS];
+	u64 grown; /* bytes that no sample stands for yet */
+	u64 next; /* a sample is due at so many */
+};
+
+/* By the address of its mm_struct; one that is used again has fewer pages than before. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct heap_seen);
+} spaces SEC(".maps");
+
+/* Bytes from one sample to the next, on average; 0 for each time the counters move. */
+volatile u64 mean_bytes;
+
+struct growing {
+	u64 bytes;
+	void *ctx;
+	bool is_taken;
+};
+
+static __always_inline void fill(struct stack_sample *s, struct growing *g)
+{
+	struct task_struct *task = this_task();
+	long len = 0;
+
+	s->ns = bpf_ktime_get_ns();
+	s->weight = g->bytes;
+	s->count = 1;
+	s->id = 0;
+	s->kind = 0;
+	s->more = 0;
+	fill_who(s, task);
+	fill_regs(s, task);
+	/* A page fault's way through the kernel is always the same; a system call's says why. */
+	if (s->call != NO_CALL)
+		len = bpf_get_stack(g->ctx, s->kernel, sizeof(s->kernel), 0);
+	s->kernel_len = len > 0 ? len : 0;
+	g->is_taken = true;
+}
+
+/* Each by a constant: a place that is computed would be one of the type as it is declared here. */
+#define PAGES(mm, member)                                                                         \
+	({                                                                                        \
+		s64 pages_ = 0;                                                                   \
+		if (HAS(((struct mm_struct___6_1 *)(mm))->rss_stat.count))                        \
+			bpf_core_read(&pages_, sizeof(pages_),                                    \
+				      &((struct mm_struct___6_1 *)(mm))->rss_stat.count[member]); \
+		else if (HAS((mm)->rss_stat[0].count))                                            \
+			bpf_core_read(&pages_, sizeof(pages_), &(mm)->rss_stat[member].count);    \
+		pages_ > 0 ? pages_ : 0;                                                          \
+	})
+
+static __always_inline s64 pages_of(struct mm_struct *mm, u32 member)
+{
+	switch (member) {
+	case FILES:
+		return PAGES(mm, FILES);
+	case ANONYMOUS:
+		return PAGES(mm, ANONYMOUS);
+	default:
+		return PAGES(mm, SHARED);
+	}
+}
+
+SEC("tp_btf/rss_stat")
+int BPF_PROG(grew, struct mm_struct *mm, int which)
+{
+	struct task_struct *task = this_task();
+	struct heap_seen *seen, fresh = {};
+	struct stack_sample *s = 0;
+	struct growing g = { .ctx = ctx };
+	u64 key = (u64)mm;
+	u32 member = which, tgid = bpf_get_current_pid_tgid() >> 32;
+	s64 pages, more;
+
+	if (mm != BPF_CORE_READ(task, mm) || member >= MEMBERS || member == SWAPPED || !is_wanted(tgid))
+		return 0;
+	seen = bpf_map_lookup_elem(&spaces, &key);
+	if (!seen) {
+		/* What it has by now came before; the first growth of each is told at once. */
+		fresh.pages[FILES] = PAGES(mm, FILES);
+		fresh.pages[ANONYMOUS] = PAGES(mm, ANONYMOUS);
+		fresh.pages[SHARED] = PAGES(mm, SHARED);
+		bpf_map_update_elem(&spaces, &key, &fresh, BPF_NOEXIST);
+		return 0;
+	}
+	pages = pages_of(mm, member);
+	more = pages - seen->pages[member];
+	if (!more)
+		return 0;
+	/* Two CPUs at the same time may both see it: some pages too many, once. */
+	seen->pages[member] = pages;
+	if (more < 0)
+		return 0;
+	g.bytes = seen->grown + more * PAGE_BYTES;
+	if (g.bytes < seen->next) {
+		seen->grown = g.bytes;
+		return 0;
+	}
+	TAKE(s, size_of(tgid), fill, &g);
+	if (!g.is_taken) {
+		seen->grown = g.bytes;
+		return 0;
+	}
+	seen->grown = 0;
+	/* Not in step with a program that grows by equal pieces. */
+	seen->next = mean_bytes / 2 + (mean_bytes * (bpf_get_prandom_u32() & 0xffff) >> 16);
+	return 0;
+}

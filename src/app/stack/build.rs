@@ -1,0 +1,352 @@
+//! From rows to what is drawn: the tree, the functions, the boxes.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::book::{Key, Slice, Tally, sums};
+use super::diff::Scale;
+use super::kind::{Kind, Metric};
+use super::names::{ALL, FrameId, Part};
+use super::picture::Picture;
+use super::profile::{Arranged, NOW, Sum, THEN, Tree};
+use super::sandwich::Sandwich;
+use super::table::{self, Row};
+use super::{Page, Root, View};
+
+/// What the page is looked at with, from the rest of the screen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// The moment shown, Unix ns.
+    pub to: i64,
+    /// The pinned process.
+    pub pid: Option<u32>,
+    /// Whether it moves: boxes keep their places by name.
+    pub live: bool,
+    /// Cells of the graph.
+    pub width: u16,
+}
+
+/// What follows from the rows and how they are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Who called whom.
+    pub tree: Tree,
+    /// The node that fills the graph; `None` where it is not in this time.
+    pub top: Option<u32>,
+    /// The function in the middle, from both sides.
+    pub sandwich: Option<Sandwich>,
+    /// The boxes.
+    pub picture: Picture,
+    /// Functions.
+    pub rows: Vec<Row>,
+    /// Everything, on each side.
+    pub total: [Sum; 2],
+    /// How long each side is, seconds.
+    pub seconds: [f64; 2],
+    /// What makes them comparable.
+    pub scale: Scale,
+    /// The totals over time.
+    pub course: Vec<Beat>,
+    /// Waits for work that are left out.
+    pub idle: Sum,
+    /// Which frames are found by the search, by number.
+    pub hits: Vec<bool>,
+    /// The sum of what is found.
+    pub matched: Sum,
+}
+
+impl Shown {
+    /// Whether the search finds this frame.
+    pub fn hit(&self, frame: FrameId) -> bool {
+        self.hits.get(frame as usize).copied().unwrap_or(false)
+    }
+}
+
+impl Metric {
+    /// Its numbers of a row.
+    fn of(self, tally: &Tally) -> Sum {
+        let (value, count) = match self {
+            Metric::Live => tally.live,
+            Metric::Freed => tally.freed,
+            _ => (tally.value, tally.count),
+        };
+        Sum { value, count, samples: if value == 0 { 0 } else { tally.samples } }
+    }
+}
+
+/// Functions of the kernel's network code, by their beginnings.
+const NET: [&str; 12] = [
+    "tcp_",
+    "udp_",
+    "sock_",
+    "inet_",
+    "ip_",
+    "ip6_",
+    "unix_",
+    "__sys_send",
+    "__sys_recv",
+    "__sys_accept",
+    "__sys_connect",
+    "net_rx_",
+];
+
+impl Look {
+    /// The rows that are meant, by what they are about.
+    pub fn rows(&self, page: &Page) -> Vec<(Key, Sum)> {
+        self.taken(page).0
+    }
+
+    /// The same, and what was left out of it as a wait for work.
+    fn taken(&self, page: &Page) -> (Vec<(Key, Sum)>, Sum) {
+        let choice = Meant::new(page, self.pid);
+        let mut idle = Sum::default();
+        let mut out = Vec::new();
+        for (key, tally) in sums(page.range.slices(page.book(), self.to)) {
+            let Some(sum) = choice.of(page, &key, &tally) else { continue };
+            if key.idle && !page.idle {
+                idle.add(sum);
+            } else {
+                out.push((key, sum));
+            }
+        }
+        (out, idle)
+    }
+
+    /// The totals over time, oldest first: when, how much a second, whether it is in the range.
+    fn course(&self, page: &Page) -> Vec<Beat> {
+        let choice = Meant::new(page, self.pid);
+        let from = page.range.from(self.to);
+        let level = page.metric().level();
+        let beat = |slice: &Slice| {
+            let shown = slice.rows.iter().filter(|(key, _)| page.idle || !key.idle);
+            let all: u64 = shown.filter_map(|(k, t)| choice.of(page, k, t)).map(|s| s.value).sum();
+            let seconds = if level { 1.0 } else { (slice.to - slice.from) as f64 / 1e9 };
+            let value = if seconds > 0.0 { all as f64 / seconds } else { 0.0 };
+            Beat { at: slice.to, value, inside: slice.to > from && slice.to <= self.to }
+        };
+        page.book().slices.iter().map(beat).collect()
+    }
+}
+
+/// A point of the totals over time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beat {
+    /// Unix ns.
+    pub at: i64,
+    /// ns or bytes a second; of a level bytes.
+    pub value: f64,
+    /// Whether it is in the range shown.
+    pub inside: bool,
+}
+
+/// Which rows are meant.
+struct Meant {
+    metric: Metric,
+    pid: Option<u32>,
+    state: Option<u32>,
+    syscall: Option<u32>,
+}
+
+impl Meant {
+    fn new(page: &Page, pid: Option<u32>) -> Meant {
+        // A word that was never seen is no row's.
+        let word =
+            |text: &Option<String>| text.as_ref().map(|t| page.words.find(t).unwrap_or(u32::MAX));
+        let (state, syscall) = (word(&page.narrow.state), word(&page.narrow.syscall));
+        Meant { metric: page.metric(), pid, state, syscall }
+    }
+
+    /// The numbers of a row that is meant.
+    fn of(&self, page: &Page, key: &Key, tally: &Tally) -> Option<Sum> {
+        let meant = self.pid.is_none_or(|p| p == key.pid)
+            && page.narrow.tid.is_none_or(|t| t == key.tid)
+            && self.state.is_none_or(|s| s == key.state)
+            && self.syscall.is_none_or(|s| s == key.syscall)
+            && self.metric.of_state(page.words.get(key.state))
+            && (!page.narrow.net || through_net(page, key));
+        let sum = self.metric.of(tally);
+        (meant && sum != Sum::default()).then_some(sum)
+    }
+}
+
+/// Whether the kernel's network code is on the stack, or was waited for.
+fn through_net(page: &Page, key: &Key) -> bool {
+    page.words.get(key.state) == "net"
+        || page.names.frames(key.stack).iter().any(|f| {
+            let name = page.names.name(*f);
+            NET.iter().any(|n| name.text.starts_with(n))
+        })
+}
+
+/// The numbers of the frames that stand before a stack.
+#[derive(Default)]
+struct Labels(HashMap<(u8, u32, u32), FrameId, RandomState>);
+
+impl Page {
+    /// Works out what is shown.
+    pub fn build(&mut self, look: &Look) {
+        self.stale = false;
+        self.waited = 0;
+        let (rows, idle) = look.taken(self);
+        let mark = self.mark.take();
+        let then = mark.as_ref().filter(|_| self.diff);
+        // Two processes have nothing in common at the root.
+        let root = match then {
+            Some(m) if m.pid != look.pid => Root::Nothing,
+            _ => self.root,
+        };
+        let course = look.course(self);
+        let mut shown = Shown { idle, course, ..Shown::default() };
+        let mut sandwich = self.centre.filter(|_| self.view == View::Sandwich).map(Sandwich::new);
+        let mut labels = Labels::default();
+        let mut path = Vec::new();
+        let sides = [Some(rows.as_slice()), then.map(|m| m.rows.as_slice())];
+        for (side, rows) in sides.into_iter().enumerate() {
+            for (key, sum) in rows.unwrap_or_default() {
+                if !self.path(key, root, &mut labels, &mut path) {
+                    continue;
+                }
+                if let Some(s) = &mut sandwich {
+                    s.add(&path, *sum, side);
+                }
+                if self.invert {
+                    let lead = path.iter().take_while(|f| !self.is_call(**f)).count();
+                    path[lead..].reverse();
+                }
+                shown.tree.add(&path, *sum, side);
+            }
+        }
+        shown.total = shown.tree.nodes[0].total;
+        shown.seconds = [self.range.seconds(self.book(), look.to), then.map_or(0.0, |m| m.seconds)];
+        let totals = [shown.total[NOW].value, shown.total[THEN].value];
+        let seconds = if self.metric().level() { [1.0, 1.0] } else { shown.seconds };
+        shown.scale = Scale::new(self.norm, seconds, totals);
+        self.mark = mark;
+        let how = if look.live { Arranged::ByName } else { Arranged::ByWeight };
+        shown.tree.arrange(&self.names, how);
+        if let Some(s) = &mut sandwich {
+            s.callers.arrange(&self.names, how);
+            s.callees.arrange(&self.names, how);
+        }
+        shown.sandwich = sandwich;
+        let found = shown.tree.find(&self.zoom);
+        shown.top = found.1.then_some(found.0);
+        shown.rows = table::rows(&shown.tree, shown.top.unwrap_or(0), &self.names);
+        if shown.top.is_none() {
+            shown.rows.clear();
+        }
+        self.shown = shown;
+        self.sort();
+        self.look_for();
+        self.place(look.width);
+    }
+
+    /// The frames of a row from the root on; whether it is meant.
+    fn path(&mut self, key: &Key, root: Root, labels: &mut Labels, out: &mut Vec<FrameId>) -> bool {
+        out.clear();
+        let frames = self.names.frames(key.stack);
+        if !self.only.iter().all(|f| frames.contains(f)) {
+            return false;
+        }
+        let calls: Vec<FrameId> =
+            frames.iter().filter(|f| !self.hidden.contains(f)).copied().collect();
+        out.extend(self.label(key, root, labels));
+        out.extend(self.state(key, labels));
+        out.extend(calls);
+        true
+    }
+
+    /// Whose it is.
+    fn label(&mut self, key: &Key, root: Root, labels: &mut Labels) -> Option<FrameId> {
+        let (at, id) = match root {
+            Root::Process => (0, key.pid),
+            Root::Thread => (1, key.tid),
+            Root::Cgroup => (2, key.cgroup),
+            Root::Nothing => return None,
+        };
+        if let Some(label) = labels.0.get(&(at, id, 0)) {
+            return Some(*label);
+        }
+        let words = &self.words;
+        let text = match root {
+            Root::Process => {
+                let comm = self.processes.get(&key.pid).copied().unwrap_or(key.comm);
+                format!("{} {}", words.get(comm), key.pid)
+            }
+            Root::Thread if key.tid == 0 => format!("{} {}", words.get(key.comm), key.pid),
+            Root::Thread => format!("{} {}", words.get(key.comm), key.tid),
+            _ if key.cgroup == 0 => "[no cgroup known]".to_owned(),
+            _ => words.get(key.cgroup).to_owned(),
+        };
+        let label = self.names.id(&text, "", Part::Root);
+        labels.0.insert((at, id, 0), label);
+        Some(label)
+    }
+
+    /// What it waited for, or how the bytes went.
+    fn state(&mut self, key: &Key, labels: &mut Labels) -> Option<FrameId> {
+        let wanted = match (self.kind, self.metric()) {
+            (Kind::OffCpu, _) | (Kind::Io, Metric::Device | Metric::Calls) => true,
+            (Kind::OnCpu | Kind::Heap | Kind::Io, _) => false,
+        };
+        if !wanted {
+            return None;
+        }
+        if let Some(label) = labels.0.get(&(3, key.state, key.syscall)) {
+            return Some(*label);
+        }
+        let (state, call) = (self.words.get(key.state), self.words.get(key.syscall));
+        let text = match call {
+            "" => state.to_owned(),
+            call => format!("{state}: {call}"),
+        };
+        let label = self.names.id(&text, "", Part::State);
+        labels.0.insert((3, key.state, key.syscall), label);
+        Some(label)
+    }
+
+    fn is_call(&self, frame: FrameId) -> bool {
+        matches!(self.names.name(frame).part, Part::Call(_))
+    }
+
+    /// Puts the functions in order; the one selected stays.
+    pub fn sort(&mut self) {
+        let by = self.sorted_by();
+        table::sort(&mut self.shown.rows, by, self.reverse, &self.names, &self.shown.scale);
+        let at = self.function.and_then(|f| self.shown.rows.iter().position(|r| r.frame == f));
+        self.line = at.unwrap_or(self.line).min(self.shown.rows.len().saturating_sub(1));
+    }
+
+    /// Looks for what is searched.
+    pub fn look_for(&mut self) {
+        let (names, search) = (&self.names, &self.search);
+        self.shown.hits = match search.is_none() {
+            true => Vec::new(),
+            false => (0..names.len() as FrameId)
+                .map(|id| (id, names.name(id)))
+                .map(|(id, n)| id != ALL && search.finds(&n.text, &n.module))
+                .collect(),
+        };
+        let shown = &self.shown;
+        self.shown.matched = match shown.top {
+            Some(top) if !search.is_none() => {
+                shown.tree.matched(top, &|f| shown.hit(f), self.side())
+            }
+            _ => Sum::default(),
+        };
+    }
+
+    /// Lays the boxes out, and finds the one selected again.
+    pub fn place(&mut self, width: u16) {
+        let side = self.side();
+        self.shown.picture = match (self.view, &self.shown.sandwich, self.shown.top) {
+            (View::Sandwich, Some(s), _) => Picture::sandwich(s, width, side),
+            (View::Sandwich | View::Table, ..) | (_, _, None) => Picture::default(),
+            (View::Graph, _, Some(top)) => {
+                Picture::graph(&self.shown.tree, top, width, side, self.flame)
+            }
+        };
+        self.find_again();
+    }
+}

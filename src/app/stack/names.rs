@@ -1,0 +1,201 @@
+//! Functions and stacks by number: a stack that was seen before costs one look-up.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+
+use ahash::RandomState;
+
+use crate::table::stack::{Class, calls};
+
+/// A frame's number.
+pub type FrameId = u32;
+/// A stack's number.
+pub type StackId = u32;
+
+/// What a box of the graph stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// A process, a thread or a control group.
+    Root,
+    /// What a thread waited for.
+    State,
+    /// A function.
+    Call(Class),
+}
+
+/// A frame: its name as it is written, and the file its code lies in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// The function, process or state.
+    pub text: Box<str>,
+    /// The file; empty where there is none.
+    pub module: Box<str>,
+    /// What it stands for.
+    pub part: Part,
+}
+
+/// Functions at most: beyond, new ones share one name, which says so.
+const MOST: usize = 400_000;
+/// The frame of what has no stack.
+pub const NO_STACK: &str = "[no stack taken]";
+const TOO_MANY: &str = "[too many functions]";
+
+/// Everything that was seen, by number.
+#[derive(Clone, Debug)]
+pub struct Names {
+    names: Vec<Name>,
+    ids: HashMap<Name, FrameId, RandomState>,
+    stacks: Vec<Box<[FrameId]>>,
+    texts: HashMap<(u64, u64), StackId, RandomState>,
+    hashers: [RandomState; 2],
+}
+
+/// The frame of everything.
+pub const ALL: FrameId = 0;
+
+impl Default for Names {
+    fn default() -> Names {
+        let seeds = |n: u64| RandomState::with_seeds(n, n + 1, n + 2, n + 3);
+        let mut names = Names {
+            names: Vec::new(),
+            ids: HashMap::with_hasher(seeds(1)),
+            stacks: Vec::new(),
+            texts: HashMap::with_hasher(seeds(5)),
+            hashers: [seeds(11), seeds(23)],
+        };
+        names.id("all", "", Part::All);
+        names
+    }
+}
+
+impl Names {
+    /// The number of a frame.
+    pub fn id(&mut self, text: &str, module: &str, part: Part) -> FrameId {
+        let mut name = Name { text: text.into(), module: module.into(), part };
+        if let Some(id) = self.ids.get(&name) {
+            return *id;
+        }
+        if self.names.len() >= MOST {
+            let part = Part::Call(Class::Unknown);
+            name = Name { text: TOO_MANY.into(), module: "".into(), part };
+            if let Some(id) = self.ids.get(&name) {
+                return *id;
+            }
+        }
+        let id = self.names.len() as FrameId;
+        self.names.push(name.clone());
+        self.ids.insert(name, id);
+        id
+    }
+
+    /// The number of a stack given by its two cells.
+    pub fn stack(&mut self, stack: &str, modules: &str) -> StackId {
+        let hash = |s: &RandomState| {
+            let mut h = s.build_hasher();
+            h.write(stack.as_bytes());
+            h.write_u8(0xff);
+            h.write(modules.as_bytes());
+            h.finish()
+        };
+        // 128 bits of two hashes: of a billion stacks two are not the same.
+        let text = (hash(&self.hashers[0]), hash(&self.hashers[1]));
+        if let Some(id) = self.texts.get(&text) {
+            return *id;
+        }
+        let mut frames: Vec<FrameId> = calls(stack, modules)
+            .map(|c| self.id(c.name, c.module, Part::Call(c.class())))
+            .collect();
+        if frames.is_empty() {
+            frames.push(self.id(NO_STACK, "", Part::Call(Class::Unknown)));
+        }
+        let id = self.stacks.len() as StackId;
+        self.stacks.push(frames.into());
+        self.texts.insert(text, id);
+        id
+    }
+
+    /// A frame.
+    pub fn name(&self, id: FrameId) -> &Name {
+        // A number is only ever one that was given out here; 0 always is.
+        self.names.get(id as usize).unwrap_or(&self.names[0])
+    }
+
+    /// The frames of a stack, outermost first.
+    pub fn frames(&self, id: StackId) -> &[FrameId] {
+        self.stacks.get(id as usize).map_or(&[], |s| s)
+    }
+
+    /// How many frames there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether nothing was seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty()
+    }
+
+    /// How many stacks there are.
+    pub fn stacks(&self) -> usize {
+        self.stacks.len()
+    }
+
+    /// Forgets the stacks that are not among these; returns the new number of each, by its old one.
+    pub fn keep(&mut self, used: &[bool]) -> Vec<StackId> {
+        let mut to = vec![0; self.stacks.len()];
+        let old = std::mem::take(&mut self.stacks);
+        for (id, frames) in old.into_iter().enumerate() {
+            if used.get(id).copied().unwrap_or(false) {
+                to[id] = self.stacks.len() as StackId;
+                self.stacks.push(frames);
+            }
+        }
+        self.texts.retain(|_, id| used.get(*id as usize).copied().unwrap_or(false));
+        for id in self.texts.values_mut() {
+            *id = to.get(*id as usize).copied().unwrap_or(0);
+        }
+        to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_keeps_its_number_and_a_frame_its_file() {
+        let mut names = Names::default();
+        let a = names.stack("main;f;g", "a.out;;libc.so.6");
+        let b = names.stack("main;f", "a.out;");
+        assert_eq!(names.stack("main;f;g", "a.out;;libc.so.6"), a);
+        assert_ne!(a, b);
+        assert_eq!(names.frames(a)[..2], *names.frames(b));
+        let leaf = names.name(names.frames(a)[2]);
+        assert_eq!((&*leaf.text, &*leaf.module), ("g", "libc.so.6"));
+        assert_eq!(leaf.part, Part::Call(Class::Library));
+        // The same name in another file is another function.
+        let c = names.stack("main;f;g", "a.out;;libm.so.6");
+        assert_ne!(names.frames(c)[2], names.frames(a)[2]);
+    }
+
+    #[test]
+    fn what_has_no_stack_has_a_frame_that_says_so() {
+        let mut names = Names::default();
+        let none = names.stack("", "");
+        assert_eq!(&*names.name(names.frames(none)[0]).text, NO_STACK);
+    }
+
+    #[test]
+    fn stacks_that_are_not_used_are_forgotten() {
+        let mut names = Names::default();
+        let ids: Vec<StackId> = ["a", "b", "c"].iter().map(|s| names.stack(s, "x")).collect();
+        let frames = names.frames(ids[2]).to_vec();
+        let to = names.keep(&[false, false, true]);
+        assert_eq!(names.stacks(), 1);
+        assert_eq!(names.frames(to[ids[2] as usize]), frames);
+        assert_eq!(names.stack("c", "x"), to[ids[2] as usize], "found again by its text");
+        assert_ne!(names.stack("a", "x"), to[ids[2] as usize]);
+    }
+}

@@ -1,0 +1,269 @@
+//! The tree of calls: what each function took with all it called, and by itself. Two sides can be
+//! held in one tree, for comparing them.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::names::{ALL, FrameId, Names};
+
+/// ns or bytes, events, samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// ns or bytes.
+    pub value: u64,
+    /// Events.
+    pub count: u64,
+    /// Samples they are made of.
+    pub samples: u64,
+}
+
+impl Sum {
+    /// Adds another.
+    pub fn add(&mut self, other: Sum) {
+        self.value = self.value.saturating_add(other.value);
+        self.count = self.count.saturating_add(other.count);
+        self.samples = self.samples.saturating_add(other.samples);
+    }
+}
+
+/// The side shown.
+pub const NOW: usize = 0;
+/// The side it is compared with.
+pub const THEN: usize = 1;
+
+/// A frame at one place of the tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is.
+    pub frame: FrameId,
+    /// What called it; the first node is its own.
+    pub parent: u32,
+    /// What it called.
+    pub children: Vec<u32>,
+    /// With all it called, on each side.
+    pub total: [Sum; 2],
+    /// By itself, on each side.
+    pub own: [Sum; 2],
+}
+
+/// A tree; node 0 is everything.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The nodes; a parent comes before its children.
+    pub nodes: Vec<Node>,
+    places: HashMap<(u32, FrameId), u32, RandomState>,
+}
+
+/// How children stand beside each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arranged {
+    /// By name: nothing jumps while it is live.
+    ByName,
+    /// The heaviest first.
+    ByWeight,
+}
+
+impl Tree {
+    /// A tree of nothing below this frame.
+    pub fn new(root: FrameId) -> Tree {
+        let root = Node {
+            frame: root,
+            parent: 0,
+            children: Vec::new(),
+            total: Default::default(),
+            own: Default::default(),
+        };
+        Tree { nodes: vec![root], places: HashMap::default() }
+    }
+
+    /// Adds what was taken at the end of a path below the root.
+    pub fn add(&mut self, path: &[FrameId], sum: Sum, side: usize) {
+        if sum == Sum::default() {
+            return;
+        }
+        let mut at = 0u32;
+        self.nodes[0].total[side].add(sum);
+        for &frame in path {
+            let next = self.nodes.len() as u32;
+            let to = *self.places.entry((at, frame)).or_insert(next);
+            if to == next {
+                self.nodes[at as usize].children.push(next);
+                self.nodes.push(Node {
+                    frame,
+                    parent: at,
+                    children: Vec::new(),
+                    total: Default::default(),
+                    own: Default::default(),
+                });
+            }
+            at = to;
+            self.nodes[at as usize].total[side].add(sum);
+        }
+        self.nodes[at as usize].own[side].add(sum);
+    }
+
+    /// A node; the root for a number that is none.
+    pub fn node(&self, at: u32) -> &Node {
+        self.nodes.get(at as usize).unwrap_or(&self.nodes[0])
+    }
+
+    /// Puts children in order.
+    pub fn arrange(&mut self, names: &Names, how: Arranged) {
+        for at in 0..self.nodes.len() {
+            let mut children = std::mem::take(&mut self.nodes[at].children);
+            let by_name = |a: &u32, b: &u32| {
+                let (a, b) = (names.name(self.node(*a).frame), names.name(self.node(*b).frame));
+                a.text.cmp(&b.text).then_with(|| a.module.cmp(&b.module))
+            };
+            let weight = |n: &u32| {
+                let n = self.node(*n);
+                n.total[NOW].value.max(n.total[THEN].value)
+            };
+            match how {
+                Arranged::ByName => children.sort_by(by_name),
+                Arranged::ByWeight => {
+                    children.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| by_name(a, b)));
+                }
+            }
+            self.nodes[at].children = children;
+        }
+    }
+
+    /// The frames from below the root to a node.
+    pub fn path(&self, mut at: u32) -> Vec<FrameId> {
+        let mut out = Vec::new();
+        while at != 0 {
+            let node = self.node(at);
+            out.push(node.frame);
+            at = node.parent;
+        }
+        out.reverse();
+        out
+    }
+
+    /// The node at the end of a path; of one that is not there the last that is, and whether the
+    /// whole path was.
+    pub fn find(&self, path: &[FrameId]) -> (u32, bool) {
+        let mut at = 0;
+        for &frame in path {
+            match self.places.get(&(at, frame)) {
+                Some(next) => at = *next,
+                None => return (at, false),
+            }
+        }
+        (at, true)
+    }
+
+    /// The nodes below and with this one, each before what it called.
+    pub fn below(&self, top: u32) -> Vec<u32> {
+        let mut out = Vec::new();
+        let mut waiting = vec![top];
+        while let Some(at) = waiting.pop() {
+            out.push(at);
+            waiting.extend(self.node(at).children.iter().rev());
+        }
+        out
+    }
+
+    /// Of what is below `top`, the sum at the outermost frames that match.
+    pub fn matched(&self, top: u32, hit: &dyn Fn(FrameId) -> bool, side: usize) -> Sum {
+        let mut sum = Sum::default();
+        let mut waiting = vec![top];
+        while let Some(at) = waiting.pop() {
+            let node = self.node(at);
+            if hit(node.frame) {
+                sum.add(node.total[side]);
+            } else {
+                waiting.extend(&node.children);
+            }
+        }
+        sum
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree::new(ALL)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::app::stack::names::Part;
+    use crate::table::stack::Class;
+
+    /// Numbers that look random and are the same every time.
+    pub struct Dice(pub u64);
+
+    impl Dice {
+        pub fn roll(&mut self, sides: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % sides
+        }
+    }
+
+    pub fn sum(value: u64) -> Sum {
+        Sum { value, count: 1, samples: 1 }
+    }
+
+    /// A tree of many stacks, and the sum of all that went into it.
+    pub fn forest(seed: u64, stacks: u64) -> (Names, Tree, u64) {
+        let mut dice = Dice(seed);
+        let mut names = Names::default();
+        let ids: Vec<FrameId> = (0..12)
+            .map(|n| names.id(&format!("f{n}"), "a.out", Part::Call(Class::Application)))
+            .collect();
+        let mut tree = Tree::default();
+        let mut all = 0;
+        for _ in 0..stacks {
+            let depth = dice.roll(9) as usize;
+            let path: Vec<FrameId> = (0..depth).map(|_| ids[dice.roll(12) as usize]).collect();
+            let value = 1 + dice.roll(1_000_000) / (1 + dice.roll(1_000));
+            all += value;
+            tree.add(&path, sum(value), NOW);
+        }
+        (names, tree, all)
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_tree() {
+        for seed in 0..20 {
+            let (names, mut tree, all) = forest(seed, 300);
+            tree.arrange(&names, if seed % 2 == 0 { Arranged::ByName } else { Arranged::ByWeight });
+            assert_eq!(tree.nodes[0].total[NOW].value, all);
+            assert_eq!(tree.nodes.iter().map(|n| n.own[NOW].value).sum::<u64>(), all);
+            for n in &tree.nodes {
+                let called: u64 = n.children.iter().map(|c| tree.node(*c).total[NOW].value).sum();
+                assert_eq!(called + n.own[NOW].value, n.total[NOW].value);
+            }
+            assert_eq!(tree.below(0).len(), tree.nodes.len());
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_its_node_and_back() {
+        let (_, tree, _) = forest(7, 100);
+        for at in 0..tree.nodes.len() as u32 {
+            assert_eq!(tree.find(&tree.path(at)), (at, true));
+        }
+        let mut longer = tree.path(5);
+        longer.push(9_999);
+        assert_eq!(tree.find(&longer), (5, false));
+    }
+
+    #[test]
+    fn a_match_inside_a_match_counts_once() {
+        let mut tree = Tree::default();
+        tree.add(&[1, 2, 1], sum(5), NOW);
+        tree.add(&[2, 3], sum(4), NOW);
+        tree.add(&[1], sum(2), NOW);
+        assert_eq!(tree.matched(0, &|f| f == 1, NOW).value, 7);
+        assert_eq!(tree.matched(0, &|f| f == 2 || f == 3, NOW).value, 9);
+        assert_eq!(tree.matched(0, &|_| true, NOW).value, 11);
+    }
+}

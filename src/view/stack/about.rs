@@ -1,0 +1,167 @@
+//! What is selected, in full, and what the colours mean.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+use crate::app::stack::{FrameId, Kind, Part, Sum, View};
+use crate::table::stack::Class;
+
+use super::{Pane, fill, letter, number};
+use crate::view::paint::{Pen, cells, cut};
+use crate::view::theme::Role;
+
+/// Draws both.
+pub(super) fn draw(pane: &Pane<'_>, buf: &mut Buffer) {
+    if pane.area.details > 0 {
+        selected(pane, buf);
+    }
+    if let Some(y) = pane.area.legend {
+        legend(pane, y, buf);
+    }
+}
+
+/// A frame and its numbers, own and total.
+struct Subject {
+    frame: FrameId,
+    own: [Sum; 2],
+    total: [Sum; 2],
+    /// Frames that were put together.
+    rest: u32,
+}
+
+fn subject(pane: &Pane<'_>) -> Option<Subject> {
+    let page = pane.page;
+    if page.view == View::Table {
+        let row = page.shown.rows.get(page.line)?;
+        return Some(Subject { frame: row.frame, own: row.own, total: row.total, rest: 0 });
+    }
+    let (which, tile) = page.chosen()?;
+    let node = page.tree(which).node(tile.node);
+    Some(Subject { frame: node.frame, own: node.own, total: node.total, rest: tile.rest })
+}
+
+fn selected(pane: &Pane<'_>, buf: &mut Buffer) {
+    let Some(of) = subject(pane) else { return };
+    let (page, width) = (pane.page, usize::from(pane.width));
+    let mark = pane.look.pick("…", "~");
+    let name = page.names.name(of.frame);
+    let numbers = numbers(pane, &of);
+    let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail, pane.width);
+    if pane.area.details == 1 {
+        let room = width.saturating_sub(cells(&numbers) + 2);
+        pen.put(&cut(&name.text, room, mark), Role::Accent).skip(1).put(&numbers, Role::Text);
+        return;
+    }
+    let text = match of.rest {
+        0 => name.text.to_string(),
+        n => format!("{n} functions below {} too narrow to draw; Enter makes room", name.text),
+    };
+    let file = match name.part {
+        Part::Call(class) if name.module.is_empty() => class.word().to_owned(),
+        Part::Call(class) => format!("{} {}", class.word(), name.module.trim_start_matches('~')),
+        _ => String::new(),
+    };
+    let file = cut(&file, width / 3, mark);
+    let room = width.saturating_sub(cells(&file) + 2);
+    pen.put(&cut(&text, room, mark), Role::Accent).skip(2).put(&file, Role::Dim);
+    let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail + 1, pane.width);
+    pen.put(&cut(&numbers, width, mark), Role::Text);
+    if pane.area.details > 2 {
+        let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail + 2, pane.width);
+        pen.put(&cut(&way(pane), width, mark), Role::Dim);
+    }
+}
+
+fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
+    let page = pane.page;
+    let side = page.side();
+    let whole = page.shown.top.map_or(0, |t| page.shown.tree.node(t).total[side].value);
+    let dot = pane.look.pick(" · ", " | ");
+    let (own, total) = (of.own[side], of.total[side]);
+    if of.rest > 0 {
+        let below = total.value.saturating_sub(own.value);
+        return format!("in a caller of {}", number::amount(page, below));
+    }
+    if pane.area.details == 1 {
+        return format!(
+            "{} {}",
+            number::amount(page, total.value),
+            number::share(total.value, whole)
+        );
+    }
+    let mut out = format!(
+        "total {} {}{dot}self {} {}{dot}{} {}",
+        number::amount(page, total.value),
+        number::share(total.value, whole),
+        number::amount(page, own.value),
+        number::share(own.value, whole),
+        number::count(total.count),
+        page.metric().events(),
+    );
+    if total.samples != total.count {
+        out.push_str(&format!("{dot}{} samples", number::count(total.samples)));
+    }
+    if let Some(change) = pane.change(&of.total) {
+        out.push_str(&format!(
+            "{dot}{} ({})",
+            number::difference(page, change),
+            number::word(change)
+        ));
+    }
+    out
+}
+
+/// The callers of what is selected, the nearest first.
+fn way(pane: &Pane<'_>) -> String {
+    let page = pane.page;
+    let Some((which, tile)) = page.chosen().filter(|_| page.view == View::Graph) else {
+        return String::new();
+    };
+    let mut path = page.tree(which).path(tile.node);
+    path.pop();
+    if path.is_empty() {
+        return String::new();
+    }
+    let arrow = pane.look.pick(" ‹ ", " < ");
+    let names: Vec<&str> = path.iter().rev().map(|f| &*page.names.name(*f).text).collect();
+    let word = if page.invert { "calls" } else { "called by" };
+    format!("{word} {}", names.join(arrow))
+}
+
+/// What the colours mean, or without colours what fills the boxes.
+fn legend(pane: &Pane<'_>, y: u16, buf: &mut Buffer) {
+    let page = pane.page;
+    let mut pen = Pen::new(buf, pane.look, 0, y, pane.width);
+    if page.diff && page.mark.is_some() {
+        let all = [
+            ("more", '+', Some(Color::Red)),
+            ("less", '-', Some(Color::Blue)),
+            ("new", '*', Some(Color::Yellow)),
+            ("same within chance", ' ', None),
+        ];
+        for (word, sign, color) in all {
+            let style = if pane.mono() { pane.look.style(Role::Text) } else { fill(color) };
+            let style = if color.is_none() { style.add_modifier(Modifier::DIM) } else { style };
+            pen.put_style(&format!("{sign}{sign}"), style).skip(1).put(word, Role::Dim).skip(2);
+        }
+        return;
+    }
+    let states = page.kind == Kind::OffCpu && pane.width >= 100;
+    for class in Class::ALL {
+        let sample = match pane.mono() {
+            true => letter(class).to_string().repeat(2),
+            false => "  ".to_owned(),
+        };
+        let style = match pane.mono() {
+            true => pane.look.style(Role::Text),
+            false => fill(super::color(class)),
+        };
+        if usize::from(pen.room()) < class.word().len() + 4 {
+            return;
+        }
+        pen.put_style(&sample, style).skip(1).put(class.word(), Role::Dim).skip(2);
+    }
+    if states {
+        pen.put("below a process: the state, with its own colour, and the call", Role::Dim);
+    }
+}
