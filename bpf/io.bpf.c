@@ -123,13 +123,26 @@ struct io_key unused_key;
 /* What sums begin as. */
 struct io_total fresh;
 
+/* Whether the current thread is in a call by a 32-bit program. */
+static __always_inline bool is_ia32(struct task_struct *task)
+{
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+	u32 status = 0;
+
+	if (!HAS(info->status))
+		return false;
+	if (HAS_HELPER(get_current_task_btf))
+		status = task->thread_info.status;
+	else
+		bpf_core_read(&status, sizeof(status), &info->status);
+	return status & TS_COMPAT;
+}
+
 /* The system call the current thread is in, as `io_key.detail` has it. */
 static __always_inline u32 current_call(struct task_struct *task)
 {
 	struct pt_regs *regs = saved_regs(task);
 	struct pt_regs___a64 *arm = (void *)regs;
-	struct thread_info___x86 *info = (void *)&task->thread_info;
-	u32 status = 0;
 	s64 nr;
 
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
@@ -137,9 +150,7 @@ static __always_inline u32 current_call(struct task_struct *task)
 	nr = HAS(arm->pc) ? (s64)BPF_CORE_READ(arm, syscallno) : (s64)BPF_CORE_READ(regs, orig_ax);
 	if (nr < 0)
 		return NO_CALL;
-	if (HAS(info->status))
-		bpf_core_read(&status, sizeof(status), &info->status);
-	return status & TS_COMPAT ? (u32)nr | IO_IA32 : (u32)nr;
+	return is_ia32(task) ? (u32)nr | IO_IA32 : (u32)nr;
 }
 
 /* What is known of a system call. */
@@ -203,19 +214,12 @@ static __always_inline struct io_total *total_of(struct io_key *key, struct task
 	return t;
 }
 
-/* Adds one event. Requests end on any CPU. */
-static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
+/* The largest of this turn, and the spread. */
+static __always_inline void spread(struct io_total *t, u64 bytes, u64 ns)
 {
 	u64 now = turn;
 	struct io_top *top = &t->top[now & 1];
-	u64 slot = bits(bytes);
 
-	__sync_fetch_and_add(&t->bytes, bytes);
-	__sync_fetch_and_add(&t->count, 1);
-	barrier_var(slot);
-	if (slot >= IO_SIZES)
-		slot = IO_SIZES - 1;
-	__sync_fetch_and_add(&t->sizes[slot], 1);
 	if (top->turn != now) {
 		top->bytes = top->ns = 0;
 		top->turn = now;
@@ -224,6 +228,33 @@ static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
 		top->bytes = bytes;
 	if (ns > top->ns)
 		top->ns = ns;
+}
+
+static __always_inline u32 *slot_of(u32 *slots, u64 count, u64 value)
+{
+	u64 slot = bits(value);
+
+	barrier_var(slot);
+	return slots + (slot < count ? slot : count - 1);
+}
+
+/* Adds an event of the thread itself: nobody else writes its sums. */
+static __always_inline void add_own(struct io_total *t, u64 bytes)
+{
+	t->bytes += bytes;
+	t->count++;
+	(*slot_of(t->sizes, IO_SIZES, bytes))++;
+	spread(t, bytes, 0);
+}
+
+/* Adds a request that is over, on whatever CPU. */
+static __always_inline void add_request(struct io_total *t, u64 bytes, u64 ns)
+{
+	__sync_fetch_and_add(&t->bytes, bytes);
+	__sync_fetch_and_add(&t->count, 1);
+	__sync_fetch_and_add(slot_of(t->sizes, IO_SIZES, bytes), 1);
+	__sync_fetch_and_add(slot_of(t->delays, IO_DELAYS, ns), 1);
+	spread(t, bytes, ns);
 }
 
 /* A new spell: samples further apart where there were too many, and nearer again. */
@@ -321,25 +352,36 @@ static __always_inline void note(void *ctx, struct task_struct *task, struct io_
 
 	if (!t)
 		return;
-	add(t, bytes, 0);
+	add_own(t, bytes);
 	if (is_due(t, bytes))
 		take(ctx, t, key, t->born_ns);
 }
 
+/*
+ * Every system call of the machine comes through here: what is of no interest leaves at once, by
+ * loads alone.
+ */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task;
+	struct pt_regs___a64 *arm = (void *)regs;
 	struct io_key key = { .kind = IO_CALL };
+	struct task_struct *task;
+	u64 who, nr;
 
 	if (ret <= 0 || !turn)
 		return 0;
-	task = this_task();
-	key.detail = current_call(task);
-	if (!(about(key.detail) & IO_COUNTED) || !is_wanted(BPF_CORE_READ(task, tgid)))
+	nr = HAS(arm->pc) ? (u64)(s64)arm->syscallno : regs->orig_ax;
+	if (nr >= IO_CALLS || !((calls[nr] | calls_ia32[nr]) & IO_COUNTED))
 		return 0;
-	key.tid = BPF_CORE_READ(task, pid);
-	note(ctx, task, &key, ret);
+	who = bpf_get_current_pid_tgid();
+	if (!is_wanted(who >> 32))
+		return 0;
+	task = this_task();
+	key.tid = who;
+	key.detail = is_ia32(task) ? (u32)nr | IO_IA32 : (u32)nr;
+	if (about(key.detail) & IO_COUNTED)
+		note(ctx, task, &key, ret);
 	return 0;
 }
 
@@ -473,16 +515,13 @@ static __always_inline void end(u64 at, struct request_open *open)
 	u64 took = bpf_ktime_get_ns() - open->start_ns;
 	struct io_key key = open->key;
 	struct io_total *t = bpf_map_lookup_elem(&totals, &key);
-	u64 slot = bits(took);
 
 	if (t) {
-		add(t, open->bytes, took);
-		barrier_var(slot);
-		if (slot >= IO_DELAYS)
-			slot = IO_DELAYS - 1;
-		__sync_fetch_and_add(&t->delays[slot], 1);
+		add_request(t, open->bytes, took);
 		if (open->id)
 			tell(t, open, took);
+	} else {
+		__sync_fetch_and_add(&uncounted, 1);
 	}
 	bpf_map_delete_elem(&requests, &at);
 }
