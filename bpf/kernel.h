@@ -432,7 +432,9 @@ struct signal_struct {
 	struct task_io_accounting ioac;
 };
 
-struct rq;
+struct rq {
+	u64 clock;
+};
 struct cfs_rq {
 	struct rq *rq;
 };
@@ -446,6 +448,7 @@ struct sched_info {
 	unsigned long pcount;
 	unsigned long long run_delay;
 	unsigned long long max_run_delay; /* 6.13 */
+	unsigned long long last_queued;
 };
 
 struct thread_info {

@@ -10,6 +10,7 @@ pub mod io;
 mod ladder;
 mod maps;
 pub mod net;
+pub mod offcpu;
 pub mod oncpu;
 pub mod proc;
 mod records;
@@ -138,6 +139,11 @@ pub fn all() -> &'static [Room] {
             name: "oncpu",
             schemas: oncpu::schemas,
             open: |o| Ok(Box::new(oncpu::OnCpu::open(&o))),
+        },
+        Room {
+            name: "offcpu",
+            schemas: offcpu::schemas,
+            open: |o| Ok(Box::new(offcpu::OffCpu::open(&o))),
         },
         Room {
             name: "heap",

@@ -45,6 +45,12 @@ fn plain_mut(words: &mut [u64]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), len) }
 }
 
+/// Words as bytes.
+pub(super) fn plain(words: &[u64]) -> &[u8] {
+    // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), size_of_val(words)) }
+}
+
 /// Reads a record's struct at the front of `bytes`.
 pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
     let at = bytes.as_ptr();
@@ -54,6 +60,14 @@ pub(super) fn front<T: Copy>(bytes: &[u8]) -> Option<&T> {
     // SAFETY: long enough and aligned (checked above); callers use types of integers only, for
     // which every bit pattern is valid; the reference borrows `bytes`.
     Some(unsafe { &*at.cast::<T>() })
+}
+
+/// A record that may lie anywhere, copied.
+pub(super) fn copied<T: Copy>(bytes: &[u8]) -> Option<T> {
+    // SAFETY: long enough (checked); callers use types of integers only, for which every bit
+    // pattern is valid.
+    (bytes.len() >= size_of::<T>())
+        .then(|| unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<T>()) })
 }
 
 /// A record of integers as bytes, to compare at once.

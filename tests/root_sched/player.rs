@@ -126,6 +126,13 @@ fn burn(ns: u64) {
     while cpu() < end {}
 }
 
+/// A function of its own, to be found in stacks.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn takes_a_nap(ns: u64) {
+    std::hint::black_box(nap(std::hint::black_box(ns)));
+}
+
 /// Sleeps; from when to when.
 fn nap(ns: u64) -> [u64; 2] {
     let from = now();
@@ -191,6 +198,39 @@ impl Stage {
                 }
                 said[0] = cpu() - from;
                 said
+            }
+            // times, ns: how long all of it took, and of that on a CPU.
+            "naps" => {
+                let (from, busy) = (now(), cpu());
+                for _ in 0..n[0] {
+                    takes_a_nap(n[1]);
+                }
+                vec![now() - from, cpu() - busy]
+            }
+            // Stays on this CPU from now on, as does what it starts.
+            "pin" => {
+                // SAFETY: a plain set of CPUs, filled by the call before it is read.
+                unsafe {
+                    let mut set: libc::cpu_set_t = std::mem::zeroed();
+                    libc::CPU_SET(n[0] as usize, &mut set);
+                    assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &raw const set), 0);
+                }
+                vec![]
+            }
+            // Uses so much CPU time itself: how long that took.
+            "burn" => {
+                let from = now();
+                burn(n[0]);
+                vec![now() - from]
+            }
+            // Writes so many blocks to a file of its own and waits for the device each time.
+            "write" => {
+                let mut file = tempfile::tempfile_in(".").unwrap();
+                for _ in 0..n[0] {
+                    file.write_all(&[7; 65536]).unwrap();
+                    file.sync_all().unwrap();
+                }
+                vec![]
             }
             // The mutex is held by this thread and wanted by another: their numbers, its address.
             "fight" => {

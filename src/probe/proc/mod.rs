@@ -38,6 +38,8 @@ use self::tasks::{Renewal, Tasks};
 use super::{At, Focus, Options, Probe, Signal};
 use crate::table::{Nature, Schema, Table, TableDef};
 
+pub(super) use self::sched::calls_table;
+
 /// The probe.
 pub struct Proc {
     proc: TableDef<TaskRow>,

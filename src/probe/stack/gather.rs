@@ -28,6 +28,8 @@ pub struct Key {
     pub syscall: Option<Clean>,
     /// The block device.
     pub dev: Option<Clean>,
+    /// It waited long, and for something that may never come.
+    pub idle: bool,
     /// Who woke it.
     pub waker: Option<Waker>,
 }
@@ -55,6 +57,7 @@ struct Sum {
     max_bytes: Option<u64>,
     sizes: Option<Box<Hist>>,
     samples: u64,
+    sampled: u64,
 }
 
 /// What was gathered since the last rows were taken.
@@ -68,10 +71,23 @@ pub struct Gather {
 impl Gather {
     /// One sample that stands for `count` events of `value` together.
     pub fn add(&mut self, key: Key, stack: &Arc<Stack>, count: u64, value: u64) {
+        self.share(key, stack, (count, value), Some(value));
+    }
+
+    /// Events and what they are together, where that is known exactly; `sampled` is what a sample of
+    /// them stands for, if there was one.
+    pub fn share(
+        &mut self,
+        key: Key,
+        stack: &Arc<Stack>,
+        (count, value): (u64, u64),
+        sampled: Option<u64>,
+    ) {
         let sum = self.sum(key, stack);
         sum.count = sum.count.saturating_add(count);
         sum.value = sum.value.saturating_add(value);
-        sum.samples += 1;
+        sum.samples += u64::from(sampled.is_some());
+        sum.sampled = sum.sampled.saturating_add(sampled.unwrap_or(0));
     }
 
     /// So many events of `value` together, which no sample stands for.
@@ -133,6 +149,8 @@ fn row(key: Key, stack: Arc<Stack>, sum: Sum) -> StackRow {
         sizes: sum.sizes.and_then(|h| h.cell()),
         dev: key.dev,
         samples: sum.samples,
+        sampled: sum.sampled,
+        idle: key.idle,
         waker: key.waker,
         stack,
         ..StackRow::default()

@@ -36,6 +36,10 @@ pub struct StackRow {
     pub dev: Option<Clean>,
     /// Of `count`, how many samples it is made of; 0 where nothing was sampled but counted.
     pub samples: u64,
+    /// Of `value`, what these samples stand for.
+    pub sampled: u64,
+    /// It waited long, and for something that may never come.
+    pub idle: bool,
     /// What had been allocated here and was given back, bytes and times.
     pub freed: Option<(u64, u64)>,
     /// What is allocated here and was not given back yet, bytes and times.

@@ -53,6 +53,8 @@ pub struct Told {
     pub count: u64,
     /// The probe's number for it.
     pub id: u64,
+    /// When its process began (`group_leader.start_time`, ns).
+    pub start_ns: u64,
     /// Number of its control group.
     pub cgroup: u64,
     /// Process.
@@ -81,6 +83,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         weight: raw.weight,
         count: raw.count,
         id: raw.id,
+        start_ns: raw.start_ns,
         cgroup: raw.cgroup,
         tgid: raw.tgid,
         tid: raw.tid,

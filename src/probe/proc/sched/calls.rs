@@ -11,7 +11,7 @@ const SENDS: u8 = 0x20;
 const FUTEX: u8 = 0x40;
 
 /// The table, by number.
-pub(super) fn table() -> [u8; class::CALLS] {
+pub(in crate::probe) fn table() -> [u8; class::CALLS] {
     let mut table = class::table();
     for (number, entry) in table.iter_mut().enumerate() {
         *entry |= class::call_name(number as u32).map_or(0, more);

@@ -42,6 +42,7 @@ mod kernel_hash {
     include!(concat!(env!("OUT_DIR"), "/proc_sched_hash.skel.rs"));
 }
 
+pub(in crate::probe) use self::calls::table as calls_table;
 use self::kernel_storage::types;
 
 /// How often the ring is emptied while something is watched: it holds a quarter of a second of the most
