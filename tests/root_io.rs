@@ -21,7 +21,10 @@ const MIB: u64 = 1 << 20;
 fn probe(test: &str, scope: Scope) -> Option<Io> {
     let stacks = Stacks { io: true, scope, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let probe = Io::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
+    let symbols = Symbols::open();
+    // dd has ended before its stacks are looked at.
+    symbols.expect();
+    let probe = Io::open(&Options { focus, symbols, ..Options::default() });
     let status = probe.status();
     if status.iter().all(|s| s.way.is_some()) {
         return Some(probe);
