@@ -301,7 +301,8 @@ static __always_inline bool is_due(struct io_total *t, u64 bytes)
 		room = MEAN;
 	/* Evenly from nothing to twice that: no rhythm of a program keeps step with it. */
 	gap = 1 + bpf_get_prandom_u32() % (2 * room);
-	t->untold = (t->untold - t->next) % gap;
+	/* The first event is its stack's whole. */
+	t->untold = t->next ? (t->untold - t->next) % gap : 0;
 	t->next = gap;
 	return true;
 }
