@@ -472,6 +472,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	int exit_state;
 	int exit_code;
+	unsigned in_execve : 1;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
