@@ -289,9 +289,12 @@ fn five_hundred_brief_processes_have_names() {
         for (name, module) in row.stack.split(';').zip(&modules) {
             let symbols = module.ends_with("brief") || module == "[kernel]";
             assert!(!symbols || !name.starts_with("0x"), "{name} of {module} in {row:?}");
-            assert_ne!(module, "[unknown]", "{name} in {row:?}");
+            assert!(module != "[unknown]" || name == "[cut]", "{name} in {row:?}");
         }
     }
+    // While the loader maps the libraries not every step of it can be walked back.
+    let cut = count(&own, |r| r.has("[cut]"));
+    assert!(cut <= 0.03 * all, "{cut} of {all} are cut: {own:#?}");
     let work = count(&own, |r| r.has("main;brief_work"));
     assert!(work > 0.8 * all, "{work} of {all} at work: {own:#?}");
     assert_eq!(signal(&probe).lost, 0);
