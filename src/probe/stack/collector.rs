@@ -265,9 +265,9 @@ impl<S: Sampler> Collector<S> {
             Some(size)
         });
         self.second.0 += bytes;
-        let elapsed = self.second.1.elapsed().as_secs() as usize;
-        if elapsed > 0 {
-            self.rate = self.second.0 / elapsed;
+        let seconds = self.second.1.elapsed().as_secs() as usize;
+        if let Some(rate) = self.second.0.checked_div(seconds) {
+            self.rate = rate;
             self.second = (0, Instant::now());
         }
         // Little of the ring in use at once leaves room for what comes in bursts.

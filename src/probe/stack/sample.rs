@@ -73,8 +73,6 @@ pub struct Told {
     pub kind: u32,
     /// The probe's own.
     pub more: u32,
-    /// Whether it is a thread of the kernel.
-    pub kernel: bool,
     /// Bytes of the user stack that could be copied.
     pub room: u32,
 }
@@ -97,7 +95,6 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         call: (raw.call != NO_CALL).then_some(raw.call),
         kind: raw.kind,
         more: raw.more,
-        kernel: raw.mm == 0,
         room: raw.user_room,
     };
     let capture = Capture {
