@@ -509,7 +509,7 @@ int BPF_PROG(call_ends__later, struct pt_regs *regs, long ret)
 	if (!armed)
 		return 0;
 	p = bpf_map_lookup_elem(&pending, &tid);
-	if (!p)
+	if (!p || p->s.kind & KIND_LATE)
 		return 0;
 	if (complete(p))
 		__sync_fetch_and_add(&armed, -1);

@@ -149,7 +149,10 @@ fn known_sleeps_are_counted_exactly_and_sampled_by_their_length() {
             away + 3 * MS + away / 100 > least && away < said[0],
             "{us} us: {asleep} {waited} {said:?}"
         );
-        assert!(near(waited, queued, 0.02, 3 * MS + times * 5000), "{us} us: {waited} in the queue, not {queued}");
+        assert!(
+            near(waited, queued, 0.02, 3 * MS + times * 5000),
+            "{us} us: {waited} in the queue, not {queued}"
+        );
         assert!(asleep >= times * us * 1000, "{us} us: {asleep}");
         let taken: u64 = rows.iter().map(|r| r.samples).sum();
         eprintln!("{naps} naps {taken} samples lost {}", probe.status()[0].lost);
