@@ -253,15 +253,27 @@ static __always_inline void fill_again(struct stack_sample *s, struct pending *p
 	bpf_probe_read_kernel(s, sizeof(*s), &p->s);
 }
 
-/* Runs as the thread itself, on its way back to user space. */
-static int comes_back(struct bpf_map *map, void *key, void *value)
+/*
+ * Runs as the thread itself, on its way back to user space. Without room in the ring it stays, and
+ * user space takes it as it is.
+ */
+static __always_inline bool complete(struct pending *p)
 {
-	struct pending *p = value;
 	struct stack_sample *s;
 	u32 tid = p->s.tid;
 
 	TAKE(s, size_of(p->s.tgid), fill_again, p);
+	if (!s) {
+		p->s.kind |= KIND_LATE;
+		return false;
+	}
 	bpf_map_delete_elem(&pending, &tid);
+	return true;
+}
+
+static int comes_back(struct bpf_map *map, void *key, void *value)
+{
+	complete(value);
 	return 0;
 }
 
@@ -497,15 +509,17 @@ int BPF_PROG(call_ends__later, struct pt_regs *regs, long ret)
 	if (!armed)
 		return 0;
 	p = bpf_map_lookup_elem(&pending, &tid);
-	if (!p)
+	if (!p || p->s.kind & KIND_LATE)
 		return 0;
-	__sync_fetch_and_add(&armed, -1);
-	return comes_back(0, &tid, p);
+	if (complete(p))
+		__sync_fetch_and_add(&armed, -1);
+	return 0;
 }
 
 struct waking {
 	void *ctx;
 	struct task_struct *wakes;
+	bool copies; /* the user stack */
 };
 
 static __always_inline void fill_waker(struct stack_sample *s, struct waking *w)
@@ -520,7 +534,7 @@ static __always_inline void fill_waker(struct stack_sample *s, struct waking *w)
 	s->kind = KIND_WAKER;
 	fill_who(s, me);
 	no_regs(s);
-	if (s->mm)
+	if (s->mm && w->copies)
 		fill_regs(s, me);
 	len = bpf_get_stack(w->ctx, s->kernel, sizeof(s->kernel), 0);
 	s->kernel_len = len > 0 ? len : 0;
@@ -534,12 +548,17 @@ int BPF_PROG(waking__later, struct task_struct *p)
 	struct waking w = { .ctx = ctx, .wakes = p };
 	struct stack_sample *s;
 	struct task_struct *me;
+	u32 size = NO_COPY;
 
 	if (!r || !r->since || r->woken || bpf_ktime_get_ns() - r->since < r->left)
 		return 0;
 	r->woken = 1;
 	me = this_task();
-	TAKE(s, size_for(me, me->tgid), fill_waker, &w);
+	/* Timers and devices interrupt somebody who has nothing to do with it. */
+	if (r->doing != TIMER && r->doing != IO)
+		size = size_for(me, me->tgid);
+	w.copies = size != NO_COPY;
+	TAKE(s, size, fill_waker, &w);
 	return 0;
 }
 

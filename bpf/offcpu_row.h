@@ -56,7 +56,7 @@ struct wait_total {
 #define PART_SHIFT 8
 #define KIND_WOKEN 0x400 /* its waker was told before */
 #define KIND_WAKER 0x800 /* it is a waker */
-#define KIND_LATE 0x1000 /* it was killed, or stays in the kernel: without its user stack */
+#define KIND_LATE 0x1000 /* its thread came back and the ring was full: without its user stack */
 #define CALL_SHIFT 16
 
 #define OPEN_STACK 1 /* a stack_sample follows */

@@ -26,6 +26,8 @@ const CHOSEN: u64 = 1_000_000;
 /// Stacks a second above which fewer are taken, and below which more.
 const MANY: u64 = 2000;
 const FEW: u64 = 600;
+/// How often that is looked at.
+const PACE: Duration = Duration::from_millis(500);
 /// The most that the threshold is raised by.
 const RAISED: u64 = 256;
 /// Short waits that are sampled between two calls only because they are the first at their place.
@@ -39,6 +41,8 @@ const BATCH: u32 = 1024;
 /// `OPEN_STACK`, `OPEN_IDLE`.
 const STACK: u8 = 1;
 const MAY_BE_IDLE: u8 = 2;
+/// `KIND_LATE`.
+const LATE: u32 = 0x1000;
 /// Where the sample lies in a value of `pending`.
 const SAMPLE_AT: usize = 8;
 
@@ -52,8 +56,14 @@ pub(super) struct Kernel {
     pub refused: BTreeMap<String, String>,
     waits: Waits,
     least: u64,
-    /// Samples since then.
-    rate: (Instant, u64),
+    rate: Rate,
+}
+
+/// How much was sampled since.
+struct Rate {
+    since: Instant,
+    samples: u64,
+    lost: u64,
 }
 
 impl Kernel {
@@ -77,7 +87,7 @@ impl Kernel {
             refused,
             waits: Waits::default(),
             least: MACHINE,
-            rate: (Instant::now(), 0),
+            rate: Rate { since: Instant::now(), samples: 0, lost: 0 },
         };
         kernel.adjust(scope);
         kernel.attach()?;
@@ -177,30 +187,32 @@ impl Kernel {
         let Kernel { collector, waits, rate, .. } = self;
         let soon = collector.drain_with(
             |sample| {
-                rate.1 += 1;
+                rate.samples += 1;
                 Some(sample)
             },
             |_, key, told, stack| waits.sampled(key, &told, stack),
         );
+        self.late();
         self.pace();
         soon
     }
 
     /// Fewer stacks where there are many, more where there are few.
     fn pace(&mut self) {
-        let elapsed = self.rate.0.elapsed();
+        let elapsed = self.rate.since.elapsed();
+        let lost = self.collector.lost();
         let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() else { return };
         bss.firsts = FIRSTS;
-        if elapsed < Duration::from_secs(1) {
+        if elapsed < PACE {
             return;
         }
-        let a_second = self.rate.1 * 1000 / elapsed.as_millis().max(1) as u64;
-        self.rate = (Instant::now(), 0);
-        if a_second > MANY {
+        let a_second = self.rate.samples * 1000 / elapsed.as_millis().max(1) as u64;
+        if a_second > MANY || lost > self.rate.lost {
             bss.threshold_ns = (bss.threshold_ns * 2).min(self.least * RAISED);
         } else if a_second < FEW {
             bss.threshold_ns = (bss.threshold_ns / 2).max(self.least);
         }
+        self.rate = Rate { since: Instant::now(), samples: 0, lost };
     }
 
     /// The rows since the last time.
@@ -212,13 +224,12 @@ impl Kernel {
             bail!("{why}");
         }
         self.drain();
-        self.late();
         let mut totals = self.totals();
         // After the sums: a wait that ends between the two is missing this time, and not in both.
         let (living, open) = self.pass(LOOKS)?;
         let Kernel { collector, waits, rate, .. } = self;
         let join = |sample| {
-            rate.1 += 1;
+            rate.samples += 1;
             Some(sample)
         };
         collector.wait_with(join, |_, key, told, stack| waits.sampled(key, &told, stack));
@@ -306,9 +317,15 @@ impl Kernel {
                 *word = bytes.try_into().map_or(0, u64::from_ne_bytes);
             }
             let Some((_, told, capture)) = parse(&plain(&words)[SAMPLE_AT..]) else { continue };
-            if told.ns > 0 && told.ns < before && map.delete(&key).is_ok() {
+            let due = told.kind & LATE != 0 || (told.ns > 0 && told.ns < before);
+            if due && map.delete(&key).is_ok() {
                 found.push((told, capture));
             }
+        }
+        if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut()
+            && !found.is_empty()
+        {
+            bss.armed = bss.armed.saturating_sub(found.len() as u64);
         }
         for (told, mut capture) in found {
             capture.regs = Regs::default();
