@@ -95,9 +95,17 @@ fn stress(kind: Kind, ops: u64) -> Result<Option<f64>> {
     // The one that allocates is the last of its descendants.
     let pid = stage::until("stress-ng's worker", Duration::from_secs(20), || {
         let all = descendants(child.id());
-        Ok(all.last().copied().filter(|_| all.len() >= 2))
+        Ok(all.last().copied().filter(|_| all.len() == 2))
     })?;
-    let watch = Watch::start(kind, pid)?;
+    // It waits until it is looked at.
+    let signal = |number| {
+        // SAFETY: a signal to a process that a child of ours has started just now.
+        unsafe { libc::kill(pid as i32, number) };
+    };
+    signal(libc::SIGSTOP);
+    let watch = Watch::start(kind, pid);
+    signal(libc::SIGCONT);
+    let watch = watch?;
     child.wait()?;
     let used = children_cpu() - before;
     // What looked at it is a child of this process, too, but ends only now.
@@ -200,15 +208,12 @@ fn peer(pid: u32) -> Result<Option<Child>> {
         .env("BPFTRACE_MAX_MAP_KEYS", "1000000")
         .env("BPFTRACE_MAP_KEYS_MAX", "1000000")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let Ok(mut child) = started else { return Ok(None) };
-    // `Attaching 3 probes...`, and a moment later they are.
-    let mut line = String::new();
-    let out = child.stdout.take().context("no pipe")?;
-    BufReader::new(out).read_line(&mut line)?;
-    std::thread::sleep(Duration::from_millis(500));
+    let Ok(child) = started else { return Ok(None) };
+    // Into a pipe it says nothing before its end; it is there within two seconds.
+    std::thread::sleep(Duration::from_secs(2));
     Ok(Some(child))
 }
 
