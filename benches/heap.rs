@@ -184,8 +184,8 @@ impl Drop for Watch {
             let _ = drains.join();
         }
         if let Some(mut peer) = self.peer.take() {
-            // SAFETY: a signal to our own child, which is not reaped yet.
-            unsafe { libc::kill(peer.id() as i32, libc::SIGINT) };
+            // Asked to end it would print all it knows, for a minute.
+            let _ = peer.kill();
             let _ = peer.wait();
         }
     }
