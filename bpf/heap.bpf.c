@@ -71,7 +71,7 @@ struct {
 /* Sampled: what was allocated and given back. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 512 << 10);
+	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
 /* Bytes left to the next sample, by CPU. */

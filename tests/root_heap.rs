@@ -199,6 +199,7 @@ fn samples_stand_for_what_is_outstanding() {
     // 3 GB, 1 GB and 14 GB: of the first two only the pages with the sizes are resident.
     let (all, said) = play(&mut probe, &mut player, "share 11000 3500 50000 1");
     let [leaks, late, fair] = numbers(&said)[..] else { panic!("{said}") };
+    assert_eq!(signal(&probe, "live heap").lost, 0);
     near(at(&all, "leaks").live_bytes, leaks, 0.05);
     near(at(&all, "leaks").live_count, 44_000, 0.10);
     near(at(&all, "frees_late").live_bytes, late, 0.10);

@@ -33,6 +33,10 @@ use kernel::{HeapSkel, HeapSkelBuilder, types};
 
 /// How often it is looked for allocators that were loaded later.
 const AGAIN: Duration = Duration::from_secs(3);
+/// Bytes of what happened to samples, after which it is looked again soon.
+const BUSY: usize = 32 << 10;
+/// That soon.
+const SOON: Duration = Duration::from_millis(5);
 /// `TAKES_NESTED`.
 const NESTED: u64 = 0x100;
 /// `CODES`.
@@ -40,6 +44,9 @@ const CODES: usize = 4;
 /// Allocations that can be live at once: sampled, and exact (16 bytes of kernel memory each, and
 /// some 80 more for those that are).
 const MOST: [u32; 2] = [1 << 17, 1 << 20];
+
+/// The program of the better way: one breakpoint for a call and its return.
+const SESSION: &str = "heap_call";
 
 sampler!(HeapSkel<'static>);
 
@@ -81,14 +88,7 @@ impl Live {
         if found.is_empty() {
             return Err(without(&nothing(&looked)));
         }
-        let bpf::Attached { skel, refused, .. } =
-            bpf::place_fitted(HeapSkelBuilder::default, |object| {
-                fit(object);
-                for mut map in object.maps_mut().filter(|map| map.name() == "live") {
-                    // Refused sizes leave the one it was compiled with.
-                    let _ = map.set_max_entries(MOST[usize::from(exact)]);
-                }
-            })?;
+        let bpf::Attached { skel, refused, .. } = load(exact)?;
         let way = match exact {
             true => Way::Exact(Exact::default()),
             false => Way::Sampled(Sampled::default()),
@@ -102,7 +102,7 @@ impl Live {
             owner: Owner { pid, comm: comm(pid), cgroup: None },
             looked,
             scanned: Instant::now(),
-            is_session: false,
+            is_session: !refused.contains_key(SESSION),
             refused,
             corrected: 0,
         };
@@ -150,46 +150,40 @@ impl Live {
     fn hook(&mut self, allocator: &Allocator) {
         let (frees, calls): (Vec<Hook>, Vec<Hook>) =
             allocator.hooks.iter().partition(|h| h.call == Call::Free);
-        // What is given back is of interest only where it is seen to be allocated.
-        let programs = &self.collector.skel.progs;
-        let session = match self.refused.contains_key("heap_call") {
-            true => Err("not in this kernel".to_owned()),
-            false => self.at_once(&programs.heap_call, allocator, &calls, true),
-        };
         let had = self.links.len();
-        match session {
-            Ok(link) => {
-                self.links.push(link);
-                self.is_session = true;
-            }
-            Err(words) => {
-                self.refused.entry("heap_call".to_owned()).or_insert(words);
-                self.one_by_one(allocator, &calls);
-            }
+        match self.is_session {
+            true => self.at_once(allocator, &calls),
+            false => self.one_by_one(allocator, &calls),
         }
-        if self.links.len() == had {
-            return;
-        }
-        let programs = &self.collector.skel.progs;
-        let multi = match self.refused.contains_key("heap_free_multi") {
-            true => Err(String::new()),
-            false => self.at_once(&programs.heap_free_multi, allocator, &frees, false),
-        };
-        match multi {
-            Ok(link) => self.links.push(link),
-            Err(_) => self.one_by_one(allocator, &frees),
+        // What is given back is of interest only where it is seen to be allocated.
+        if self.links.len() > had {
+            match self.is_session {
+                true => self.at_once(allocator, &frees),
+                false => self.one_by_one(allocator, &frees),
+            }
         }
     }
 
-    /// All of a file by one link: quick to set, and to take away.
-    fn at_once(
-        &self,
-        program: &ProgramMut<'static>,
-        allocator: &Allocator,
-        hooks: &[Hook],
-        session: bool,
-    ) -> Result<Link, String> {
+    /// All of a file by one link, quick to set and to take away; where that is refused each by
+    /// itself. All of them are calls, or all give something back.
+    fn at_once(&mut self, allocator: &Allocator, hooks: &[Hook]) {
+        if let Ok(link) = self.link(allocator, hooks) {
+            self.links.push(link);
+            return;
+        }
+        for hook in hooks {
+            match self.link(allocator, std::slice::from_ref(hook)) {
+                Ok(link) => self.links.push(link),
+                Err(words) => self.refuse(allocator, hook, words),
+            }
+        }
+    }
+
+    fn link(&self, allocator: &Allocator, hooks: &[Hook]) -> Result<Link, String> {
         let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
+        let session = hooks.iter().any(|h| h.call != Call::Free);
+        let p = &self.collector.skel.progs;
+        let program = if session { &p.heap_call } else { &p.heap_free_multi };
         let opts = UprobeMultiOpts {
             offsets: hooks.iter().map(|h| h.offset as usize).collect(),
             cookies: hooks.iter().map(cookie).collect(),
@@ -199,30 +193,34 @@ impl Live {
         bpf::told(|| program.attach_uprobe_multi_with_opts(pid, &allocator.path, "", opts))
     }
 
-    /// A link for each breakpoint: before 6.13, and where one of them is not possible.
+    fn refuse(&mut self, allocator: &Allocator, hook: &Hook, words: String) {
+        self.refused.insert(format!("{}+{:#x}", allocator.name, hook.offset), words);
+    }
+
+    /// A link for each breakpoint: before 6.13.
     fn one_by_one(&mut self, allocator: &Allocator, hooks: &[Hook]) {
-        let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
-        let p = &self.collector.skel.progs;
         for hook in hooks {
-            let at = hook.offset as usize;
-            let set = |program: &ProgramMut<'static>, retprobe| {
-                let opts = UprobeOpts { retprobe, cookie: cookie(hook), ..UprobeOpts::default() };
-                bpf::told(|| program.attach_uprobe_with_opts(pid, &allocator.path, at, opts))
-            };
-            // The return first: a call without it would never be seen to end.
-            let links = match hook.call {
-                Call::Free => set(&p.heap_free, false).map(|link| vec![link]),
-                _ => set(&p.heap_got, true)
-                    .and_then(|got| set(&p.heap_ask, false).map(|ask| vec![got, ask])),
-            };
-            match links {
+            match self.links_of(allocator, hook) {
                 Ok(links) => self.links.extend(links),
-                Err(words) => {
-                    let what = format!("{}+{:#x}", allocator.name, hook.offset);
-                    self.refused.insert(what, words);
-                }
+                Err(words) => self.refuse(allocator, hook, words),
             }
         }
+    }
+
+    fn links_of(&self, allocator: &Allocator, hook: &Hook) -> Result<Vec<Link>, String> {
+        let pid = i32::try_from(self.owner.pid).unwrap_or(i32::MAX);
+        let p = &self.collector.skel.progs;
+        let set = |program: &ProgramMut<'static>, retprobe| {
+            let opts = UprobeOpts { retprobe, cookie: cookie(hook), ..UprobeOpts::default() };
+            let at = hook.offset as usize;
+            bpf::told(|| program.attach_uprobe_with_opts(pid, &allocator.path, at, opts))
+        };
+        if hook.call == Call::Free {
+            return Ok(vec![set(&p.heap_free, false)?]);
+        }
+        // The return first: a call without it would never be seen to end.
+        let got = set(&p.heap_got, true)?;
+        Ok(vec![got, set(&p.heap_ask, false)?])
     }
 
     /// The process may end or become another program meanwhile.
@@ -260,7 +258,9 @@ impl Live {
 
     /// Takes what the kernel has queued; how soon to do so again.
     pub fn drain(&mut self) -> Duration {
-        self.heard(|collector, add| collector.drain(add))
+        let (wish, bytes) = self.heard(|collector, add| collector.drain(add));
+        // A program in a hurry fills the ring in a fraction of the usual time.
+        if bytes > BUSY { SOON.min(wish) } else { wish }
     }
 
     /// What happened since the last call, and what is live.
@@ -297,7 +297,8 @@ impl Live {
     fn heard<T>(
         &mut self,
         ask: impl FnOnce(&mut Collector<HeapSkel<'static>>, &mut Add<'_>) -> T,
-    ) -> T {
+    ) -> (T, usize) {
+        let mut bytes = 0;
         let mut named = Vec::new();
         let mut add = |_: &mut Gather, key: Key, told: Told, stack: &Arc<Stack>| {
             named.push((told.id, stack.clone(), key.cgroup));
@@ -311,7 +312,7 @@ impl Live {
             Way::Exact(exact) => named.iter().for_each(|(id, stack, _)| exact.named(*id, stack)),
             Way::Sampled(sampled) => {
                 named.iter().for_each(|(id, stack, _)| sampled.named(*id, stack));
-                events.consume(|bytes| {
+                bytes = events.consume(|bytes| {
                     let (id, stack, size) = (long(bytes, 0)?, long(bytes, 8)?, long(bytes, 16)?);
                     match stack {
                         0 => sampled.freed(id, sites),
@@ -322,7 +323,7 @@ impl Live {
                 sampled.settle(false, sites);
             }
         }
-        answer
+        (answer, bytes)
     }
 
     /// Libraries that were loaded meanwhile.
@@ -377,6 +378,30 @@ impl Drop for Live {
             let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
         }
     }
+}
+
+/// Loads the programs of the better way, or those of the other one where that is refused.
+fn load(exact: bool) -> Result<bpf::Attached<HeapSkel<'static>>> {
+    let place = |left_out: &[&str]| {
+        bpf::place_fitted(HeapSkelBuilder::default, |object| {
+            fit(object);
+            for mut map in object.maps_mut().filter(|map| map.name() == "live") {
+                // Refused sizes leave the one it was compiled with.
+                let _ = map.set_max_entries(MOST[usize::from(exact)]);
+            }
+            for mut program in object.progs_mut() {
+                if left_out.iter().any(|name| program.name() == *name) {
+                    program.set_autoload(false);
+                }
+            }
+        })
+    };
+    let mut best = place(&["heap_ask", "heap_got", "heap_free"])?;
+    let Some(words) = best.refused.remove(SESSION) else { return Ok(best) };
+    drop(best);
+    let mut next = place(&[SESSION, "heap_free_multi"])?;
+    next.refused.insert(SESSION.to_owned(), words);
+    Ok(next)
 }
 
 fn without(why: &str) -> anyhow::Error {
