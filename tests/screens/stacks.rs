@@ -378,13 +378,6 @@ fn zoom_hide_only_and_back() {
     assert_eq!(s.state.stacks.at, (row, column));
     s.press("<Left><Left><Up><Up>");
     assert_eq!(s.state.stacks.at, (0, 0));
-    // What is too narrow is told together.
-    s.send(Msg::Resize(30, 24));
-    s.press("<Down>g<Down><Left><Left><Left><Left>");
-    while s.state.stacks.chosen().is_some_and(|c| c.1.rest == 0 && c.1.end() < 30) {
-        s.press("<Right>");
-    }
-    assert!(s.line(19).contains("together") || s.line(20).contains("together"), "{}", s.text());
 }
 
 #[test]
