@@ -472,6 +472,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	int exit_state;
 	int exit_code;
+	unsigned in_execve : 1;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
@@ -499,34 +500,8 @@ struct task_struct___5_13 {
 	unsigned int cpu;
 };
 
-/* x86-64, as far as a system call's number and arguments go. */
-struct pt_regs {
-	unsigned long bp;
-	unsigned long r10;
-	unsigned long r9;
-	unsigned long r8;
-	unsigned long ax;
-	unsigned long cx;
-	unsigned long dx;
-	unsigned long si;
-	unsigned long di;
-	unsigned long orig_ax;
-	unsigned long ip;
-	unsigned long cs;
-	unsigned long sp;
-};
-
 /* What a program at a perf event is given; read by helpers only. */
 struct bpf_perf_event_data;
-
-/* arm64, likewise. */
-struct pt_regs___a64 {
-	u64 regs[31];
-	u64 sp;
-	u64 pc;
-	u64 pstate;
-	s32 syscallno;
-};
 
 struct kernel_siginfo {
 	int si_signo;
@@ -595,16 +570,7 @@ enum bpf_func_id {
 
 #pragma clang attribute pop
 
-/* What a program at a uprobe is given there; read as it is. */
-#ifdef __TARGET_ARCH_arm64
-struct user_pt_regs {
-	u64 regs[31];
-	u64 sp;
-	u64 pc;
-	u64 pstate;
-};
-#endif
-
+#include "regs.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>

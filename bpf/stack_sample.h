@@ -205,6 +205,9 @@ static __always_inline void fill_regs(struct stack_sample *s, struct task_struct
 		call = BPF_CORE_READ(regs, orig_ax);
 	}
 	s->call = call < 0 ? NO_CALL : call;
+	/* The address space may be the new program's already, the registers are the old one's. */
+	if (BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+		s->ip = 0;
 }
 
 /* Copies the top of the user stack behind the sample, which has that much room. */

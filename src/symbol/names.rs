@@ -11,7 +11,7 @@ use super::functions::Functions;
 use super::jit::Jit;
 use super::place::{Binary, Place};
 use super::{Note, Space};
-use crate::table::stack::{JIT, UNKNOWN};
+use crate::table::stack::{JIT, UNKNOWN, frame};
 
 /// Bytes that the tables of binaries take at most together; one alone may be larger.
 const TABLES: usize = 24 << 20;
@@ -102,7 +102,9 @@ impl Names {
 
     /// The addresses that samples met in a function, with how many did, by binary.
     pub fn met(&self, module: &str, function: &str) -> Vec<(u64, u64, u64)> {
-        let of = |k: &Known| *k.name.module == *module && *k.name.text == *function;
+        // Asked for as they were shown.
+        let is = |name: &str, shown: &str| name == shown || frame(name) == shown;
+        let of = |k: &Known| is(&k.name.module, module) && is(&k.name.text, function);
         let met = self.known.iter().filter(|(_, k)| of(k));
         met.map(|((serial, address), k)| (*serial, *address, k.samples)).collect()
     }
@@ -132,7 +134,7 @@ impl Names {
         });
         loaded.used = clock;
         let name = loaded.functions.name(&binary.file, address);
-        if is_new {
+        if is_new || clock.is_multiple_of(1024) {
             self.make_room(binary.serial);
         }
         name.unwrap_or_else(|| unnamed(binary))
@@ -145,8 +147,9 @@ impl Names {
             let others = self.tables.iter().filter(|(serial, _)| **serial != keep);
             let Some(oldest) = others.min_by_key(|(_, l)| l.used).map(|(s, _)| *s) else { break };
             bytes -= self.tables.remove(&oldest).map_or(0, |l| l.functions.bytes());
+            // Large pieces: they go back at once.
+            crate::bpf::trim();
         }
-        crate::bpf::trim();
     }
 
     /// Forgets what was met most seldom.
@@ -170,7 +173,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::symbol::place::FileId;
 
     const SPACE: Space = Space { tgid: 0, start_ns: 0, mm: 1 };
 
@@ -178,7 +180,6 @@ mod tests {
         let file = File::open(path).unwrap();
         Arc::new(Binary {
             serial,
-            id: FileId::default(),
             size: file.metadata().unwrap().len(),
             mtime_ns: 0,
             name: "a.out".into(),
@@ -207,13 +208,13 @@ mod tests {
         let own = std::fs::read_link("/proc/self/exe").unwrap();
         let binary = binary(&own, 2);
         let address = known_address(&binary);
-        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let file = |address| Place::File { binary: binary.clone(), address };
         let places = [
             file(address),
             file(1),
             Place::Anonymous { space: SPACE, address: 5 },
-            Place::Lost { module: Some("gone.so".into()), address: 5 },
-            Place::Lost { module: None, address: 5 },
+            Place::Lost { module: Some("gone.so".into()) },
+            Place::Lost { module: None },
         ];
         let mut names = Names::open();
         let all = named(&mut names, &places);
@@ -225,6 +226,12 @@ mod tests {
         named(&mut names, &places[..1]);
         let function = all[0].strip_suffix(" a.out").unwrap();
         assert_eq!(names.met("a.out", function), [(2, address, 2)], "met by two samples");
+        let odd = Known {
+            name: Name { text: "f<[u8; 4]>\u{202e}".into(), module: "a;b".into() },
+            samples: 5,
+        };
+        names.known.insert((3, 1), odd);
+        assert_eq!(names.met("a:b", "f<[u8: 4]>\\u{202e}"), [(3, 1, 5)], "asked for as shown");
         names.forget(2);
         assert!(names.met("a.out", function).is_empty() && names.tables.is_empty());
     }
@@ -233,7 +240,7 @@ mod tests {
     fn what_is_remembered_is_bounded_and_what_is_frequent_stays() {
         let own = std::fs::read_link("/proc/self/exe").unwrap();
         let binary = binary(&own, 2);
-        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let file = |address| Place::File { binary: binary.clone(), address };
         let mut names = Names::open();
         (0..9).for_each(|_| drop(named(&mut names, &[file(7)])));
         for address in 0..KNOWN as u64 + 100 {
@@ -252,7 +259,7 @@ mod tests {
         let fit = TABLES / bytes.max(1);
         for serial in 2..=fit as u64 + 4 {
             let binary = binary(&own, serial);
-            named(&mut names, &[Place::File { binary, offset: 0, address: 1 }]);
+            named(&mut names, &[Place::File { binary, address: 1 }]);
         }
         assert!(names.tables.len() <= fit.max(1) && !names.tables.contains_key(&2));
     }
