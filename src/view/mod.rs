@@ -12,11 +12,26 @@
 //! A tool's table has between tabs and titles how the tool fares and what its columns did:
 //!
 //! ```text
-//!  1 Connections  ...  8 vmstat  9 Text  10 Tools                                   9 rows
+//!  1 Connections  ...  9 vmstat  10 Text  11 Tools                                  9 rows
 //!  running · columns, 97 % · 12 rows
 //! r      ▄▆█▄▆█▄▆█ 3         in      ▂▇▃▇▃█▄█▅ 1364
 //! free   ██▇▆▅▅▄▃▂ 5005056   cs      ▂▇▃▇▃█▄█▅ 2618
 //!        TIME▼  r  b  swpd    free   buff   cache  bi  bo   in   cs  us  sy  id
+//! ```
+//!
+//! The pane of stacks draws itself: modes, how they are taken, totals over time, boxes, what is
+//! selected:
+//!
+//! ```text
+//!  on-CPU●  off-CPU   heap   I/O                                         1.98 CPUs
+//! 99 Hz · last 60s · 11880 samples · sampled · whole machine · by process
+//!       ▂▁█▂▅▂█▅▂▁█▂▅▂█▅▂▁█▂▅▂█▅▂▁█▂▅▂█▅▂▁█▂▅▂█▅▂▁█▂▅▂█▅▂▁█▂▅▂█▅ top 2.00 CPUs
+//! ▏all
+//! ▏nginx 812                                     ▏postgres 1003         ▏sshd 702
+//! ▏main                                          ▏PostgresMain          ▏main
+//! >ngx_worker_process_cycle                      ▏exec_simple_query      +3
+//! ngx_worker_process_cycle  application nginx
+//! total 71.3s 60% · self 1.2s 1.0% · 7060 ticks
 //! ```
 
 mod chart;

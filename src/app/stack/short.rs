@@ -69,6 +69,8 @@ fn without_arguments(name: &str) -> String {
 
 /// Where parts of a path begin, the whole first.
 fn starts(name: &str) -> Vec<usize> {
+    // The name of a library is no path.
+    let library = name.contains(".so");
     let mut out = vec![0];
     let bytes = name.as_bytes();
     for (at, c) in name.char_indices() {
@@ -78,7 +80,7 @@ fn starts(name: &str) -> Vec<usize> {
         let suffix = ["cold", "part", "isra", "constprop", "llvm", "lto_priv"];
         let dot =
             c == '.' && next < name.len() && !suffix.iter().any(|s| name[next..].starts_with(s));
-        let dot = dot && !bytes[next].is_ascii_digit();
+        let dot = dot && !library && !bytes[next].is_ascii_digit();
         if (colons || c == '/' || dot) && next < name.len() {
             out.push(next);
         }
@@ -126,6 +128,7 @@ mod tests {
             ("<fn() -> u8>::call", 4, "call"),
             ("github.com/a/b.(*Server).Serve", 12, "Serve"),
             ("runtime.mallocgc", 10, "mallocgc"),
+            ("libcrypto.so.3+unknown", 9, "libcrypt~"),
             ("reclaim.cold", 9, "reclaim.~"),
             ("f", 0, ""),
             ("日本語", 4, "日~"),

@@ -111,8 +111,9 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
     let dot = pane.look.pick(" · ", " | ");
     let (own, total) = (of.own[side], of.total[side]);
     if of.rest > 0 {
-        let below = total.value.saturating_sub(own.value);
-        return format!("in a caller of {}", number::amount(page, below));
+        let together = together(pane).unwrap_or(0);
+        let (amount, share) = (number::amount(page, together), number::share(together, whole));
+        return format!("together {amount} {share}");
     }
     if pane.area.details == 1 {
         return format!(
@@ -143,6 +144,19 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
         ));
     }
     out
+}
+
+/// What the frames that were put together in the box selected come to: what their caller called
+/// and is not drawn beside them.
+fn together(pane: &Pane<'_>) -> Option<u64> {
+    let page = pane.page;
+    let (which, tile) = page.chosen()?;
+    let (tree, side) = (page.tree(which), page.side());
+    let value = |node: u32| tree.node(node).total[side].value;
+    let called: u64 = tree.node(tile.node).children.iter().map(|c| value(*c)).sum();
+    let row = &page.shown.picture.rows.get(page.at.0)?.1;
+    let own = row.iter().filter(|t| t.rest == 0 && tree.node(t.node).parent == tile.node);
+    Some(called.saturating_sub(own.map(|t| value(t.node)).sum()))
 }
 
 /// The callers of what is selected, the nearest first.
