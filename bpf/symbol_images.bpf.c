@@ -244,13 +244,13 @@ static __always_inline int tell_layout(struct task_struct *p)
 }
 
 /*
- * The last thread of a process; since 6.16 it still has its memory here, before there is nothing
- * to tell.
+ * The last thread of a process. Before 6.16 its memory is gone here; before that, too, nobody says
+ * whether it is the last one, so that this is refused there.
  */
 SEC("tp_btf/sched_process_exit")
-int BPF_PROG(image_exit, struct task_struct *p)
+int BPF_PROG(image_exit, struct task_struct *p, bool group_dead)
 {
-	return p->signal->live.counter ? 0 : tell_layout(p);
+	return group_dead ? tell_layout(p) : 0;
 }
 
 /* Since 6.10: the old program is still there and will not come back. */

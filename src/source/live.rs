@@ -60,7 +60,10 @@ impl Live {
 
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
-        let symbols = Symbols::open(options.focus.stacks.any());
+        let symbols = Symbols::open();
+        if options.focus.stacks.any() {
+            symbols.expect();
+        }
         let told = Options {
             focus: options.focus.clone(),
             later: options.later,
@@ -152,6 +155,10 @@ impl Live {
     /// Each probe's signals, with what it failed with as one more.
     pub fn status(&self) -> Vec<(&'static str, Vec<Signal>)> {
         let mut all: Vec<_> = self.rooms.iter().map(|room| (room.name, room.signals())).collect();
+        let signals = probe::stack::signals(&self.symbols);
+        if !signals.is_empty() {
+            all.push(("stacks", signals));
+        }
         if self.unrecorded > 0 {
             let recording = Signal {
                 name: "recording",

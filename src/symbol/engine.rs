@@ -58,9 +58,9 @@ impl Engine {
         }
     }
 
-    /// Whether anybody tells of processes that end.
+    /// Whether somebody asked to be told of processes that end.
     pub fn watches(&self) -> bool {
-        self.walker.images.is_some()
+        self.walker.images.is_some() || self.refusal.is_some()
     }
 
     /// Takes what the kernel has queued, so that its ring does not overflow.
@@ -70,18 +70,18 @@ impl Engine {
         }
     }
 
-    /// How it goes with processes that end.
-    pub fn status(&self) -> Status {
-        let images = self.walker.images.as_ref();
-        let refused = match (images, &self.refusal) {
-            (Some(images), _) => images.refused().clone(),
-            (None, Some(refusal)) if refusal.programs.is_empty() => {
-                [(String::new(), refusal.summary.clone())].into()
+    /// How it goes with names and with processes that end; `None` where nobody takes stacks.
+    pub fn status(&self) -> Option<Status> {
+        match (&self.walker.images, &self.refusal) {
+            (Some(images), _) => {
+                let refused = Ok(images.refused().clone());
+                Some(Status { refused, lost: images.lost(), notes: self.notes() })
             }
-            (None, refusal) => refusal.as_ref().map(|r| r.programs.clone()).unwrap_or_default(),
-        };
-        let lost = images.map_or(0, Images::lost);
-        Status { told: images.is_some(), refused, lost, notes: self.notes() }
+            (None, Some(why)) => {
+                Some(Status { refused: Err(why.clone()), lost: 0, notes: self.notes() })
+            }
+            (None, None) => None,
+        }
     }
 
     /// Looks up the lines of a function and answers, on another thread.

@@ -10,7 +10,7 @@
 //!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
 //!   for what is in them,
 //! * `names` for the names of those places, which asks `functions` what a file's symbols are
-//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   (`separate` where they lie, `go` those of Go, `demangle` what they mean) and `jit` what a process says of code
 //!   that it makes (`perf_map`);
 //! * `lines` looks up source lines of one function when somebody asks for them.
 
@@ -19,6 +19,7 @@ mod demangle;
 mod elf;
 mod engine;
 mod functions;
+mod go;
 mod images;
 mod jit;
 mod kernel;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use caps::Capability;
 
+use crate::bpf::Refusal;
 use crate::table::Clean;
 
 pub use kernel::Kernel;
@@ -112,12 +114,11 @@ pub struct Note {
 }
 
 /// How it goes with names, and with the stacks of processes that have ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the kernel tells what they had mapped.
-    pub told: bool,
-    /// Programs that it did not take, and its words; of no program where it took none.
-    pub refused: BTreeMap<String, String>,
+    /// The programs of those that tell what they had mapped that the kernel did not take, and its
+    /// words; or why it took none.
+    pub refused: Result<BTreeMap<String, String>, Refusal>,
     /// Processes whose mappings were not told: the ring was full or their memory locked.
     pub lost: u64,
     /// What has no names.

@@ -170,7 +170,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::symbol::place::FileId;
 
     const SPACE: Space = Space { tgid: 0, start_ns: 0, mm: 1 };
 
@@ -178,7 +177,6 @@ mod tests {
         let file = File::open(path).unwrap();
         Arc::new(Binary {
             serial,
-            id: FileId::default(),
             size: file.metadata().unwrap().len(),
             mtime_ns: 0,
             name: "a.out".into(),
@@ -207,13 +205,13 @@ mod tests {
         let own = std::fs::read_link("/proc/self/exe").unwrap();
         let binary = binary(&own, 2);
         let address = known_address(&binary);
-        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let file = |address| Place::File { binary: binary.clone(), address };
         let places = [
             file(address),
             file(1),
-            Place::Anonymous { space: SPACE, address: 5 },
-            Place::Lost { module: Some("gone.so".into()), address: 5 },
-            Place::Lost { module: None, address: 5 },
+            Place::Anonymous { space: SPACE },
+            Place::Lost { module: Some("gone.so".into()) },
+            Place::Lost { module: None },
         ];
         let mut names = Names::open();
         let all = named(&mut names, &places);
@@ -233,7 +231,7 @@ mod tests {
     fn what_is_remembered_is_bounded_and_what_is_frequent_stays() {
         let own = std::fs::read_link("/proc/self/exe").unwrap();
         let binary = binary(&own, 2);
-        let file = |address| Place::File { binary: binary.clone(), offset: 0, address };
+        let file = |address| Place::File { binary: binary.clone(), address };
         let mut names = Names::open();
         (0..9).for_each(|_| drop(named(&mut names, &[file(7)])));
         for address in 0..KNOWN as u64 + 100 {
@@ -252,7 +250,7 @@ mod tests {
         let fit = TABLES / bytes.max(1);
         for serial in 2..=fit as u64 + 4 {
             let binary = binary(&own, serial);
-            named(&mut names, &[Place::File { binary, offset: 0, address: 1 }]);
+            named(&mut names, &[Place::File { binary, address: 1 }]);
         }
         assert!(names.tables.len() <= fit.max(1) && !names.tables.contains_key(&2));
     }

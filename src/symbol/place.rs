@@ -1,7 +1,6 @@
 //! Where code lies: what the walk of a stack finds and what names are asked for.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,8 +32,6 @@ pub(super) struct Segment {
 pub(super) struct Binary {
     /// Never given twice: what is remembered of a binary is remembered by this, never by `Arc`.
     pub serial: u64,
-    /// Which file it is.
-    pub id: FileId,
     /// How large it was when it was opened.
     pub size: u64,
     /// When it had last been written then (`st_mtime`, ns).
@@ -50,11 +47,6 @@ pub(super) struct Binary {
 }
 
 impl Binary {
-    /// A path that opens this very file, whatever has become of its name.
-    pub fn reopen(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
-    }
-
     /// The address that the file itself gives to what lies at this offset.
     pub fn address(&self, offset: u64) -> Option<u64> {
         let inside = |s: &&Segment| offset >= s.offset && offset - s.offset < s.size;
@@ -70,8 +62,6 @@ pub(super) enum Place {
     File {
         /// Which.
         binary: Arc<Binary>,
-        /// Where in the file.
-        offset: u64,
         /// The address that the file's own symbols are written in.
         address: u64,
     },
@@ -86,7 +76,5 @@ pub(super) enum Place {
     Lost {
         /// The file's name, if that is known.
         module: Option<Arc<str>>,
-        /// Address in the process.
-        address: u64,
     },
 }

@@ -174,7 +174,7 @@ impl Walker {
         layouts.enter(space, &mut Here { files, images });
         let ip = capture.regs.ip;
         let Some(mapping) = self.mapping(space, ip) else {
-            out.push(Place::Lost { module: None, address: ip });
+            out.push(Place::Lost { module: None });
             return End::Broken;
         };
         let stack = Copied { sp: capture.regs.sp, bytes: &capture.user };
@@ -241,13 +241,13 @@ impl Walker {
             Content::File(id) => match self.files.open(id, space.tgid, mapping) {
                 Opened::Binary(loaded) => Some(loaded),
                 Opened::Other => return Place::Anonymous { space: *space, address },
-                Opened::Lost(module) => return Place::Lost { module, address },
+                Opened::Lost(module) => return Place::Lost { module },
             },
         };
         let here = loaded.and_then(|l| Some((l.binary.clone(), l.binary.address(offset)?)));
         match here {
-            Some((binary, svma)) => Place::File { binary, offset, address: svma },
-            None => Place::Lost { module: None, address },
+            Some((binary, svma)) => Place::File { binary, address: svma },
+            None => Place::Lost { module: None },
         }
     }
 
@@ -355,4 +355,168 @@ fn native(regs: &Regs) -> UnwindRegsNative {
     // Code lies below 2^48; what is above signs the address.
     let mask = framehop::aarch64::PtrAuthMask(0x0000_ffff_ffff_ffff);
     UnwindRegsNative::new_with_ptr_auth_mask(mask, regs.lr, regs.sp, regs.bp)
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::arch::asm;
+    use std::cell::{Cell, UnsafeCell};
+    use std::fs::File;
+    use std::hint::black_box;
+
+    use super::*;
+    use crate::symbol::layout::tests::own;
+
+    /// This thread as a kernel program would see it: registers, and so much of the stack.
+    #[inline(never)]
+    fn capture(room: usize) -> Capture {
+        let (ip, sp, bp): (u64, u64, u64);
+        // SAFETY: reads registers only.
+        unsafe {
+            asm!("lea {}, [rip]", "mov {}, rsp", "mov {}, rbp", out(reg) ip, out(reg) sp, out(reg) bp);
+        }
+        let mut user = vec![0; room];
+        // As far as there is a stack.
+        let len = File::open("/proc/self/mem").unwrap().read_at(&mut user, sp).unwrap();
+        user.truncate(len);
+        let regs = Regs { ip, sp, bp, lr: 0 };
+        Capture { space: own(), regs, user: user.into(), ..Capture::default() }
+    }
+
+    #[inline(never)]
+    fn third(room: usize) -> Capture {
+        black_box(capture(black_box(room)))
+    }
+
+    #[inline(never)]
+    fn second(room: usize) -> Capture {
+        let more = black_box([1u8; 100]);
+        let taken = black_box(third(room));
+        black_box(more);
+        taken
+    }
+
+    #[inline(never)]
+    fn first(room: usize) -> Capture {
+        black_box(second(black_box(room)))
+    }
+
+    #[inline(never)]
+    fn deeper(depth: usize, room: usize) -> Capture {
+        let more = black_box([1u8; 200]);
+        let taken = if depth == 0 { first(room) } else { deeper(depth - 1, room) };
+        black_box(more);
+        black_box(taken)
+    }
+
+    /// The addresses of the frames of a capture that lie in this program, as the file has them.
+    fn frames(capture: &Capture) -> (Vec<u64>, End) {
+        let mut places = Vec::new();
+        let end = Walker::new().walk(capture, &mut places);
+        let address = |place: &Place| match place {
+            Place::File { binary, address, .. } if &*binary.name != "libc.so.6" => Some(*address),
+            _ => None,
+        };
+        (places.iter().filter_map(address).collect(), end)
+    }
+
+    /// What the file gives as this function's address.
+    fn address(function: usize) -> u64 {
+        let mut walker = Walker::new();
+        let Walker { files, images, layouts, .. } = &mut walker;
+        layouts.enter(&own(), &mut Here { files, images });
+        let at = function as u64;
+        let mapping = walker.mapping(&own(), at).unwrap();
+        let frame = Frame { address: FrameAddress::from_instruction_pointer(at), mapping };
+        match walker.place(&own(), &frame) {
+            Place::File { address, .. } => address,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether code at this address can be of a function that begins there.
+    fn is_in(address: u64, function: u64) -> bool {
+        address >= function && address < function + 2000
+    }
+
+    #[test]
+    fn a_stack_is_walked_from_its_innermost_function_to_the_thread_s_first() {
+        let (found, end) = frames(&first(32 << 10));
+        let chain: [fn(usize) -> Capture; 4] = [capture, third, second, first];
+        for (at, function) in found.iter().zip(chain.map(|f| address(f as usize))) {
+            assert!(is_in(*at, function), "{found:x?}: {at:x} is not in {function:x}");
+        }
+        assert!(found.len() > chain.len());
+        assert_eq!(end, End::Whole);
+    }
+
+    #[test]
+    fn a_copy_that_ends_too_early_says_so() {
+        let (found, end) = frames(&deeper(60, 4096));
+        assert_eq!(end, End::Short);
+        assert!(found.len() > 5 && found.len() < 60, "{}", found.len());
+        // The stack of the process ends there: more of it cannot be copied.
+        let mut cut = deeper(60, 4096);
+        cut.user = cut.user[..4000].into();
+        assert_eq!(frames(&cut).1, End::Broken);
+        cut.user = [].into();
+        cut.regs.ip = 8;
+        assert_eq!(frames(&cut), (Vec::new(), End::Broken));
+    }
+
+    #[test]
+    fn any_word_of_a_stack_may_be_wrong() {
+        let whole = deeper(20, 8192);
+        for at in (0..whole.user.len() / 8).step_by(7) {
+            for wrong in [0, 1, u64::MAX, whole.regs.ip, whole.regs.sp, 1 << 63] {
+                let mut capture = whole.clone();
+                capture.user[at * 8..][..8].copy_from_slice(&wrong.to_le_bytes());
+                let mut places = Vec::new();
+                Walker::new().walk(&capture, &mut places);
+                assert!(places.len() <= DEPTH);
+            }
+        }
+    }
+
+    thread_local! {
+        static COPY: UnsafeCell<[u8; 16 << 10]> = const { UnsafeCell::new([0; 16 << 10]) };
+        static REGS: Cell<Regs> = const { Cell::new(Regs { ip: 0, sp: 0, bp: 0, lr: 0 }) };
+    }
+
+    extern "C" fn handler(_: libc::c_int) {
+        let (ip, sp, bp): (u64, u64, u64);
+        // SAFETY: reads registers and the stack above, which `interrupted` has made large enough;
+        // the cell is this thread's own and not looked at meanwhile.
+        unsafe {
+            asm!("lea {}, [rip]", "mov {}, rsp", "mov {}, rbp", out(reg) ip, out(reg) sp, out(reg) bp);
+            COPY.with(|copy| {
+                std::ptr::copy_nonoverlapping(sp as *const u8, copy.get().cast(), 16 << 10);
+            });
+        }
+        REGS.set(Regs { ip, sp, bp, lr: 0 });
+    }
+
+    #[inline(never)]
+    fn interrupted() -> u8 {
+        let large = black_box([1u8; 64 << 10]);
+        // SAFETY: the handler touches nothing but its thread's cell.
+        unsafe {
+            libc::signal(libc::SIGURG, handler as *const () as libc::sighandler_t);
+            libc::raise(libc::SIGURG);
+        }
+        black_box(large)[7]
+    }
+
+    #[test]
+    fn a_signal_s_handler_stands_above_what_it_interrupted() {
+        interrupted();
+        // SAFETY: the handler is done.
+        let user: Vec<u8> = COPY.with(|copy| unsafe { (*copy.get()).to_vec() });
+        let capture =
+            Capture { space: own(), regs: REGS.get(), user: user.into(), ..Capture::default() };
+        let (found, _) = frames(&capture);
+        assert!(is_in(found[0], address(handler as *const () as usize)), "{found:x?}");
+        let function = address(interrupted as *const () as usize);
+        assert!(found[1..].iter().any(|at| is_in(*at, function)), "{found:x?} has no {function:x}");
+    }
 }

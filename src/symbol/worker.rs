@@ -33,7 +33,7 @@ struct Shared {
     jobs: Option<SyncSender<Job>>,
     /// Held here, by the thread and by each client: whether anybody takes stacks.
     asked: Arc<()>,
-    status: Arc<Mutex<Status>>,
+    status: Arc<Mutex<Option<Status>>>,
 }
 
 impl std::fmt::Debug for Symbols {
@@ -43,21 +43,32 @@ impl std::fmt::Debug for Symbols {
 }
 
 impl Symbols {
-    /// Opens what needs more rights than are kept; `now` where stacks are taken from the start and
-    /// the rights to load kernel programs may be gone when the first one comes. Starts nothing yet.
-    pub fn open(now: bool) -> Symbols {
+    /// Opens what needs more rights than are kept. Reads nothing and starts nothing yet.
+    pub fn open() -> Symbols {
         let kernel = Kernel::open();
-        let mut engine = Engine::open(kernel.clone());
-        engine.watch(now);
-        let status = Arc::new(Mutex::new(engine.status()));
-        let shared = Shared { engine: Some(engine), kernel, status, ..Shared::default() };
-        Symbols(Arc::new(Mutex::new(shared)))
+        let engine = Some(Engine::open(kernel.clone()));
+        Symbols(Arc::new(Mutex::new(Shared { engine, kernel, ..Shared::default() })))
     }
 
-    /// How it goes with the stacks of processes that have ended.
-    pub fn status(&self) -> Status {
-        let status = self.0.lock().ok().map(|shared| shared.status.clone());
-        status.and_then(|s| s.lock().ok().map(|s| s.clone())).unwrap_or_default()
+    /// Stacks are going to be taken: what has to be loaded for them is loaded now, while there are
+    /// the rights to. Where it is not called it is done with the first stack.
+    pub fn expect(&self) {
+        if let Ok(mut shared) = self.0.lock()
+            && let Some(engine) = &mut shared.engine
+        {
+            engine.watch(true);
+            let status = engine.status();
+            if let Ok(mut told) = shared.status.lock() {
+                *told = status;
+            }
+        }
+    }
+
+    /// How it goes with the stacks of processes that have ended; `None` where nobody asks for any.
+    pub fn status(&self) -> Option<Status> {
+        let told = self.0.lock().ok()?.status.clone();
+        let told = told.lock().ok()?;
+        told.clone()
     }
 
     /// The names of the kernel's functions, for whoever has an address and no stack.
@@ -92,7 +103,7 @@ impl Symbols {
 }
 
 /// Works until nobody can ask any more.
-fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mutex<Status>) {
+fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mutex<Option<Status>>) {
     let mut looked = Instant::now();
     loop {
         let job = if engine.watches() {
@@ -113,7 +124,7 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if looked.elapsed() >= LOOK || !engine.watches() {
+        if looked.elapsed() >= LOOK {
             looked = Instant::now();
             engine.drain();
             if let Ok(mut status) = status.lock() {
@@ -181,15 +192,5 @@ impl<T: Send + 'static> Client<T> {
             }
         }
         out
-    }
-}
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_open() {
-        let s = Symbols::open(true);
-        eprintln!("{:?}", s.status());
     }
 }

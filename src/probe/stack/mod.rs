@@ -12,6 +12,7 @@ mod gather;
 pub mod row;
 mod sample;
 mod scope;
+mod signals;
 
 use crate::symbol;
 pub(super) use collector::{Collector, Sampler, fit, sampler};
@@ -19,6 +20,7 @@ pub(super) use gather::{Gather, Key, Spread};
 pub use row::{Hist, StackRow, Waker};
 pub(super) use sample::{Told, parse};
 pub(super) use scope::Scoped;
+pub use signals::signals;
 
 /// What is needed after the start: what naming stacks does, and, where the wish may change later,
 /// loading.
