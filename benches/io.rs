@@ -177,12 +177,13 @@ impl Other {
         };
         // What attaches has attached by then.
         sleep(Duration::from_millis(1500));
-        match other {
-            Other::Tool(mut child) if matches!(child.try_wait(), Ok(Some(_))) => {
-                bail!("it does not run on this kernel")
+        if let Other::Tool(mut child) = other {
+            if let Ok(Some(_)) = child.try_wait() {
+                bail!("it does not run on this kernel");
             }
-            other => Ok(other),
+            return Ok(Other::Tool(child));
         }
+        Ok(other)
     }
 
     fn end(self) {
@@ -215,8 +216,7 @@ fn silent(mut command: Command) -> Result<Child> {
 fn follow() -> Result<Other> {
     let stacks = Stacks { io: true, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let mut probe =
-        Io::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+    let mut probe = Io::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     if probe.status().iter().any(|s| s.way.is_none()) {
         bail!("not all of it: {:?}", probe.status());
     }

@@ -18,10 +18,8 @@ pub(super) fn demangled(raw: &str) -> String {
     // What no longer fits is no error worth another name.
     if !is_long && let Ok(rust) = rustc_demangle::try_demangle(plain) {
         let _ = write!(out, "{rust:#}");
-    } else if !is_long && plain.starts_with("_Z") {
-        if cpp(plain, &mut out).is_none() && !out.full {
-            out = Bounded::default();
-        }
+    } else if !is_long && plain.starts_with("_Z") && cpp(plain, &mut out).is_none() && !out.full {
+        out = Bounded::default();
     }
     if out.text.is_empty() {
         let _ = out.write_str(plain);

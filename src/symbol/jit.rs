@@ -158,8 +158,8 @@ mod tests {
         let notes = jit.notes();
         assert_eq!(notes.len(), 1);
         assert_eq!(notes[0].pid, Some(std::process::id()));
-        let own = program(std::process::id());
-        assert_eq!(notes[0].missing, format!("names of code made at run time ({own})"));
+        let exe = program(std::process::id());
+        assert_eq!(notes[0].missing, format!("names of code made at run time ({exe})"));
         for i in 0..2 * PROCESSES as u64 {
             jit.name(Space { start_ns: 100 + i, ..own }, 5, Instant::now());
             jit.end_sample(own);

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::demangle::without_copies;
 use crate::bpf;
 use crate::table::Clean;
 use crate::table::stack::KERNEL;
@@ -23,6 +24,8 @@ const LONGEST: u64 = 1 << 20;
 const AGAIN: Duration = Duration::from_secs(30);
 /// Addresses outside of the kernel's own text that are known to be named rightly.
 const SEEN: usize = 8192;
+/// Names of the room before each function, which nothing runs.
+const NO_FUNCTIONS: [&str; 2] = ["__pfx_", "__cfi_"];
 /// How many frames may lie between a function and the program that its hook runs.
 const HOOK: usize = 12;
 
@@ -231,8 +234,7 @@ impl Table {
 fn function(line: &str) -> Option<(u64, &str, &str)> {
     let mut words = line.split_ascii_whitespace();
     let (address, kind, name) = (words.next()?, words.next()?, words.next()?);
-    // The room before each function, which nothing runs, has names too.
-    if !matches!(kind, "t" | "T" | "w" | "W") || name.starts_with("__pfx_") {
+    if !matches!(kind, "t" | "T" | "w" | "W") || NO_FUNCTIONS.iter().any(|b| name.starts_with(b)) {
         return None;
     }
     // All zero where addresses are hidden.
@@ -254,8 +256,7 @@ fn shown<'a>(name: &'a str, module: &str) -> std::borrow::Cow<'a, str> {
             return "bpf_trampoline".into();
         }
     }
-    // Clang's whole-program optimisation tells functions of one name apart by a hash.
-    name.split_once(".llvm.").map_or(name, |(own, _)| own).into()
+    without_copies(name).into()
 }
 
 /// How many of the innermost frames are the way from the function to the program that measures.

@@ -11,7 +11,7 @@ use super::functions::Functions;
 use super::jit::Jit;
 use super::place::{Binary, Place};
 use super::{Note, Space};
-use crate::table::stack::{JIT, UNKNOWN};
+use crate::table::stack::{JIT, UNKNOWN, frame};
 
 /// Bytes that the tables of binaries take at most together; one alone may be larger.
 const TABLES: usize = 24 << 20;
@@ -102,7 +102,9 @@ impl Names {
 
     /// The addresses that samples met in a function, with how many did, by binary.
     pub fn met(&self, module: &str, function: &str) -> Vec<(u64, u64, u64)> {
-        let of = |k: &Known| *k.name.module == *module && *k.name.text == *function;
+        // Asked for as they were shown.
+        let is = |name: &str, shown: &str| name == shown || frame(name) == shown;
+        let of = |k: &Known| is(&k.name.module, module) && is(&k.name.text, function);
         let met = self.known.iter().filter(|(_, k)| of(k));
         met.map(|((serial, address), k)| (*serial, *address, k.samples)).collect()
     }
@@ -132,7 +134,7 @@ impl Names {
         });
         loaded.used = clock;
         let name = loaded.functions.name(&binary.file, address);
-        if is_new {
+        if is_new || clock.is_multiple_of(1024) {
             self.make_room(binary.serial);
         }
         name.unwrap_or_else(|| unnamed(binary))
@@ -145,8 +147,9 @@ impl Names {
             let others = self.tables.iter().filter(|(serial, _)| **serial != keep);
             let Some(oldest) = others.min_by_key(|(_, l)| l.used).map(|(s, _)| *s) else { break };
             bytes -= self.tables.remove(&oldest).map_or(0, |l| l.functions.bytes());
+            // Large pieces: they go back at once.
+            crate::bpf::trim();
         }
-        crate::bpf::trim();
     }
 
     /// Forgets what was met most seldom.
@@ -209,7 +212,7 @@ mod tests {
         let places = [
             file(address),
             file(1),
-            Place::Anonymous { space: SPACE },
+            Place::Anonymous { space: SPACE, address: 5 },
             Place::Lost { module: Some("gone.so".into()) },
             Place::Lost { module: None },
         ];
@@ -223,6 +226,12 @@ mod tests {
         named(&mut names, &places[..1]);
         let function = all[0].strip_suffix(" a.out").unwrap();
         assert_eq!(names.met("a.out", function), [(2, address, 2)], "met by two samples");
+        let odd = Known {
+            name: Name { text: "f<[u8; 4]>\u{202e}".into(), module: "a;b".into() },
+            samples: 5,
+        };
+        names.known.insert((3, 1), odd);
+        assert_eq!(names.met("a:b", "f<[u8: 4]>\\u{202e}"), [(3, 1, 5)], "asked for as shown");
         names.forget(2);
         assert!(names.met("a.out", function).is_empty() && names.tables.is_empty());
     }

@@ -196,6 +196,13 @@ impl Folding {
     }
 }
 
+/// How one name or module stands in its cell.
+pub fn frame(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    plain(text, &mut out);
+    Clean::from(out.as_str()).to_string()
+}
+
 /// Without what separates frames and lines; a nameless frame is unknown.
 fn plain(text: &str, out: &mut String) {
     let from = out.len();

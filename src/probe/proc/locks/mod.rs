@@ -86,7 +86,7 @@ impl Locks {
             _ => Vec::new(),
         };
         if let Some(Ok(contention)) = &mut self.kernel {
-            rows.extend(contention.rows(&mut self.functions));
+            rows.extend(contention.rows(&self.functions));
         }
         rows
     }
