@@ -285,6 +285,47 @@ pub struct Print {
     /// To this time of the recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub to: Option<String>,
+    /// What call stacks are compared with.
+    #[command(flatten)]
+    pub against: Against,
+}
+
+/// What call stacks are compared with: the same table then, there, or of another process.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Against {
+    /// Compare call stacks with this recording; the same one when only a time or process is given
+    #[arg(long, value_name = "DIR", requires = "session")]
+    pub against: Option<PathBuf>,
+    /// From this time of that recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
+    pub against_from: Option<String>,
+    /// To this time of that recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
+    pub against_to: Option<String>,
+    /// With this process; else the one of -p, or all
+    #[arg(long, value_name = "PID", requires = "session", value_parser = pid)]
+    pub against_pid: Option<u32>,
+    /// What makes the two comparable: a second of each, or the whole of each
+    #[arg(long, value_enum, default_value = "time")]
+    pub normalize: Normalize,
+}
+
+impl Against {
+    /// Whether two are to be compared.
+    pub fn given(&self) -> bool {
+        let times = self.against_from.is_some() || self.against_to.is_some();
+        self.against.is_some() || times || self.against_pid.is_some()
+    }
+}
+
+/// What makes two profiles comparable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Normalize {
+    /// A second of each
+    #[default]
+    Time,
+    /// The whole of each
+    Share,
 }
 
 /// Any tool.

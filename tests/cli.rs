@@ -123,7 +123,7 @@ fn the_column_reference_is_the_same_in_every_format() {
 }
 
 /// Tables that are there while tools run only.
-const OF_TOOLS: [&str; 2] = ["tool", "text"];
+const OF_TOOLS: [&str; 3] = ["tool", "text", "trigger"];
 
 fn tables() -> Vec<String> {
     let mut names: Vec<String> = objects(&said(&["columns", "--format", "json"]))

@@ -3,6 +3,7 @@
 mod act;
 pub mod alarm;
 pub mod columns;
+mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod flight;

@@ -34,6 +34,9 @@ pub fn run(args: &cli::Print) -> Result<()> {
             format.ending()
         )));
     }
+    if args.against.given() {
+        return super::compare::run(args, format);
+    }
     match &args.session {
         None => live(args, format),
         Some(named) => recorded(args, format, named),
@@ -41,7 +44,7 @@ pub fn run(args: &cli::Print) -> Result<()> {
 }
 
 /// The rows and columns that were asked for, on their way to standard output.
-struct Rows {
+pub(super) struct Rows {
     export: Box<dyn Export>,
     selection: Selection,
     filter: Bound,
@@ -53,14 +56,24 @@ struct Rows {
 impl Rows {
     fn new(args: &cli::Print, format: Format, schema: &Arc<Schema>, many: bool) -> Result<Rows> {
         let fields = Selection::fields(schema, &args.columns).map_err(usage)?;
+        let zone = Some(TimeZone::system());
+        let layout = Layout { width: width(args), heads: many, flow: false, zone };
+        let out = BufWriter::with_capacity(64 << 10, io::stdout());
+        let export = format.begin(out, schema, &fields, layout).map_err(usage)?;
+        Rows::into(args, export, schema)
+    }
+
+    /// Rows on their way into something else.
+    pub(super) fn into(
+        args: &cli::Print,
+        export: Box<dyn Export>,
+        schema: &Arc<Schema>,
+    ) -> Result<Rows> {
+        let fields = Selection::fields(schema, &args.columns).map_err(usage)?;
         let sort = args.sort.as_deref().map(|s| Selection::order(schema, s)).transpose();
         let pid = args.pid.map(|p| Selection::process(schema, p)).transpose();
         let selection = Selection { fields, sort: sort.map_err(usage)?, pid: pid.map_err(usage)? };
         let filter = filter(args.filter.as_deref().unwrap_or_default(), schema).map_err(usage)?;
-        let zone = Some(TimeZone::system());
-        let layout = Layout { width: width(args), heads: many, flow: false, zone };
-        let out = BufWriter::with_capacity(64 << 10, io::stdout());
-        let export = format.begin(out, schema, &selection.fields, layout).map_err(usage)?;
         Ok(Rows { export, selection, filter, before: None, since: None })
     }
 
@@ -218,7 +231,7 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
 }
 
 /// The columns that the recording has of a table: of every version, if they changed meanwhile.
-fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
+pub(super) fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
     let schemas = reader.schemas();
     if let Some(schema) = Schema::merged(schemas.iter().filter(|s| s.table() == table)) {
         return Ok(schema);
@@ -229,7 +242,7 @@ fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
 }
 
 /// First and last Unix time in ns that are wanted.
-fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
+pub(super) fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
     let Some((start, end)) = reader.span() else {
         bail!("this recording holds no sample");
     };
@@ -254,7 +267,7 @@ fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
 }
 
 /// Every sample between two times.
-fn range(
+pub(super) fn range(
     reader: &Reader,
     schema: &Arc<Schema>,
     from: i64,

@@ -86,7 +86,7 @@ pub fn run(args: &cli::Record) -> Result<()> {
 /// Where samples go.
 enum Store {
     /// Into one session from the start.
-    Session(Writer),
+    Session(Box<Writer>),
     /// Into memory, until a trigger fires; with the first failure to write a snapshot.
     Flight(Box<Flight>, Option<anyhow::Error>),
 }
@@ -103,7 +103,7 @@ impl Store {
             format!("cannot record into {place}; name a directory of yours with --session")
         })?;
         say(&format!("{}\n", writer.path().display()))?;
-        Ok(Store::Session(writer))
+        Ok(Store::Session(Box::new(writer)))
     }
 
     fn take(

@@ -48,7 +48,7 @@ impl<W: Write> Export for Folded<W> {
 }
 
 /// A stack's line without its number.
-fn line(stack: &Stack) -> String {
+pub(super) fn line(stack: &Stack) -> String {
     let mut line = String::new();
     if let Some(root) = &stack.root {
         line.push_str(&frame(root));

@@ -3,6 +3,7 @@
 //! Pure: what is written goes to a `Write` that somebody else opened. Text in a table is already
 //! neutralised; each format only escapes what would break the format itself.
 
+mod compare;
 mod csv;
 mod folded;
 mod json;
@@ -21,6 +22,7 @@ use jiff::tz::TimeZone;
 
 use crate::table::{Field, Frame, Schema, Value};
 
+pub use compare::Compare;
 pub use csv::{Csv, csv_line};
 pub use folded::Folded;
 pub use json::Json;
@@ -301,21 +303,31 @@ mod tests {
         samples: &[&[StackRow]],
         columns: &[&str],
     ) -> Vec<u8> {
-        let def = TableDef::new(table, Nature::Event, STACKS);
+        let schema = Schema::of(table, Nature::Event, STACKS);
         let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
-        let fields = Selection::fields(def.schema(), &columns).unwrap();
+        let fields = Selection::fields(&schema, &columns).unwrap();
         let mut out = Vec::new();
-        let mut export = format.begin(&mut out, def.schema(), &fields, Layout::default()).unwrap();
+        let mut export = format.begin(&mut out, &schema, &fields, Layout::default()).unwrap();
+        stack_sheets(table, samples, |_, sheet| export.sheet(sheet).unwrap());
+        export.finish().unwrap();
+        drop(export);
+        out
+    }
+
+    /// The same samples, one after the other.
+    pub fn stack_sheets(
+        table: &str,
+        samples: &[&[StackRow]],
+        mut each: impl FnMut(&Schema, &Sheet<'_>),
+    ) {
+        let def = TableDef::new(table, Nature::Event, STACKS);
         for (n, rows) in samples.iter().enumerate() {
             let frame = Frame::new(1, def.table(rows).unwrap(), None);
             let wall_ns = NOON + n as i64 * 1_000_000_000;
             let rows: Vec<u32> = (0..rows.len() as u32).collect();
             let span_ns = Some(1_000_000_000);
-            export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows, span_ns }).unwrap();
+            each(def.schema(), &Sheet { wall_ns, frame: &frame, rows: &rows, span_ns });
         }
-        export.finish().unwrap();
-        drop(export);
-        out
     }
 
     /// Two rows of a tool that gives its own time, the second without.

@@ -11,7 +11,7 @@ use ahash::RandomState;
 use anyhow::{Context, Result};
 
 use super::Sheet;
-use crate::table::{Frame, Kind, Nature, Schema, Type, Unit, Value};
+use crate::table::{Frame, Kind, Measured, Nature, Schema, Type, Unit, Value};
 
 /// The frame that stands for all of a stack where there is none.
 pub(super) const NO_STACK: &str = "[no stack]";
@@ -133,7 +133,9 @@ pub(super) struct Tally {
     columns: Columns,
     value: Option<usize>,
     level: bool,
-    sums: HashMap<Stack, u64, RandomState>,
+    /// How many samples a row is made of.
+    samples: Option<usize>,
+    sums: HashMap<Stack, Measured, RandomState>,
     bytes: usize,
     pub span: Span,
 }
@@ -153,6 +155,7 @@ impl Tally {
             columns: Columns::of(schema, format)?,
             value,
             level,
+            samples: ["samples", "count"].iter().find_map(|id| schema.find(id)),
             sums: HashMap::default(),
             bytes: 0,
             span: Span::default(),
@@ -184,26 +187,35 @@ impl Tally {
                 names: text(sheet.frame, row, Some(self.columns.stack)).unwrap_or(NO_STACK).into(),
                 modules: cell(self.columns.modules).into(),
             };
-            self.put(stack, worth);
+            let samples = self.samples.map_or(0, |f| number(sheet.frame.value(row, f)));
+            self.put(stack, Measured { value: worth, samples });
         }
     }
 
-    fn put(&mut self, stack: Stack, worth: u64) {
+    fn put(&mut self, stack: Stack, worth: Measured) {
+        let add = |sum: &mut Measured| {
+            sum.value = sum.value.saturating_add(worth.value);
+            sum.samples = sum.samples.saturating_add(worth.samples);
+        };
         if let Some(sum) = self.sums.get_mut(&stack) {
-            *sum = sum.saturating_add(worth);
-            return;
+            return add(sum);
         }
         let bytes = self.bytes.saturating_add(stack.bytes());
         let stack = if bytes > MOST_TEXT { Stack::not_kept() } else { stack };
         self.bytes = self.bytes.max(bytes.min(MOST_TEXT));
-        let sum = self.sums.entry(stack).or_default();
-        *sum = sum.saturating_add(worth);
+        add(self.sums.entry(stack).or_default());
     }
 
     /// Every stack and its sum, in a fixed order.
     pub fn sorted(&self) -> Vec<(&Stack, u64)> {
-        let mut all: Vec<(&Stack, u64)> = self.sums.iter().map(|(s, n)| (s, *n)).collect();
-        all.sort_unstable();
+        let all = self.measured().into_iter();
+        all.map(|(stack, m)| (stack, m.value)).collect()
+    }
+
+    /// The same with the samples.
+    pub fn measured(&self) -> Vec<(&Stack, Measured)> {
+        let mut all: Vec<(&Stack, Measured)> = self.sums.iter().map(|(s, m)| (s, *m)).collect();
+        all.sort_unstable_by_key(|(stack, _)| *stack);
         all
     }
 }

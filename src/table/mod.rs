@@ -4,6 +4,7 @@
 //! every export take one. Nothing here reads a clock, a file or a terminal.
 
 mod batch;
+mod change;
 mod clean;
 pub mod clock;
 mod column;
@@ -21,6 +22,7 @@ mod value;
 
 pub(crate) use batch::clean_array;
 pub use batch::{Sample, Table, TableDef};
+pub use change::{Change, Measured, Norm, Scale};
 pub use clean::{Clean, clean, is_clean};
 #[cfg(test)]
 pub(crate) use column::check;

@@ -296,7 +296,7 @@ fn names_commands_and_what_is_around_panels() {
             &["line 5: the panel of line 1 is called a too"],
         ),
         ("[panel]\nname = \"a\"", &["line 1: write [[panel]] with two brackets on each side"]),
-        ("x = 3", &["line 1: unknown key \"x\" in the file; there is panel only"]),
+        ("x = 3", &["line 1: unknown key \"x\" in the file; there are panel, trigger"]),
         ("panel = 3", &["line 1: write [[panel]] with two brackets on each side"]),
         ("panel = [3]", &["line 1: a number cannot stand here; write [[panel]] above its keys"]),
         (
