@@ -216,7 +216,7 @@ fn follow() -> Result<Other> {
     let stacks = Stacks { io: true, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
     let mut probe =
-        Io::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+        Io::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     if probe.status().iter().any(|s| s.way.is_none()) {
         bail!("not all of it: {:?}", probe.status());
     }

@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 fn probe(test: &str, scope: Scope) -> Option<Io> {
     let stacks = Stacks { io: true, scope, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let probe = Io::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+    let probe = Io::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     let status = probe.status();
     if status.iter().all(|s| s.way.is_some()) {
         return Some(probe);

@@ -32,7 +32,7 @@ fn focus(hz: u32, scope: Scope) -> Focus {
 
 /// The sampler, or nothing where the kernel does not take it.
 fn sampler(test: &str, focus: Focus) -> Option<OnCpu> {
-    let options = Options { focus, symbols: Symbols::open(true), ..Options::default() };
+    let options = Options { focus, symbols: Symbols::open(), ..Options::default() };
     let probe = OnCpu::open(&options);
     let signal = signal(&probe);
     if signal.way.is_some() {
