@@ -177,12 +177,13 @@ impl Other {
         };
         // What attaches has attached by then.
         sleep(Duration::from_millis(1500));
-        match other {
-            Other::Tool(mut child) if matches!(child.try_wait(), Ok(Some(_))) => {
-                bail!("it does not run on this kernel")
+        if let Other::Tool(mut child) = other {
+            if let Ok(Some(_)) = child.try_wait() {
+                bail!("it does not run on this kernel");
             }
-            other => Ok(other),
+            return Ok(Other::Tool(child));
         }
+        Ok(other)
     }
 
     fn end(self) {

@@ -179,7 +179,7 @@ fn stacks(oncpu: bool, offcpu: bool) -> Result<Other> {
     let options = Options { focus, later: true, symbols: Symbols::open(), ..Options::default() };
     let mut probes: Vec<Box<dyn Probe>> =
         vec![Box::new(OnCpu::open(&options)), Box::new(OffCpu::open(&options))];
-    for signal in probes.iter().flat_map(|p| p.status()) {
+    for signal in probes.iter().filter_map(|p| p.status().into_iter().next()) {
         if signal.way.is_none() {
             bail!("{signal:?}");
         }

@@ -4,7 +4,7 @@
  * kernel can act out the instruction below it, ten times that where it has to be stepped.
  *
  * Sampled: one allocation for so many bytes, drawn so that each byte has the same chance. Exact:
- * all of them; a stack is copied once and known again by a hash of what looks like code in it.
+ * all of them. A stack is copied once and known again by a hash of what looks like code in it.
  * What was allocated before the hooks came is not known.
  */
 /* Registers by the kernel's names, as kernel.h has them. */
@@ -60,19 +60,19 @@ struct {
 	__type(value, struct heap_sum);
 } sums SEC(".maps");
 
-/* Exact: stacks that were told; user space takes out those that did not come. */
+/* Stacks that were told; user space takes out those that did not come. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, u64);
 	__type(value, u32);
 } told SEC(".maps");
 
-/* Sampled: what was given back. */
+/* Sampled: what was allocated and given back. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 << 10);
-} ends SEC(".maps");
+	__uint(max_entries, 512 << 10);
+} events SEC(".maps");
 
 /* Bytes left to the next sample, by CPU. */
 struct {
@@ -98,7 +98,7 @@ u64 untold;
 /* So that the skeleton has these types. */
 struct heap_sum unused_sum;
 struct heap_live unused_live;
-struct heap_freed unused_freed;
+struct heap_event unused_event;
 enum heap_call unused_call;
 
 extern bool bpf_session_is_return(void) __ksym __weak;
@@ -126,11 +126,18 @@ static __always_inline void fill(struct stack_sample *s, struct taking *t)
 	t->is_taken = true;
 }
 
-static __always_inline void take(struct taking *t)
+/* Tells a stack that was not told yet; the next allocation there tries again. */
+static __always_inline void tell(u64 id, u64 size)
 {
+	struct taking t = { .id = id, .size = size };
 	struct stack_sample *s = 0;
+	u32 yes = 1;
 
-	TAKE(s, size_of(target), fill, t);
+	if (bpf_map_lookup_elem(&told, &id))
+		return;
+	TAKE(s, size_of(target), fill, &t);
+	if (t.is_taken)
+		bpf_map_update_elem(&told, &id, &yes, BPF_ANY);
 }
 
 /* Where a call returns to, and how far the stack is back by then. */
@@ -189,7 +196,7 @@ static __always_inline bool is_due(u64 size)
 
 static __always_inline void give_back(struct heap_live *was)
 {
-	struct heap_freed *f;
+	struct heap_event *e;
 	struct heap_sum *sum;
 
 	if (exact) {
@@ -200,13 +207,15 @@ static __always_inline void give_back(struct heap_live *was)
 		__sync_fetch_and_add(&sum->freed_bytes, was->size);
 		return;
 	}
-	f = bpf_ringbuf_reserve(&ends, sizeof(*f), 0);
-	if (!f) {
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
 		__sync_fetch_and_add(&untold, 1);
 		return;
 	}
-	f->id = was->id;
-	bpf_ringbuf_submit(f, BPF_RB_NO_WAKEUP);
+	e->id = was->id;
+	e->stack = 0;
+	e->size = was->size;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
 /* Takes out what is allocated at this address, if that is known. */
@@ -349,32 +358,35 @@ static __always_inline void count(struct pt_regs *ctx, u64 addr, u64 size)
 {
 	struct heap_live now = { .id = fingerprint(ctx), .size = size };
 	struct heap_sum *sum = sum_of(&now.id);
-	struct taking t = { .id = now.id, .size = size };
-	u32 yes = 1;
 
 	if (!sum || !put_in(addr, &now))
 		return;
 	__sync_fetch_and_add(&sum->count, 1);
 	__sync_fetch_and_add(&sum->bytes, size);
-	if (!now.id || bpf_map_lookup_elem(&told, &now.id))
-		return;
-	take(&t);
-	if (t.is_taken)
-		bpf_map_update_elem(&told, &now.id, &yes, BPF_ANY);
+	if (now.id)
+		tell(now.id, size);
 }
 
-static __always_inline void sample(u64 addr, u64 size)
+static __always_inline void sample(struct pt_regs *ctx, u64 addr, u64 size)
 {
-	struct taking t = { .size = size };
-	struct heap_live now = { .size = size };
-
 	/* Two CPUs at the same time have two addresses. */
-	now.id = t.id = mixed(bpf_ktime_get_ns(), addr);
+	struct heap_live now = { .id = mixed(bpf_ktime_get_ns(), addr), .size = size };
+	u64 stack = fingerprint(ctx);
+	struct heap_event *e;
+
 	if (!put_in(addr, &now))
 		return;
-	take(&t);
-	if (!t.is_taken)
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&unfollowed, 1);
 		bpf_map_delete_elem(&live, &addr);
+		return;
+	}
+	e->id = now.id;
+	e->stack = stack;
+	e->size = size;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	tell(stack, size);
 }
 
 /* A return. */
@@ -410,7 +422,7 @@ static __always_inline void got(struct pt_regs *ctx)
 	if (exact)
 		count(ctx, addr, ask.size);
 	else if (ask.is_sampled)
-		sample(addr, ask.size);
+		sample(ctx, addr, ask.size);
 }
 
 static __always_inline void freed(struct pt_regs *ctx)

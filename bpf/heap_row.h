@@ -30,9 +30,11 @@ struct heap_live {
 	u64 size;
 };
 
-/* A sampled allocation was given back. */
-struct heap_freed {
+/* Of a sampled allocation: that it was made, or, without a stack, that it was given back. */
+struct heap_event {
 	u64 id;
+	u64 stack;
+	u64 size;
 };
 
 /* Where code lies in the process. */

@@ -59,6 +59,14 @@ struct page;
 #define OP_READ 0
 #define OP_WRITE 1
 
+/* How long an allowance of samples lasts, and after how long what was before says nothing; ns. */
+#define SPELL 100000000ull
+#define SPELLS 1000000000ull
+/* Bytes between two samples of a thread, on the average: where little is read and written, and
+ * where very much is. */
+#define MEAN (256ull << 10)
+#define MEAN_MOST (64ull << 20)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -94,12 +102,13 @@ struct {
 volatile u8 calls[IO_CALLS];
 volatile u8 calls_ia32[IO_CALLS];
 volatile u32 page_shift;
+/* Samples in one spell at most, and how many more of keys that are new: what fits the ring. */
+volatile s64 allowed;
+/* What is left of them, and since when. */
+s64 budget;
+u64 spell_ns;
 /* Bytes between two samples of a thread, on the average. */
-volatile u64 mean;
-/* Samples that may be taken until user space sets it anew: bounds what a flood of threads costs. */
-volatile s64 budget;
-/* And how many more of keys that are new. */
-volatile s64 reserve;
+u64 mean;
 /* The interval: user space counts it up before it reads the sums. 0 until everything is set. */
 volatile u64 turn;
 /* The kernel has no block_io_done: a request ends with its last bytes. */
@@ -114,13 +123,26 @@ struct io_key unused_key;
 /* What sums begin as. */
 struct io_total fresh;
 
+/* Whether the current thread is in a call by a 32-bit program. */
+static __always_inline bool is_ia32(struct task_struct *task)
+{
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+	u32 status = 0;
+
+	if (!HAS(info->status))
+		return false;
+	if (HAS_HELPER(get_current_task_btf))
+		status = task->thread_info.status;
+	else
+		bpf_core_read(&status, sizeof(status), &info->status);
+	return status & TS_COMPAT;
+}
+
 /* The system call the current thread is in, as `io_key.detail` has it. */
 static __always_inline u32 current_call(struct task_struct *task)
 {
 	struct pt_regs *regs = saved_regs(task);
 	struct pt_regs___a64 *arm = (void *)regs;
-	struct thread_info___x86 *info = (void *)&task->thread_info;
-	u32 status = 0;
 	s64 nr;
 
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
@@ -128,9 +150,7 @@ static __always_inline u32 current_call(struct task_struct *task)
 	nr = HAS(arm->pc) ? (s64)BPF_CORE_READ(arm, syscallno) : (s64)BPF_CORE_READ(regs, orig_ax);
 	if (nr < 0)
 		return NO_CALL;
-	if (HAS(info->status))
-		bpf_core_read(&status, sizeof(status), &info->status);
-	return status & TS_COMPAT ? (u32)nr | IO_IA32 : (u32)nr;
+	return is_ia32(task) ? (u32)nr | IO_IA32 : (u32)nr;
 }
 
 /* What is known of a system call. */
@@ -194,19 +214,12 @@ static __always_inline struct io_total *total_of(struct io_key *key, struct task
 	return t;
 }
 
-/* Adds one event. Requests end on any CPU. */
-static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
+/* The largest of this turn, and the spread. */
+static __always_inline void spread(struct io_total *t, u64 bytes, u64 ns)
 {
 	u64 now = turn;
 	struct io_top *top = &t->top[now & 1];
-	u64 slot = bits(bytes);
 
-	__sync_fetch_and_add(&t->bytes, bytes);
-	__sync_fetch_and_add(&t->count, 1);
-	barrier_var(slot);
-	if (slot >= IO_SIZES)
-		slot = IO_SIZES - 1;
-	__sync_fetch_and_add(&t->sizes[slot], 1);
 	if (top->turn != now) {
 		top->bytes = top->ns = 0;
 		top->turn = now;
@@ -217,21 +230,79 @@ static __always_inline void add(struct io_total *t, u64 bytes, u64 ns)
 		top->ns = ns;
 }
 
-/* Whether these bytes take a stack. */
+static __always_inline u32 *slot_of(u32 *slots, u64 count, u64 value)
+{
+	u64 slot = bits(value);
+
+	barrier_var(slot);
+	return slots + (slot < count ? slot : count - 1);
+}
+
+/* Adds an event of the thread itself: nobody else writes its sums. */
+static __always_inline void add_own(struct io_total *t, u64 bytes)
+{
+	t->bytes += bytes;
+	t->count++;
+	(*slot_of(t->sizes, IO_SIZES, bytes))++;
+	spread(t, bytes, 0);
+}
+
+/* Adds a request that is over, on whatever CPU. */
+static __always_inline void add_request(struct io_total *t, u64 bytes, u64 ns)
+{
+	__sync_fetch_and_add(&t->bytes, bytes);
+	__sync_fetch_and_add(&t->count, 1);
+	__sync_fetch_and_add(slot_of(t->sizes, IO_SIZES, bytes), 1);
+	__sync_fetch_and_add(slot_of(t->delays, IO_DELAYS, ns), 1);
+	spread(t, bytes, ns);
+}
+
+/* A new spell: samples further apart where there were too many, and nearer again. */
+static __always_inline void renew(u64 now)
+{
+	s64 used = allowed - budget;
+	u64 room = mean;
+
+	if (now - spell_ns > SPELLS || !room)
+		room = MEAN;
+	else if (used * 3 > allowed * 2)
+		room *= 2;
+	else if (used * 8 < allowed)
+		room /= 2;
+	mean = room < MEAN ? MEAN : room > MEAN_MOST ? MEAN_MOST : room;
+	budget = allowed;
+	spell_ns = now;
+}
+
+/*
+ * Whether these bytes take a stack: whether one of the points lies among them that are laid out
+ * along the bytes without regard to where an event begins. What counts for the stack are the bytes
+ * up to the last such point.
+ */
 static __always_inline bool is_due(struct io_total *t, u64 bytes)
 {
-	u64 room = mean;
+	u64 now, room, gap;
 
 	t->untold += bytes;
 	if (t->untold < t->next)
 		return false;
+	now = bpf_ktime_get_ns();
+	if (now - spell_ns > SPELL)
+		renew(now);
 	/* The first stack of each key has a part of its own. */
-	if (budget <= (t->next ? 0 : -reserve))
+	if (budget <= (t->next ? 0 : -(allowed >> 1)))
 		return false;
 	__sync_fetch_and_add(&budget, -1);
-	t->untold = 0;
-	/* Evenly from nothing to twice the mean: no rhythm of a program keeps step with it. */
-	t->next = 1 + (room ? bpf_get_prandom_u32() % (2 * room) : 0);
+	/* A thread that has just begun is looked at more closely than one that goes on and on. */
+	room = t->bytes / 4;
+	if (room > mean)
+		room = mean;
+	if (room < MEAN)
+		room = MEAN;
+	/* Evenly from nothing to twice that: no rhythm of a program keeps step with it. */
+	gap = 1 + bpf_get_prandom_u32() % (2 * room);
+	t->untold = (t->untold - t->next) % gap;
+	t->next = gap;
 	return true;
 }
 
@@ -249,7 +320,7 @@ static __always_inline void fill(struct stack_sample *s, struct taking *from)
 	long len = 0;
 
 	s->ns = bpf_ktime_get_ns();
-	s->weight = from->t->bytes;
+	s->weight = from->t->bytes - from->t->untold;
 	s->count = from->t->count;
 	s->id = from->id;
 	s->kind = from->key->kind;
@@ -281,25 +352,36 @@ static __always_inline void note(void *ctx, struct task_struct *task, struct io_
 
 	if (!t)
 		return;
-	add(t, bytes, 0);
+	add_own(t, bytes);
 	if (is_due(t, bytes))
 		take(ctx, t, key, t->born_ns);
 }
 
+/*
+ * Every system call of the machine comes through here: what is of no interest leaves at once, by
+ * loads alone.
+ */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task;
+	struct pt_regs___a64 *arm = (void *)regs;
 	struct io_key key = { .kind = IO_CALL };
+	struct task_struct *task;
+	u64 who, nr;
 
 	if (ret <= 0 || !turn)
 		return 0;
-	task = this_task();
-	key.detail = current_call(task);
-	if (!(about(key.detail) & IO_COUNTED) || !is_wanted(BPF_CORE_READ(task, tgid)))
+	nr = HAS(arm->pc) ? (u64)(s64)arm->syscallno : regs->orig_ax;
+	if (nr >= IO_CALLS || !((calls[nr] | calls_ia32[nr]) & IO_COUNTED))
 		return 0;
-	key.tid = BPF_CORE_READ(task, pid);
-	note(ctx, task, &key, ret);
+	who = bpf_get_current_pid_tgid();
+	if (!is_wanted(who >> 32))
+		return 0;
+	task = this_task();
+	key.tid = who;
+	key.detail = is_ia32(task) ? (u32)nr | IO_IA32 : (u32)nr;
+	if (about(key.detail) & IO_COUNTED)
+		note(ctx, task, &key, ret);
 	return 0;
 }
 
@@ -433,16 +515,13 @@ static __always_inline void end(u64 at, struct request_open *open)
 	u64 took = bpf_ktime_get_ns() - open->start_ns;
 	struct io_key key = open->key;
 	struct io_total *t = bpf_map_lookup_elem(&totals, &key);
-	u64 slot = bits(took);
 
 	if (t) {
-		add(t, open->bytes, took);
-		barrier_var(slot);
-		if (slot >= IO_DELAYS)
-			slot = IO_DELAYS - 1;
-		__sync_fetch_and_add(&t->delays[slot], 1);
+		add_request(t, open->bytes, took);
 		if (open->id)
 			tell(t, open, took);
+	} else {
+		__sync_fetch_and_add(&uncounted, 1);
 	}
 	bpf_map_delete_elem(&requests, &at);
 }

@@ -44,8 +44,8 @@ struct io_total {
 	u64 born_ns; /* 0 while it is made */
 	u64 bytes;
 	u64 count;
-	u64 untold; /* bytes since the last sample */
-	u64 next; /* how many take the next one */
+	u64 untold; /* bytes since the last point */
+	u64 next; /* how many are to the next one */
 	u64 cgroup;
 	struct io_top top[2];
 	u32 tgid;

@@ -28,6 +28,9 @@ struct record {
 	u8 unused;
 };
 
+/* A key's first wait is taken anyway if it is this part of the threshold. */
+#define FIRST_SHARE 8
+
 #define NOTE_FUTEX(r, regs)
 #include "wait.h"
 
@@ -317,7 +320,7 @@ static __always_inline void sample(struct task_struct *p, struct record *r, stru
 {
 	struct taking t = {};
 
-	if (!part->threshold && part->unsampled_ns < threshold_ns / 8) {
+	if (!part->threshold && part->unsampled_ns < threshold_ns / FIRST_SHARE) {
 		if (firsts <= 0)
 			return;
 		firsts--;
@@ -354,6 +357,7 @@ static __always_inline void leaves(struct task_struct *p, bool preempt, u32 stat
 		r->round = scope_round;
 		r->start_ns = p->group_leader->start_time;
 		r->wanted = is_wanted_task(p, p->tgid);
+		r->left = threshold_ns / FIRST_SHARE;
 	}
 	r->since = 0;
 	if (!r->wanted)
@@ -377,6 +381,14 @@ static __always_inline void leaves(struct task_struct *p, bool preempt, u32 stat
 	r->woken = 0;
 	r->looked = 0;
 	r->since = now;
+}
+
+/* How long the next wait there may be without being sampled. */
+static __always_inline u64 left_of(struct wait_part *part)
+{
+	u64 threshold = part->threshold ?: threshold_ns / FIRST_SHARE;
+
+	return threshold > part->unsampled_ns ? threshold - part->unsampled_ns : 0;
 }
 
 /* A thread gets a CPU. */
@@ -436,8 +448,8 @@ static __always_inline void comes(struct task_struct *p, u64 now, enum rung rung
 	if (unlikely(due || queue_due))
 		sample(p, r, part, queue_due && which != PART_QUEUED ? queued_part : 0, which, now,
 		       rung);
-	part = &total->parts[PART_SLEPT];
-	r->left = part->threshold > part->unsampled_ns ? part->threshold - part->unsampled_ns : 0;
+	if (r->doing != PREEMPTED)
+		r->left = left_of(&total->parts[PART_SLEPT]);
 }
 
 static __always_inline void switched(bool preempt, struct task_struct *prev,

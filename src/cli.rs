@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::export::Format;
+use crate::import::Each;
 use crate::source::{Focus, Scope, Stacks};
 use crate::trigger::Rule;
 use crate::view::theme::Glyphs;
@@ -46,6 +47,8 @@ pub enum Command {
     Record(Record),
     /// Show a recording in the same screen; needs no root
     Replay(Replay),
+    /// Make a recording of profiles that others saved: folded text and pprof
+    Import(Import),
     /// List what is recorded
     Sessions(Sessions),
     /// Print rows to standard output, live or from a recording
@@ -207,6 +210,25 @@ pub struct Replay {
     /// Which characters are drawn.
     #[command(flatten)]
     pub characters: Characters,
+}
+
+/// Profiles that others saved.
+#[derive(Args, Clone, Debug)]
+pub struct Import {
+    /// Folded text (comm;outer;inner number) or pprof (.pb, .pb.gz); each file is one sample
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The table: what the numbers are
+    #[arg(long = "as", value_name = "TABLE", default_value = "oncpu",
+          value_parser = PossibleValuesParser::new(["oncpu", "offcpu", "heap", "io"]))]
+    pub table: String,
+    /// What one of folded text's numbers stands for: 99hz for samples of perf, 1us for bcc's
+    /// offcputime, bytes for heap and io
+    #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = Each::parse)]
+    pub each: Each,
+    /// Make the new session inside this directory
+    #[arg(long, value_name = "DIR")]
+    pub session: Option<PathBuf>,
 }
 
 /// The list of recordings.

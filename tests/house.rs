@@ -13,6 +13,7 @@ use std::path::Path;
 const FLOORS: &[(&str, Option<&[&str]>)] = &[
     ("table", Some(&[])),
     ("export", Some(&["table"])),
+    ("import", Some(&["table", "export::pprof"])),
     (
         "app",
         Some(&[
@@ -44,7 +45,7 @@ const FLOORS: &[(&str, Option<&[&str]>)] = &[
 ];
 
 /// Rooms that see no clock, file, process or socket; time and text are handed to them.
-const PURE: &[&str] = &["table", "app", "view", "export"];
+const PURE: &[&str] = &["table", "app", "view", "export", "import"];
 
 /// What a pure room may not name (`env` and `thread` are the world too).
 const WORLD: &[&str] = &[

@@ -41,9 +41,14 @@ struct Recorder(Child, String);
 impl Recorder {
     /// Starts a recording and waits until it says where it is.
     fn start(place: &Path) -> Recorder {
+        Recorder::start_with(place, &[])
+    }
+
+    fn start_with(place: &Path, more: &[&str]) -> Recorder {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lmptop"))
             .args(["record", "-i", "100ms", "--session"])
             .arg(place)
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -105,6 +110,47 @@ fn no_thread_of_a_recording_keeps_what_it_does_not_need() {
     }
     assert!(recorder.threads("NoNewPrivs").iter().all(|v| v == "1"));
     recorder.end();
+}
+
+/// And what stacks need: CPUs that come online (PERFMON), files without a name (CHECKPOINT_RESTORE).
+const STACKS: u64 = 1 << 38 | 1 << 40;
+
+#[test]
+fn a_recording_of_stacks_keeps_what_walking_them_needs() {
+    if !root("a_recording_of_stacks_keeps_what_walking_them_needs") {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("lmptop-stacks").tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    // Somebody else's, and not readable by others.
+    let program = dir.path().join("busybody");
+    fs::copy("/bin/sh", &program).unwrap();
+    chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    chown(&program, Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let busy = Command::new(&program)
+        .args(["-c", "while :; do :; done"])
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .spawn()
+        .unwrap();
+    let busy = Recorder(busy, String::new());
+    let place = tempfile::tempdir().unwrap();
+    let scope = format!("pid={}", busy.0.id());
+    let more = ["--stacks", "oncpu", "--scope", &scope, "--for", "2s"];
+    let mut recorder = Recorder::start_with(place.path(), &more);
+    for field in ["CapEff", "CapPrm", "CapBnd"] {
+        let masks = recorder.masks(field);
+        assert!(masks.iter().all(|m| m & !(ALLOWED | STACKS) == 0), "{field}: {masks:x?}");
+    }
+    until("the end of the recording", || recorder.0.try_wait().unwrap());
+    let out = Command::new(env!("CARGO_BIN_EXE_lmptop"))
+        .args(["print", "oncpu", "-n", "0", "--format", "csv", "--columns", "modules"])
+        .args(["--session", &recorder.1])
+        .output()
+        .unwrap();
+    let modules = String::from_utf8(out.stdout).unwrap();
+    assert!(modules.contains("busybody"), "{modules}");
 }
 
 #[test]

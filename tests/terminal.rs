@@ -270,3 +270,23 @@ fn a_hostile_name_is_text_in_every_output() {
         assert!(text.contains(&port.to_string()) && text.contains("x1b"), "{text}");
     }
 }
+
+#[test]
+fn a_trigger_that_fires_is_told_rings_and_keeps_a_snapshot() {
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = live();
+    command.args(["--trigger", "host.cpus>0", "--after", "1s", "--session"]).arg(place.path());
+    let mut pty = start(command, 120, 40);
+    pty.wait("the note", SOON, |screen| screen.text().contains("host.cpus is ")).unwrap();
+    pty.wait("the end of the snapshot", SOON, |s| s.text().contains("The snapshot is in")).unwrap();
+    pty.send(b"'").unwrap();
+    pty.wait("the marked instant", SOON, |s| !s.text().contains("The snapshot is in")).unwrap();
+    let (status, pty) = leaves_clean(pty, |pty| {
+        pty.send(b"q").unwrap();
+    });
+    assert!(status.success(), "{status}");
+    // No title or clipboard is set in this run, so that a BEL is the bell.
+    assert!(pty.output().contains(&7), "no bell");
+    let sessions: Vec<_> = std::fs::read_dir(place.path()).unwrap().collect();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+}

@@ -1,6 +1,7 @@
 //! What the screen asks of the outside; carried out by the commands.
 
 use crate::source::{Focus, Seek};
+use crate::table::stack::Spot;
 
 use super::series::Subject;
 
@@ -121,6 +122,8 @@ pub enum Effect {
     Rows(Want),
     /// Ring the terminal's bell.
     Bell,
+    /// Look up the source lines of a function; answered by `Msg::Lines`.
+    Lines(Spot),
     /// Draw everything again.
     Redraw,
 }

@@ -3,6 +3,7 @@
 use crate::source::Moment;
 
 use crate::table::Table;
+use crate::table::stack::Lines;
 
 use super::effect::Want;
 use super::key::Key;
@@ -40,6 +41,8 @@ pub enum Msg {
         /// The table in each sample, with the sample's Unix time in ns, oldest first.
         samples: Vec<(i64, Table)>,
     },
+    /// The source lines of a function.
+    Lines(Lines),
     /// Something done or refused that the user should know.
     Note(String),
     /// The same, as a failure.

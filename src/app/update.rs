@@ -52,6 +52,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::stack::arrived(state, &want, &samples);
             super::image::arrived(state, &want, &samples);
         }
+        Msg::Lines(lines) => super::stack::told(state, lines),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Fired { at, cause, bell } => {

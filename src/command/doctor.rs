@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::machine::{Fact, facts};
 use crate::cli;
 use crate::probe::Signal;
-use crate::source::{Focus, Live, LiveOptions};
+use crate::source::{Focus, Heap, Live, LiveOptions, Stacks, TICKS};
 use crate::table::clean;
 
 /// One signal, as JSON gives it; what is not known is null.
@@ -35,7 +35,14 @@ struct Refused {
 pub fn run(args: &cli::Doctor) -> Result<()> {
     let mut lines: Vec<Line> = facts().into_iter().map(fact).collect();
     // What is attached only when it is asked for is tried, too.
-    let focus = Focus { states: true, ..Focus::default() };
+    let stacks = Stacks {
+        oncpu: Some(TICKS[0]),
+        offcpu: true,
+        heap: Some(Heap::default()),
+        io: true,
+        ..Stacks::default()
+    };
+    let focus = Focus { states: true, stacks, ..Focus::default() };
     let mut live = Live::open(&LiveOptions { focus, ..LiveOptions::default() })?;
     // Some ways fail only when they are used.
     live.sample()?;

@@ -145,6 +145,10 @@ impl Outside for LiveOutside {
                 self.aim.at(on);
                 return;
             }
+            Effect::Lines(spot) => {
+                self.aim.lines(spot, self.out.clone());
+                return;
+            }
             Effect::Renice { pid, comm, seen_ns, nice } => act::renice(pid, &comm, seen_ns, nice),
             Effect::Signal { signal, pid, comm, seen_ns } => {
                 act::signal(signal, pid, &comm, seen_ns)

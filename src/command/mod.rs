@@ -6,6 +6,7 @@ pub mod columns;
 pub mod completions;
 pub mod doctor;
 pub mod flight;
+pub mod import;
 pub mod live;
 mod machine;
 pub mod man;

@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::app::stack::{Kind, MOST_ROWS};
 use crate::app::{Effect, Msg, Series, Subject, Trail, Want};
 use crate::session::Reader;
 use crate::source::{Replay, Seek, Source};
@@ -184,7 +185,11 @@ fn rows(reader: &Reader, want: Want) -> Result<Msg> {
             Some(pid) => table.only("pid", pid),
             None => table,
         };
-        let most = if table.schema().nature() == Nature::Event { EVENTS } else { SAMPLED };
+        let most = match table.schema().nature() {
+            _ if Kind::of_table(table.name()).is_some() => MOST_ROWS,
+            Nature::Event => EVENTS,
+            _ => SAMPLED,
+        };
         rows += table.len();
         kept.push_back((wall, table));
         while rows > most && kept.len() > 1 {

@@ -181,7 +181,8 @@ fn explain(live: &Live) {
     }
     for (probe, signals) in live.status() {
         for s in signals.iter().filter(|s| !s.missing.is_empty()) {
-            eprintln!("lmptop: {probe}: missing: {}; {}", clean(&s.missing), clean(&s.fix));
+            let fix = if s.fix.is_empty() { String::new() } else { format!("; {}", s.fix) };
+            eprintln!("lmptop: {probe}: missing: {}{}", clean(&s.missing), clean(&fix));
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::probe::SELDOM;
 use crate::session::{Retention, Status, Writer, memory_writer, prune};
 use crate::source::{Focus, Live, LiveOptions, Moment, Ticker, Tools, clocks};
 use crate::table::Sample;
+use crate::table::stack::Spot;
 use crate::tool::spec::Spec;
 use crate::trigger::Triggers;
 
@@ -54,6 +55,8 @@ pub struct Plan {
 enum Order {
     /// Look more closely at these things, and no more at what is not named.
     Focus(Focus),
+    /// Look up the source lines of a function and send them there.
+    Lines(Spot, UnboundedSender<Msg>),
     /// End.
     Stop,
 }
@@ -72,6 +75,11 @@ impl Aim {
     pub fn at(&self, on: Focus) {
         // A sampler that has ended looks at nothing.
         let _ = self.0.send(Order::Focus(on));
+    }
+
+    /// The source lines of a function, please; they arrive as a message.
+    pub fn lines(&self, spot: Spot, out: UnboundedSender<Msg>) {
+        let _ = self.0.send(Order::Lines(spot, out));
     }
 }
 
@@ -199,6 +207,10 @@ fn wait(
         let left = next.saturating_duration_since(Instant::now());
         match ordered.recv_timeout(left.min(wish)) {
             Ok(Order::Focus(on)) => live.focus(&on),
+            Ok(Order::Lines(spot, out)) => live.lines(spot, move |lines| {
+                // A screen that is gone asks nothing.
+                let _ = out.send(Msg::Lines(lines));
+            }),
             Err(RecvTimeoutError::Timeout) if left > wish => {
                 triggers.poll(clocks().0);
                 wish = live.drain();

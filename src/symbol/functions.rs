@@ -13,6 +13,7 @@ use ahash::AHashMap;
 
 use super::demangle::demangled;
 use super::elf::{Sections, half, long, piece, word};
+use super::go::Go;
 use super::separate;
 
 /// `SHT_SYMTAB`, `SHT_RELA`, `SHT_DYNSYM`.
@@ -56,6 +57,8 @@ struct Table {
     entries: Vec<Entry>,
     /// Sections of code.
     code: Vec<Range<u64>>,
+    /// The table is one of a Go program: names lie in the records of functions.
+    go: Option<Go>,
     /// Whether it names what is exported only: what lies between has no name in it.
     is_partial: bool,
     names: AHashMap<u32, Arc<str>>,
@@ -90,6 +93,10 @@ impl Functions {
             && let Some(mut table) = Table::read(&other, &sections, SYMBOLS)
         {
             table.file = Some(other);
+            all.tables.push(table);
+            return all;
+        }
+        if let Some(table) = Table::of_go(file, &sections) {
             all.tables.push(table);
             return all;
         }
@@ -237,8 +244,31 @@ impl Table {
         entries.sort_unstable();
         entries.shrink_to_fit();
         let text = text.offset..text.offset.checked_add(text.size)?;
-        let is_partial = kind == EXPORTED;
-        Some(Table { file: None, text, base, entries, code, is_partial, names: AHashMap::new() })
+        let (is_partial, names) = (kind == EXPORTED, AHashMap::new());
+        Some(Table { file: None, text, base, entries, code, go: None, is_partial, names })
+    }
+
+    /// The functions of a Go program; `None` where it is none.
+    fn of_go(file: &File, sections: &Sections) -> Option<Table> {
+        let base = sections.find(".text")?.address;
+        let mut entries: Vec<Entry> = Vec::new();
+        let go = Go::read(file, sections, |address, place| {
+            let at = address.checked_sub(base).and_then(|at| u32::try_from(at).ok());
+            let Some(at) = at.filter(|_| entries.len() < MOST) else { return };
+            if let Some(last) = entries.last_mut().filter(|last| last.size == 0) {
+                last.size = at.saturating_sub(last.at).min(LOCAL - 1);
+            }
+            if let Some(name) = place {
+                entries.push(Entry { at, size: 0, name });
+            }
+        })?;
+        if entries.is_empty() {
+            return None;
+        }
+        entries.sort_unstable();
+        entries.shrink_to_fit();
+        let (text, code, names) = (0..0, Vec::new(), AHashMap::new());
+        Some(Table { file: None, text, base, entries, code, go: Some(go), is_partial: true, names })
     }
 
     fn name(&mut self, file: &File, address: u64) -> Option<Arc<str>> {
@@ -268,13 +298,20 @@ impl Table {
         (is_open && section.contains(&(self.base + u64::from(at)))).then_some(last.at)
     }
 
+    fn text(&self, file: &File, name: u32) -> Option<String> {
+        match &self.go {
+            Some(go) => go.name(file, name),
+            None => text(file, &self.text, name),
+        }
+    }
+
     /// The best of the names of what begins here: the one with the fewest underscores before it,
     /// then one that others may use, then the shortest.
     fn choose(&self, file: &File, begin: u32) -> Option<String> {
         let from = self.entries.partition_point(|e| e.at < begin);
         let same = self.entries[from..].iter().take_while(|e| e.at == begin).take(16);
         let file = self.file.as_ref().unwrap_or(file);
-        let named = same.filter_map(|e| Some((e.size & LOCAL, text(file, &self.text, e.name)?)));
+        let named = same.filter_map(|e| Some((e.size & LOCAL, self.text(file, e.name)?)));
         let rank = |(local, name): &(u32, String)| {
             let is_mangled = name.starts_with("_Z") || name.starts_with("_R");
             let underscores = name.bytes().take_while(|b| *b == b'_').count();
@@ -285,7 +322,7 @@ impl Table {
 }
 
 /// Walks over the records of a part of a file for as long as it is told to.
-fn pieces(
+pub(super) fn pieces(
     file: &File,
     range: &Range<u64>,
     each: usize,
@@ -322,7 +359,7 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 /// The text that begins there in a table of texts.
-fn text(file: &File, table: &Range<u64>, at: u32) -> Option<String> {
+pub(super) fn text(file: &File, table: &Range<u64>, at: u32) -> Option<String> {
     let from = table.start.checked_add(u64::from(at)).filter(|from| *from < table.end)?;
     let most = usize::try_from(table.end - from).ok()?.min(LONGEST);
     let mut bytes = vec![0; most.min(256)];
@@ -475,6 +512,39 @@ mod tests {
         run("objcopy", &["--add-section".as_ref(), section.as_ref(), it.as_os_str()]);
         assert_eq!(name(&it, hidden).as_deref(), Some("hidden"));
         assert_eq!(name(&it, shown).as_deref(), Some("shown"));
+    }
+
+    #[test]
+    fn a_go_program_without_symbols_has_its_own_table() {
+        let dir = tempfile::tempdir().unwrap();
+        // What Go 1.20 writes: one function of 16 bytes at the beginning of the code.
+        let mut table = vec![0u8; 128];
+        let numbers = [1, 1, 0x1000, 72, 0, 0, 0, 96];
+        table[..8].copy_from_slice(&[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]);
+        for (i, n) in numbers.iter().enumerate() {
+            table[8 + 8 * i..16 + 8 * i].copy_from_slice(&u64::to_le_bytes(*n));
+        }
+        table[72..85].copy_from_slice(b"\0main.(*T).Do");
+        table[96..112].copy_from_slice(&[0, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0]);
+        // Behind the list the record: where it begins, where its name is.
+        table[112..120].copy_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0]);
+        let packed = dir.path().join("table");
+        fs::write(&packed, &table).unwrap();
+        let it = compile(dir.path(), "void f(void) {}", &["-Wl,-Ttext=0x1000", "-nostdlib"]);
+        run("strip", &["--strip-all".as_ref(), it.as_os_str()]);
+        let section = format!(".gopclntab={}", packed.display());
+        run("objcopy", &["--add-section".as_ref(), section.as_ref(), it.as_os_str()]);
+        assert_eq!(name(&it, 0x1000).as_deref(), Some("main.(*T).Do"));
+        assert_eq!(name(&it, 0x100f).as_deref(), Some("main.(*T).Do"));
+        assert_eq!(name(&it, 0x1010), None);
+        for at in 0..table.len() {
+            let mut lie = table.clone();
+            lie[at] ^= 0xff;
+            fs::write(&packed, &lie).unwrap();
+            let section = format!(".gopclntab={}", packed.display());
+            run("objcopy", &["--update-section".as_ref(), section.as_ref(), it.as_os_str()]);
+            let _ = name(&it, 0x1000);
+        }
     }
 
     #[test]

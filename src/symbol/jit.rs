@@ -90,12 +90,12 @@ impl Process {
         }
         let program = self.program.as_deref().unwrap_or_default();
         let name = match program {
-            "" => format!("process {tgid}"),
-            p => format!("{} ({tgid})", Clean::from(p)),
+            "" => String::new(),
+            p => format!(" ({})", Clean::from(p)),
         };
         Some(Note {
             pid: Some(tgid),
-            missing: format!("names of code that {name} makes at run time"),
+            missing: format!("names of code made at run time{name}"),
             fix: advice(program, self.map.is_there()).to_owned(),
         })
     }
@@ -158,7 +158,8 @@ mod tests {
         let notes = jit.notes();
         assert_eq!(notes.len(), 1);
         assert_eq!(notes[0].pid, Some(std::process::id()));
-        assert!(notes[0].missing.contains(&format!("({})", std::process::id())));
+        let own = program(std::process::id());
+        assert_eq!(notes[0].missing, format!("names of code made at run time ({own})"));
         for i in 0..2 * PROCESSES as u64 {
             jit.name(Space { start_ns: 100 + i, ..own }, 5, Instant::now());
             jit.end_sample(own);

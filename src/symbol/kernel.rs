@@ -284,6 +284,7 @@ fn is_hook(name: &str) -> bool {
         "uretprobe_",
         "handler_chain",
         "handle_swbp",
+        "mm_trace_rss_stat",
     ];
     BEGINS.iter().any(|b| name.starts_with(b))
 }

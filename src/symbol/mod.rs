@@ -10,7 +10,7 @@
 //!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
 //!   for what is in them,
 //! * `names` for the names of those places, which asks `functions` what a file's symbols are
-//!   (`separate` where they lie, `demangle` what they mean) and `jit` what a process says of code
+//!   (`separate` where they lie, `go` those of Go, `demangle` what they mean) and `jit` what a process says of code
 //!   that it makes (`perf_map`);
 //! * `lines` looks up source lines of one function when somebody asks for them.
 
@@ -19,6 +19,7 @@ mod demangle;
 mod elf;
 mod engine;
 mod functions;
+mod go;
 mod images;
 mod jit;
 mod kernel;

@@ -276,7 +276,7 @@ int main(void)
 			execl(path, path, "5", (char *)0);
 		else if (!strcmp(line, "release\n"))
 			release();
-		else if (!strcmp(line, "loaded\n"))
+		else if (!strcmp(line, "call\n"))
 			calls_loaded();
 		else if (!strcmp(line, "stacks\n"))
 			for (a = 0; a < 2000; a++)

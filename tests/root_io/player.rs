@@ -279,13 +279,17 @@ pub const EVERY: [&str; 17] = [
     "vmsplice",
 ];
 
-/// Writes from two places, three quarters of the bytes from the first.
+/// Writes from two places, three quarters of the bytes from the first; no faster than stacks can
+/// be taken.
 fn two(count: usize) {
     let null = opened("/dev/null", libc::O_WRONLY);
     let bytes = aligned(49152);
-    for _ in 0..count {
+    for i in 0..count {
         io_three_quarters(&null, bytes);
         io_one_quarter(&null, &bytes[..16384]);
+        if i % 4 == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use lmptop::app::stack::{Kind, View};
 use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Heap, Scope};
-use lmptop::table::Sample;
+use lmptop::table::stack::{Line, Lines};
+use lmptop::table::{Clean, Doing, Sample};
 use lmptop::view::theme::{Glyphs, Palette, Theme};
 
 use super::scene::*;
@@ -185,6 +186,8 @@ fn stage(w: u16, h: u16, n: u64) -> Stage {
     stage.live([sample(0)]);
     stage.press("8");
     stage.live((1..=n).map(both));
+    // Only every other sample is drawn; a key is followed at once.
+    stage.press("ii");
     stage
 }
 
@@ -228,4 +231,415 @@ fn a_diff_of_two_times() {
         s.press("v");
         shot!(format!("stacks_diff_table_{w}x{h}"), s.text());
     }
+}
+
+#[test]
+fn what_is_waited_for_and_what_is_missing() {
+    for (w, h) in SIZES {
+        let mut s = stage(w, h, 6);
+        s.press("<Tab>");
+        shot!(format!("stacks_offcpu_{w}x{h}"), s.text());
+    }
+    let mut s = stage(80, 24, 6);
+    s.press("<Tab>e");
+    assert!(s.text().contains("poll: epoll"), "{}", s.text());
+    // Nothing was taken, and why.
+    s.press("<Tab><Tab>s");
+    assert!(s.text().contains("I/O stacks are not taken; s starts that."), "{}", s.text());
+    let (_place, reader) = recorded(6);
+    let mut s = Stage::replay(80, 24, reader);
+    s.press("8<Tab><Tab>");
+    shot!("stacks_not_collected_80x24", s.text());
+    // Lost, and taken with less than all.
+    let mut s = stage(80, 24, 3);
+    let probes = [signal("oncpu", "on-CPU stacks", "degraded")
+        .set("missing", "User stacks.")
+        .set("lost", 1_204)];
+    let mut sick = sample_of(4, &sockets(4), &probes);
+    sick.tables.retain(|t| t.name() != "oncpu");
+    sick.tables.push(table("oncpu", &oncpu(4)));
+    s.live([sick]);
+    shot!("stacks_lost_80x24", s.text());
+}
+
+fn recorded(n: u64) -> (tempfile::TempDir, Reader) {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    for age in 0..n {
+        writer.append(&both(age)).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    (place, reader)
+}
+
+#[test]
+fn looks() {
+    for (name, palette, glyphs) in [
+        ("colour", Palette::Sixteen, Glyphs::Unicode),
+        ("mono", Palette::Mono, Glyphs::Unicode),
+        ("ascii", Palette::Mono, Glyphs::Ascii),
+    ] {
+        let look = Theme { palette, glyphs };
+        let mut s = stage(80, 24, 6);
+        s.press("/tls<Enter>");
+        let buf = paint(&s.state, &look);
+        shot!(format!("stacks_style_{name}"), styles_of(&buf));
+        if glyphs == Glyphs::Ascii {
+            assert!(text_of(&buf).is_ascii(), "{}", text_of(&buf));
+            shot!("stacks_ascii_80x24", text_of(&buf));
+        }
+        s.press("<Esc><Tab>");
+        shot!(format!("stacks_style_offcpu_{name}"), styles_of(&paint(&s.state, &look)));
+        let mut s = stage(80, 24, 9);
+        s.press("m");
+        s.live((10..=14).map(both));
+        s.press("[[d");
+        shot!(format!("stacks_style_diff_{name}"), styles_of(&paint(&s.state, &look)));
+    }
+}
+
+#[test]
+fn a_mode_is_taken_once_it_is_looked_at() {
+    let mut s = Stage::new(120, 30);
+    s.live([sample(0)]);
+    let asked = focus(&s.press("8")).expect("a wish");
+    assert_eq!((asked.oncpu, asked.offcpu), (Some(99), false));
+    assert_eq!(focus(&s.press("f")).unwrap().oncpu, Some(49));
+    let asked = focus(&s.press("<Tab>")).unwrap();
+    assert_eq!((asked.oncpu, asked.offcpu), (Some(49), true));
+    // The process that was selected before.
+    let asked = focus(&s.press("<Tab>")).unwrap();
+    assert_eq!(asked.heap, Some(Heap { pid: Some(812), exact: false }));
+    assert_eq!(focus(&s.press("L")), None);
+    assert_eq!(focus(&s.press("n")), None, "a question comes before what is dear");
+    let asked = focus(&s.press("Ly")).unwrap();
+    assert_eq!(asked.heap, Some(Heap { pid: Some(812), exact: true }));
+    let asked = focus(&s.press("<Tab>")).unwrap();
+    assert!(asked.io && asked.heap.is_some());
+    // What was ended stays ended.
+    assert!(!focus(&s.press("s")).unwrap().io);
+    assert_eq!(focus(&s.press("1")), None);
+    assert_eq!(focus(&s.press("8")), None, "{}", s.text());
+    // A pin takes that process alone, and gives the rest back.
+    assert_eq!(focus(&s.press("p<^U>4410<Enter>")).unwrap().scope, Scope::Process(4410));
+    assert_eq!(focus(&s.press("p")).unwrap().scope, Scope::All);
+    // Past the last mode comes the next pane.
+    assert_eq!(s.state.stacks.kind, Kind::Io);
+    s.press("<Tab>");
+    assert_ne!(s.state.view().pane.title, "Stacks");
+    s.press("8<BackTab>");
+    assert_eq!(s.state.view().pane.title, "Life");
+    // What the command line asked for is not narrowed.
+    s.state.focus.stacks.scope = Scope::Tree(640);
+    assert_eq!(focus(&s.press("8p<^U>4410<Enter>")), None);
+    // Frozen nothing changes.
+    s.press(" ");
+    assert_eq!(s.press("s"), []);
+}
+
+fn total(s: &Stage) -> u64 {
+    s.state.stacks.shown.total[0].value
+}
+
+#[test]
+fn zoom_hide_only_and_back() {
+    let mut s = stage(120, 40, 6);
+    let all = total(&s);
+    s.press("/SSL_write<Enter>n<Enter>");
+    let zoomed = s.state.stacks.zoom.len();
+    assert_eq!(zoomed, 7, "{}", s.text());
+    assert!(s.line(7).contains("SSL_write"), "{}", s.text());
+    s.press("/<^U>tls_write<Enter>nH");
+    assert!(s.text().contains("without tls_write"), "{}", s.text());
+    assert_eq!(total(&s), all, "what it called moves up");
+    assert!(
+        !s.state
+            .stacks
+            .shown
+            .tree
+            .nodes
+            .iter()
+            .any(|n| { s.state.stacks.names.name(n.frame).text.starts_with("tls_write") })
+    );
+    s.press("/<^U>aesni<Enter>no");
+    assert_eq!(total(&s), 30 * 6 * TICK, "{}", s.text());
+    s.press("<Backspace><Backspace><Backspace>");
+    assert_eq!((total(&s), s.state.stacks.zoom.len()), (all, 0));
+    assert!(s.state.stacks.only.is_empty() && s.state.stacks.hidden.is_empty());
+    s.press("<Esc>");
+    assert!(s.state.stacks.search.is_none());
+    // Arrows: down to the widest, along the row, and up again.
+    s.press("g<Down><Right><Right><Left><Left><Right>");
+    let (row, column) = s.state.stacks.at;
+    assert_eq!((row, column), (1, 2), "{}", s.text());
+    s.press("<Down><Up>");
+    assert_eq!(s.state.stacks.at, (row, column));
+    s.press("<Left><Left><Up><Up>");
+    assert_eq!(s.state.stacks.at, (0, 0));
+}
+
+#[test]
+fn every_root_and_every_view_has_the_whole() {
+    let mut s = stage(120, 40, 6);
+    let all = total(&s);
+    assert_eq!(all, BURNERS.iter().map(|b| b.3).sum::<u64>() * TICK * 6);
+    for keys in ["a", "a", "a", "a", "r", "i", "r", "v", "v", "v"] {
+        s.press(keys);
+        assert_eq!(total(&s), all, "after {keys}");
+        if s.state.stacks.view == View::Table {
+            let own: u64 = s.state.stacks.shown.rows.iter().map(|r| r.own[0].value).sum();
+            assert_eq!(own, all);
+        }
+    }
+    s.press("p<^U>812<Enter>");
+    assert_eq!(total(&s), 48 * 6 * TICK);
+    s.press("pzz");
+    assert_eq!(total(&s), all / 6, "one sample");
+}
+
+#[test]
+fn a_recording_has_the_same_stacks() {
+    let (_place, reader) = recorded(15);
+    let mut past = Stage::replay(120, 40, reader);
+    past.press("8<End>");
+    let mut live = Stage::new(120, 40);
+    live.live([both(0)]);
+    live.press("8");
+    live.live((1..15).map(both));
+    live.press("v");
+    past.press("v");
+    assert_eq!(total(&past), total(&live));
+    let names = |s: &Stage| -> Vec<(String, u64, u64)> {
+        let page = &s.state.stacks;
+        let row = |r: &lmptop::app::stack::Row| {
+            (page.names.name(r.frame).text.to_string(), r.own[0].value, r.total[0].value)
+        };
+        page.shown.rows.iter().map(row).collect()
+    };
+    assert_eq!(names(&past), names(&live));
+    // Steps move the end of the range, and what was read once is not read again.
+    past.press("<Home>");
+    assert_eq!(total(&past), total(&stage(80, 24, 1)));
+    past.press("ttt");
+    assert_eq!(total(&past), 4 * total(&stage(80, 24, 1)));
+    // Two times of a recording.
+    past.press("vvm<End>[[d");
+    shot!(
+        "stacks_replay_diff_120x40",
+        past.text().replace(&past.state.replayed.clone().unwrap(), "SESSION")
+    );
+    assert!(matches!(past.state.mode, Mode::Replay { .. }));
+    // Nothing is taken of the past.
+    assert_eq!(past.press("s"), []);
+}
+
+#[test]
+fn frozen_the_range_ends_where_one_looks() {
+    let mut s = stage(120, 40, 8);
+    let one = total(&s) / 8;
+    s.press(" TTT");
+    assert_eq!(total(&s), 5 * one, "{}", s.text());
+    s.live((9..12).map(both));
+    assert_eq!(total(&s), 5 * one, "what comes meanwhile waits");
+    s.press("t");
+    assert_eq!(total(&s), 6 * one);
+    s.press(" ");
+    s.live([both(12), both(13)]);
+    assert!(s.state.stacks.shown.seconds[0] > 12.9, "{}", s.text());
+}
+
+#[test]
+fn two_processes_are_compared() {
+    let mut s = stage(120, 40, 6);
+    s.press("p<^U>812<Enter>mpp<^U>4410<Enter>d");
+    shot!("stacks_diff_pids_120x40", s.text());
+    let shown = &s.state.stacks.shown;
+    assert_eq!([shown.total[0].value, shown.total[1].value], [30 * 6 * TICK, 48 * 6 * TICK]);
+    // Both have a main: without a process at the root it is the same function.
+    s.press("<Less>u");
+    assert!(s.text().contains("widths of A"), "{}", s.text());
+}
+
+#[test]
+fn why_a_process_does_what_it_does() {
+    let mut s = Stage::new(120, 40);
+    s.live((0..3).map(super::folk::busy));
+    // One that runs.
+    let asked = focus(&s.press("5w")).unwrap_or_else(|| panic!("{}", s.text()));
+    assert_eq!((asked.oncpu, asked.scope), (Some(99), Scope::Process(2301)));
+    assert!(s.state.note.clone().unwrap().text.starts_with("Where stress (2301) runs"));
+    // A thread that waits.
+    s.press("6p/state=lock<Enter>");
+    let asked = focus(&s.press("w")).unwrap_or_else(|| panic!("{}", s.text()));
+    assert!(asked.offcpu);
+    assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"));
+    assert!(s.state.stacks.narrow.tid.is_some());
+    s.press("<Backspace>");
+    assert!(s.state.stacks.narrow.is_none());
+    // From the image of a process: the class chosen in its breakdown.
+    s.press("<Esc>5p/java<Enter><Enter>");
+    assert!(s.state.image().is_some());
+    while s.state.image().unwrap().of != Some(Doing::Lock) {
+        s.press(">");
+    }
+    s.press("w");
+    assert_eq!(s.state.stacks.kind, Kind::OffCpu);
+    assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"), "{}", s.text());
+    assert!(s.state.image().is_none());
+    // A connection: what of its process is in the network's code.
+    s.press("<Esc>1<Esc>p/sshd<Enter>w");
+    assert!(s.state.stacks.narrow.net, "{}", s.text());
+    assert_eq!(s.state.stacks.kind, Kind::OnCpu);
+}
+
+#[test]
+fn what_is_shown_can_be_taken_away() {
+    let mut s = stage(120, 40, 6);
+    let [Effect::Export { name, ending, text }] = &s.press("x")[..] else { panic!("no export") };
+    assert_eq!((name.as_str(), *ending), ("lmptop-oncpu", "folded"));
+    let sum: u64 =
+        text.lines().map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!(sum, total(&s));
+    assert!(text.lines().any(|l| l.starts_with("nginx 812;_start;main;")), "{text}");
+    s.press("//^SSL_write$/<Enter>n");
+    let [Effect::Copy(line)] = &s.press("c")[..] else { panic!("no copy") };
+    assert!(line.starts_with("nginx 812;_start;main;") && line.contains(";SSL_write "), "{line}");
+}
+
+#[test]
+fn the_mouse_selects_zooms_and_changes_modes() {
+    let mut s = stage(80, 24, 6);
+    let click = |s: &mut Stage, text: &str| {
+        let full = s.text();
+        let (y, line) = full.lines().enumerate().find(|(_, l)| l.contains(text)).unwrap();
+        let x = line[..line.find(text).unwrap()].chars().count() + 1;
+        s.send(Msg::Mouse(Mouse { kind: MouseKind::Press, x: x as u16, y: y as u16 }))
+    };
+    click(&mut s, "▏SSL_write");
+    assert!(s.line(20).starts_with("SSL_write"), "{}", s.text());
+    click(&mut s, ">SSL_write");
+    assert!(s.state.stacks.zoom.len() == 7, "{}", s.text());
+    click(&mut s, "off-CPU");
+    assert_eq!(s.state.stacks.kind, Kind::OffCpu);
+    click(&mut s, "7 Life");
+    assert_eq!(s.state.view().pane.title, "Life");
+}
+
+#[test]
+fn whatever_is_pressed_nothing_panics() {
+    let mut dice = 7u64;
+    let mut roll = |n: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) as usize % n
+    };
+    let keys = [
+        "v",
+        "i",
+        "r",
+        "a",
+        "z",
+        "e",
+        "<Up>",
+        "<Down>",
+        "<Left>",
+        "<Right>",
+        "<Enter>",
+        "<Enter>",
+        "<Backspace>",
+        "<Esc>",
+        "o",
+        "H",
+        "n",
+        "N",
+        "/s<Enter>",
+        "/<^U>/m.*n/<Enter>",
+        "m",
+        "d",
+        "u",
+        ">",
+        "<Less>",
+        "[",
+        "]",
+        "<PgDn>",
+        "<PgUp>",
+        "g",
+        "G",
+        "8",
+        "8",
+        "<Tab>",
+        "<BackTab>",
+        " ",
+        "t",
+        "T",
+        "p<^U>812<Enter>",
+        "p",
+        "s",
+        "f",
+        "L",
+        "y",
+        "c",
+        "x",
+        "?",
+        "<Home>",
+        "<End>",
+        "w",
+        ":invert<Enter>",
+        "5",
+        "b-3s<Enter>",
+    ];
+    let mut s = stage(120, 40, 3);
+    let mut age = 4;
+    for i in 0..1_500 {
+        s.press(keys[roll(keys.len())]);
+        if i % 8 == 0 {
+            s.live([both(age)]);
+            age += 1;
+        }
+        if i % 16 == 0 {
+            s.send(Msg::Resize(roll(140) as u16, roll(50) as u16));
+        }
+        let look = Theme {
+            palette: if roll(2) == 0 { Palette::Sixteen } else { Palette::Mono },
+            glyphs: if roll(2) == 0 { Glyphs::Unicode } else { Glyphs::Ascii },
+        };
+        if i % 4 == 0 {
+            paint(&s.state, &look);
+        }
+    }
+}
+
+#[test]
+fn lines_are_asked_for_and_told() {
+    let mut s = stage(120, 40, 6);
+    s.press("/aesni<Enter>n");
+    let [Effect::Lines(spot)] = &s.press("<Enter>")[..] else { panic!("no question") };
+    assert_eq!(
+        (spot.module.as_str(), spot.function.as_str()),
+        ("libcrypto.so.3", "aesni_gcm_encrypt")
+    );
+    assert!(s.text().contains("Looking up its lines"), "{}", s.text());
+    let line = |n, samples, inlined: &[&str]| Line {
+        file: Some(Clean::from("crypto/modes/gcm128.c")),
+        line: Some(n),
+        samples,
+        inlined: inlined.iter().map(|i| Clean::from(*i)).collect(),
+    };
+    let answer = Lines {
+        spot: spot.clone(),
+        lines: vec![line(812, 75, &[]), line(90, 25, &["gcm_mul", "rotate"])],
+        missing: String::new(),
+    };
+    s.send(Msg::Lines(answer));
+    shot!("stacks_lines_120x40", s.text());
+    // Of another function it is not told any more.
+    s.press("<Up>");
+    assert!(!s.text().contains("gcm128.c"), "{}", s.text());
+    s.press("<Down>l");
+    assert!(!s.text().contains("gcm128.c"), "{}", s.text());
+    let [Effect::Lines(spot)] = &s.press("l")[..] else { panic!("no question") };
+    let missing = "There is no debug information; install libssl3-dbgsym.".to_owned();
+    s.send(Msg::Lines(Lines { spot: spot.clone(), lines: Vec::new(), missing: missing.clone() }));
+    assert!(s.text().contains(&missing), "{}", s.text());
 }

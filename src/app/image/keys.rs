@@ -25,6 +25,7 @@ pub const HINTS: &[(&str, &str)] = &[
     ("Home", "now"),
     ("'", "to mark"),
     ("v", "graph"),
+    ("w", "why"),
     ("Up Down", "thread"),
     ("PgUp PgDn", "scroll"),
     ("Space", "freeze"),

@@ -49,6 +49,8 @@ impl Area {
             10..24 => 2,
             _ => 3,
         };
+        let lines = state.stacks.line_rows().min(usize::from(room) / 3) as u16;
+        let details = if details > 0 { details + lines } else { 0 };
         let legend = room >= 12;
         let below = details + u16::from(legend);
         let rows = end.saturating_sub(body + below);

@@ -10,8 +10,8 @@ use crate::table::Table;
 
 use super::names::{Names, StackId};
 
-/// Rows kept of each kind, some 100 bytes each.
-const ROWS: usize = 60_000;
+/// Rows kept of each kind, some 100 bytes each; more are not read of the past at once.
+pub const ROWS: usize = 60_000;
 /// Slices that are never added up: the newest.
 const FRESH: usize = 120;
 

@@ -20,7 +20,11 @@ use super::{Area, By, Kind, Mark, Narrow, Norm, Page, Range, Root, Undo, View};
 pub const KEYS: &[(&str, &str, &str)] = &[
     ("Tab", "mode", "Next mode: on-CPU, off-CPU, heap, I/O; then the next view"),
     ("v", "view", "Graph, table of functions, sandwich of the selected one"),
-    ("Enter", "zoom", "Zoom into the box; in the table and the sandwich: the sandwich of it"),
+    (
+        "Enter",
+        "zoom",
+        "Zoom into the box, of an innermost one the source lines; else the sandwich of the function",
+    ),
     ("Backspace", "back", "Take back a zoom, a hidden or wanted function; Esc too"),
     ("/", "search", "Search functions and files: words or /regex/; n N go to them"),
     ("z", "time", "All since it was opened, the last minute, the last sample"),
@@ -41,6 +45,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("i", "flip", "Icicle (root on top) or flame (root at the bottom)"),
     ("[ ]", "range", "Shorter or longer time up to the moment shown; t T move that"),
     ("L", "exact", "Heap: every allocation instead of samples, after a question; dear"),
+    ("l", "lines", "Source lines of the selected function that samples met; again takes them away"),
     ("x", "export", "Write what is shown as folded text into the current directory"),
     ("c", "copy", "Copy the folded line of what is selected"),
 ];
@@ -87,7 +92,9 @@ pub fn key(state: &mut State, key: Key) -> Option<Vec<Effect>> {
     match key {
         Key::Tab => return next_mode(state, true),
         Key::BackTab => return next_mode(state, false),
+        Key::Enter if leaf(&state.stacks) => return Some(super::lines::ask(state)),
         Key::Enter => enter(state),
+        Key::Char('l') => return Some(super::lines::ask(state)),
         Key::Backspace => {
             back(state);
         }
@@ -303,6 +310,15 @@ fn enter(state: &mut State) {
         }
     }
     page.stale = true;
+}
+
+/// Whether the box selected called nothing: there is nothing to zoom into.
+fn leaf(page: &Page) -> bool {
+    let Some((which, tile)) = page.chosen().filter(|_| page.view == View::Graph) else {
+        return false;
+    };
+    let tree = page.tree(which);
+    tile.rest == 0 && tile.node != 0 && tree.node(tile.node).children.is_empty()
 }
 
 /// Takes back the last step; false where there is none.

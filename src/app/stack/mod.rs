@@ -10,6 +10,7 @@ mod export;
 mod keys;
 mod kind;
 mod layout;
+mod lines;
 mod mark;
 mod names;
 mod past;
@@ -30,14 +31,15 @@ use ahash::RandomState;
 use crate::source::TICKS;
 
 pub use area::Area;
-pub use book::{Book, Slice};
+pub use book::{Book, ROWS as MOST_ROWS, Slice};
 pub use build::{Beat, Look, Shown};
-pub use collect::{begin, is_on, scope_words};
+pub use collect::{begin, is_on, pinned, scope_words};
 pub use diff::{Change, Norm, Scale};
 pub use export::folded;
 pub use keys::{KEYS, act, hints, key, mouse};
 pub use kind::{Kind, Metric};
 pub use layout::{Tile, layout};
+pub use lines::{Asked, place, told};
 pub use mark::Mark;
 pub use names::{FrameId, Name, Names, Part};
 pub use past::{arrived, follow, take};
@@ -190,6 +192,8 @@ pub struct Page {
     pub line: usize,
     /// First row drawn.
     pub scroll: usize,
+    /// The source lines of a function.
+    pub lines: Option<Asked>,
     /// Functions and stacks.
     pub names: Names,
     /// Names, states and system calls.
@@ -248,6 +252,7 @@ impl Default for Page {
             function: None,
             line: 0,
             scroll: 0,
+            lines: None,
             names: Names::default(),
             words: book::Words::default(),
             processes: HashMap::default(),

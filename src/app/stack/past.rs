@@ -136,6 +136,10 @@ pub fn arrived(state: &mut State, want: &Want, samples: &[(i64, Table)]) {
         page.call(&slice, moment.as_ref());
         slices.push(slice);
     }
+    // As many rows as are read at once: there were older ones.
+    let read: usize = slices.iter().map(|s| s.rows.len()).sum();
+    let one = slices.iter().map(|s| s.rows.len()).max().unwrap_or(0);
+    page.books[kind.index()].forgot |= read + one > super::MOST_ROWS;
     page.books[kind.index()].fill(want.from, want.to, slices);
     page.forget();
     page.stale = true;

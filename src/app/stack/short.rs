@@ -1,6 +1,8 @@
 //! Names of functions cut to what is most telling: without template arguments, then without the
 //! path in front, then from the right.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The name in at most so many cells; `mark` ends what was cut.
@@ -8,7 +10,7 @@ pub fn short(name: &str, cells: usize, mark: char) -> String {
     if name.width() <= cells {
         return name.to_owned();
     }
-    let plain = without_arguments(name);
+    let plain = without_arguments(&of_type(name));
     if plain.width() <= cells {
         return plain;
     }
@@ -20,6 +22,26 @@ pub fn short(name: &str, cells: usize, mark: char) -> String {
     }
     let last = self::starts(&plain).last().copied().unwrap_or(0);
     cut(&plain[last..], cells, mark)
+}
+
+/// `<A::B<C> as D>::f` is `A::B<C>::f`: whose it is, not by which trait.
+fn of_type(name: &str) -> Cow<'_, str> {
+    let Some(inside) = name.strip_prefix('<') else { return name.into() };
+    let mut depth = 1;
+    let end = inside.char_indices().find(|(at, c)| {
+        match c {
+            '<' => depth += 1,
+            // `->` ends nothing.
+            '>' if !inside[..*at].ends_with('-') => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let Some((end, _)) = end.filter(|e| inside[e.0 + 1..].starts_with("::")) else {
+        return name.into();
+    };
+    let whose = inside[..end].split(" as ").next().unwrap_or("");
+    format!("{whose}{}", &inside[end + 1..]).into()
 }
 
 /// Without what stands in `<>`, `()` and `{}` behind a name: arguments of templates and calls.
@@ -41,6 +63,7 @@ fn without_arguments(name: &str) -> String {
     }
     // `Vec::<T>::push` leaves two pairs of colons.
     let out = out.replace("::::", "::");
+    let out = out.trim_end_matches("::").to_owned();
     if out.is_empty() { name.to_owned() } else { out }
 }
 
@@ -97,6 +120,10 @@ mod tests {
             ("std::vector<int>::push_back", 10, "push_back"),
             ("std::vector<int>::push_back", 6, "push_~"),
             ("<alloc::vec::Vec<T> as core::ops::Drop>::drop", 8, "drop"),
+            ("<alloc::vec::Vec<T> as core::ops::Drop>::drop", 9, "Vec::drop"),
+            ("<rustc::ty::CtxtInterners>::intern_ty", 30, "ty::CtxtInterners::intern_ty"),
+            ("codegen::mir::codegen_mir::<codegen::Builder>", 12, "codegen_mir"),
+            ("<fn() -> u8>::call", 4, "call"),
             ("github.com/a/b.(*Server).Serve", 12, "Serve"),
             ("runtime.mallocgc", 10, "mallocgc"),
             ("reclaim.cold", 9, "reclaim.~"),

@@ -19,7 +19,7 @@ use crate::probe::entries::{entries, long};
 use crate::probe::maps::Maps;
 use crate::probe::ring::Ring;
 use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
-use crate::symbol::{Capture, Stack, Symbols};
+use crate::symbol::{Stack, Symbols};
 use crate::table::Clean;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -53,7 +53,7 @@ enum Way {
 pub(super) struct Live {
     links: Vec<Link>,
     // Before the object: the ring is unmapped before its map goes.
-    ends: Ring,
+    events: Ring,
     collector: Collector<HeapSkel<'static>>,
     way: Way,
     sites: Sites,
@@ -95,7 +95,7 @@ impl Live {
         };
         let mut live = Live {
             links: Vec::new(),
-            ends: Ring::open(&skel.maps.ends)?,
+            events: Ring::open(&skel.maps.events)?,
             collector: Collector::open(skel, symbols, &Scope::All, later)?,
             way,
             sites: Sites::default(),
@@ -260,7 +260,7 @@ impl Live {
 
     /// Takes what the kernel has queued; how soon to do so again.
     pub fn drain(&mut self) -> Duration {
-        self.heard(|collector, join, add| collector.drain_with(join, add))
+        self.heard(|collector, add| collector.drain(add))
     }
 
     /// What happened since the last call, and what is live.
@@ -273,62 +273,56 @@ impl Live {
             Way::Exact(_) => self.sums(),
             Way::Sampled(_) => Vec::new(),
         };
-        self.heard(|collector, join, add| drop(collector.rows_with(join, add)));
-        match &mut self.way {
-            Way::Exact(exact) => {
-                let missing = exact.take(sums.into_iter(), &mut self.sites);
-                for id in missing {
-                    // It is told again with the next allocation there.
-                    let _ = self.collector.skel.maps.told.delete(&id.to_ne_bytes());
+        self.heard(|collector, add| drop(collector.rows(add)));
+        let missing = match &mut self.way {
+            Way::Exact(exact) => exact.take(sums.into_iter(), &mut self.sites),
+            Way::Sampled(sampled) => {
+                let missing = sampled.settle(true, &mut self.sites);
+                if sampled.forget() {
+                    self.collector.skel.maps.told.keys().filter_map(|k| long(&k, 0)).collect()
+                } else {
+                    missing
                 }
             }
-            Way::Sampled(sampled) => {
-                sampled.look();
-                self.correct();
-            }
+        };
+        for id in missing {
+            // It is told again with the next allocation there.
+            let _ = self.collector.skel.maps.told.delete(&id.to_ne_bytes());
         }
+        self.correct();
         self.sites.rows(&self.owner)
     }
 
     /// Takes in what the kernel has queued and what has got names, by this way of asking.
     fn heard<T>(
         &mut self,
-        ask: impl FnOnce(&mut Collector<HeapSkel<'static>>, &mut Join<'_>, &mut Add<'_>) -> T,
+        ask: impl FnOnce(&mut Collector<HeapSkel<'static>>, &mut Add<'_>) -> T,
     ) -> T {
-        let (mut begun, mut named) = (Vec::new(), Vec::new());
-        // Each end was queued after its beginning: taken before, it has none missing after.
-        let ends = self.take_ends();
-        let mut join = |(told, capture): (Told, Capture)| {
-            begun.push((told.id, told.weight));
-            Some((told, capture))
-        };
+        let mut named = Vec::new();
         let mut add = |_: &mut Gather, key: Key, told: Told, stack: &Arc<Stack>| {
             named.push((told.id, stack.clone(), key.cgroup));
         };
-        let answer = ask(&mut self.collector, &mut join, &mut add);
-        let Live { way, sites, owner, .. } = self;
+        let answer = ask(&mut self.collector, &mut add);
+        let Live { events, way, sites, owner, .. } = self;
         if let Some((.., Some(cgroup))) = named.last() {
             owner.cgroup = Some(cgroup.clone());
         }
         match way {
             Way::Exact(exact) => named.iter().for_each(|(id, stack, _)| exact.named(*id, stack)),
             Way::Sampled(sampled) => {
-                begun.iter().for_each(|(id, size)| sampled.told(*id, *size));
-                named.iter().for_each(|(id, stack, _)| sampled.named(*id, stack, sites));
-                ends.iter().for_each(|id| sampled.freed(*id, sites));
+                named.iter().for_each(|(id, stack, _)| sampled.named(*id, stack));
+                events.consume(|bytes| {
+                    let (id, stack, size) = (long(bytes, 0)?, long(bytes, 8)?, long(bytes, 16)?);
+                    match stack {
+                        0 => sampled.freed(id, sites),
+                        _ => sampled.begun(id, stack, size),
+                    }
+                    Some(size_of::<types::heap_event>())
+                });
+                sampled.settle(false, sites);
             }
         }
         answer
-    }
-
-    /// Numbers of what was given back.
-    fn take_ends(&mut self) -> Vec<u64> {
-        let mut ids = Vec::new();
-        self.ends.consume(|bytes| {
-            ids.push(long(bytes, 0)?);
-            Some(size_of::<types::heap_freed>())
-        });
-        ids
     }
 
     /// Libraries that were loaded meanwhile.
@@ -367,8 +361,6 @@ impl Live {
     }
 }
 
-/// Sees what the ring brings.
-type Join<'a> = dyn FnMut((Told, Capture)) -> Option<(Told, Capture)> + 'a;
 /// Sees what has got names.
 type Add<'a> = dyn FnMut(&mut Gather, Key, Told, &Arc<Stack>) + 'a;
 

@@ -18,47 +18,49 @@ pub(super) fn gaps(len: usize) -> impl Iterator<Item = u64> {
     })
 }
 
-/// A sample that was not given back yet, or whose stack has no names yet.
+/// A sample that was not given back yet, or not counted yet.
 struct Held {
     size: u64,
-    stack: Option<Arc<Stack>>,
+    /// Number of its stack.
+    stack: u64,
+    /// Where it was counted.
+    at: Option<Arc<Stack>>,
     is_freed: bool,
-    /// Looks at it while it had no stack.
+    /// Looks at it while its stack had not come.
     looks: u32,
 }
 
-/// A stack that has not come by then does not come.
-const PATIENCE: u32 = 60;
+/// Looks a stack may be under way; then what waits for it is counted without one.
+const PATIENCE: u32 = 3;
+
+/// Stacks whose names are kept at most.
+const MOST: usize = 1 << 16;
 
 /// All of them, by the number that the kernel gave each.
 #[derive(Default)]
 pub(super) struct Sampled {
     held: AHashMap<u64, Held>,
+    /// Those that wait for their stack.
+    waiting: Vec<u64>,
+    stacks: AHashMap<u64, Arc<Stack>>,
 }
 
 impl Sampled {
-    /// One was allocated; its stack is on its way to its names.
-    pub fn told(&mut self, id: u64, size: u64) {
-        self.held.insert(id, Held { size, stack: None, is_freed: false, looks: 0 });
+    /// One was allocated at this stack.
+    pub fn begun(&mut self, id: u64, stack: u64, size: u64) {
+        self.held.insert(id, Held { size, stack, at: None, is_freed: false, looks: 0 });
+        self.waiting.push(id);
     }
 
-    /// Its stack has names.
-    pub fn named(&mut self, id: u64, stack: &Arc<Stack>, sites: &mut Sites) {
-        let Some(held) = self.held.get_mut(&id) else { return };
-        let amount = Amount::drawn(held.size, MEAN);
-        sites.got(stack, amount);
-        sites.live(stack, amount, 1);
-        sites.sampled(stack, held.size);
-        held.stack = Some(stack.clone());
-        if held.is_freed {
-            self.freed(id, sites);
-        }
+    /// A stack has names.
+    pub fn named(&mut self, id: u64, stack: &Arc<Stack>) {
+        self.stacks.insert(id, stack.clone());
     }
 
     /// It was given back.
     pub fn freed(&mut self, id: u64, sites: &mut Sites) {
         let Some(held) = self.held.get_mut(&id) else { return };
-        let Some(stack) = held.stack.take() else {
+        let Some(stack) = held.at.take() else {
             held.is_freed = true;
             return;
         };
@@ -68,12 +70,43 @@ impl Sampled {
         self.held.remove(&id);
     }
 
-    /// Once for each look: forgets samples whose stack is lost.
-    pub fn look(&mut self) {
-        self.held.retain(|_, held| {
-            held.looks += u32::from(held.stack.is_none());
-            held.looks < PATIENCE
-        });
+    /// Counts those whose stack has come. `is_look`: what has waited for several of these is
+    /// counted without a stack; returns the numbers of stacks that seem to be lost.
+    pub fn settle(&mut self, is_look: bool, sites: &mut Sites) -> Vec<u64> {
+        let (mut missing, nothing) = (Vec::new(), Arc::default());
+        for id in std::mem::take(&mut self.waiting) {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            held.looks += u32::from(is_look);
+            let stack = match self.stacks.get(&held.stack) {
+                Some(stack) => stack,
+                None if held.looks < PATIENCE => {
+                    self.waiting.push(id);
+                    continue;
+                }
+                None => {
+                    missing.push(held.stack);
+                    &nothing
+                }
+            };
+            let amount = Amount::drawn(held.size, MEAN);
+            sites.got(stack, amount);
+            sites.live(stack, amount, 1);
+            sites.sampled(stack, held.size);
+            held.at = Some(stack.clone());
+            if held.is_freed {
+                self.freed(id, sites);
+            }
+        }
+        missing
+    }
+
+    /// Whether names of more stacks than are kept came: all are forgotten, and are to be told again.
+    pub fn forget(&mut self) -> bool {
+        let is_full = self.stacks.len() > MOST;
+        if is_full {
+            self.stacks = AHashMap::new();
+        }
+        is_full
     }
 
     /// Numbers of all that are not known to be given back.
@@ -104,17 +137,23 @@ mod tests {
         assert!((short - exact).abs() < 0.001, "{short} of {exact}");
     }
 
+    fn named() -> (Sampled, Sites, Arc<Stack>) {
+        let (mut sampled, stack) = (Sampled::default(), Arc::new(Stack::default()));
+        sampled.named(7, &stack);
+        (sampled, Sites::default(), stack)
+    }
+
     #[test]
     fn what_is_freed_before_it_has_a_name_is_allocated_and_freed() {
-        let (mut sampled, mut sites) = (Sampled::default(), Sites::default());
-        let stack = Arc::new(Stack::default());
-        sampled.told(1, 4 << 20);
-        sampled.told(2, 4 << 20);
+        let (mut sampled, mut sites, stack) = named();
+        sampled.begun(1, 8, 4 << 20);
+        sampled.begun(2, 8, 4 << 20);
         sampled.freed(1, &mut sites);
         sampled.freed(99, &mut sites);
+        assert!(sampled.settle(true, &mut sites).is_empty());
         assert!(sites.rows(&Owner::default()).is_empty());
-        sampled.named(1, &stack, &mut sites);
-        sampled.named(2, &stack, &mut sites);
+        sampled.named(8, &stack);
+        assert!(sampled.settle(false, &mut sites).is_empty());
         let rows = sites.rows(&Owner::default());
         assert_eq!((rows[0].count, rows[0].freed.unwrap().1, rows[0].live.unwrap().1), (2, 1, 1));
         assert_eq!(rows[0].samples, 2);
@@ -122,17 +161,26 @@ mod tests {
 
     #[test]
     fn an_end_that_was_not_told_is_found_out() {
-        let (mut sampled, mut sites) = (Sampled::default(), Sites::default());
-        let stack = Arc::new(Stack::default());
-        for id in 1..4 {
-            sampled.told(id, 1 << 20);
-            sampled.named(id, &stack, &mut sites);
-        }
+        let (mut sampled, mut sites, _) = named();
+        (1..4).for_each(|id| sampled.begun(id, 7, 4 << 20));
+        sampled.settle(false, &mut sites);
         let ids = sampled.ids();
-        sampled.told(4, 1 << 20);
+        sampled.begun(4, 7, 4 << 20);
         sampled.correct(&ids, &AHashSet::from_iter([2]), &mut sites);
-        sampled.named(4, &stack, &mut sites);
+        sampled.settle(false, &mut sites);
         let rows = sites.rows(&Owner::default());
         assert_eq!((rows[0].freed.unwrap().1, rows[0].live.unwrap().1), (2, 2));
+    }
+
+    #[test]
+    fn a_stack_that_does_not_come_leaves_its_bytes() {
+        let (mut sampled, mut sites, _) = named();
+        sampled.begun(1, 9, 4 << 20);
+        for _ in 1..PATIENCE {
+            assert!(sampled.settle(true, &mut sites).is_empty());
+        }
+        assert_eq!(sampled.settle(true, &mut sites), [9]);
+        let rows = sites.rows(&Owner::default());
+        assert_eq!((rows[0].stack.names.as_str(), rows[0].samples), ("", 1));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use libbpf_rs::{Link, MapCore, MapFlags};
@@ -35,16 +35,11 @@ const DIRTY: u32 = 2;
 /// `NO_CALL`.
 const NO_CALL: u32 = u32::MAX;
 
-/// The kernel's budget of samples is set anew this often.
-const SPELL: Duration = Duration::from_millis(100);
-/// A sample's bytes in the ring are about half as many: so a budget fills half of the ring.
+/// A sample's bytes in the ring are about half as many: so what is allowed between two looks into
+/// the ring fills half of it, and keys that are new have the other half.
 const SAMPLE: u32 = 10 << 10;
-/// Samples in one spell at most, however large the ring.
-const BUDGET_MOST: u32 = 256;
-/// Bytes from one sample of a thread to the next, on the average, when little is read and written.
-const MEAN: u64 = 256 << 10;
-/// And when very much is.
-const MEAN_MOST: u64 = 64 << 20;
+/// Samples in a tenth of a second at most, however large the ring.
+const ALLOWED: u32 = 256;
 /// Entries of the map `totals` from which on threads that rest are let go though they live.
 const CROWD: usize = 12_288;
 /// How many entries are read at a time.
@@ -58,9 +53,6 @@ pub(super) struct Meter {
     collector: Collector<IoSkel<'static>>,
     refused: BTreeMap<String, String>,
     fates: Fates,
-    budget: i64,
-    mean: u64,
-    spell: Instant,
     turn: u64,
 }
 
@@ -77,29 +69,17 @@ impl Meter {
         let bpf::Attached { skel, links, refused } =
             bpf::attach_fitted(IoSkelBuilder::default, fit)?;
         let ends = Ring::open(&skel.maps.ends)?;
-        let budget = (skel.maps.ring.max_entries() / SAMPLE).min(BUDGET_MOST);
+        let allowed = (skel.maps.ring.max_entries() / SAMPLE).min(ALLOWED);
         let mut collector = Collector::open(skel, symbols, scope, later)?;
         if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
             bss.calls = calls::table();
             bss.calls_ia32 = calls::table_ia32();
             bss.complete_ends = u32::from(refused.contains_key("done"));
             bss.page_shift = page_shift();
-            bss.mean = MEAN;
-            bss.budget = i64::from(budget);
-            bss.reserve = i64::from(budget / 2);
+            bss.allowed = i64::from(allowed);
             bss.turn = 1;
         }
-        Ok(Meter {
-            links,
-            ends,
-            collector,
-            refused,
-            fates: Fates::default(),
-            budget: i64::from(budget),
-            mean: MEAN,
-            spell: Instant::now(),
-            turn: 1,
-        })
+        Ok(Meter { links, ends, collector, refused, fates: Fates::default(), turn: 1 })
     }
 
     /// From now on of these.
@@ -139,7 +119,6 @@ impl Meter {
 
     /// Hands what the kernel has queued to the thread that names stacks.
     pub fn drain(&mut self) -> Duration {
-        self.adapt();
         let Meter { ends, collector, fates, .. } = self;
         ends.consume(|bytes| {
             let (size, done) = sums::done(bytes)?;
@@ -156,23 +135,6 @@ impl Meter {
         );
         kept.into_iter().for_each(|(told, capture)| fates.send(collector, told, capture));
         wish
-    }
-
-    /// Samples further apart where there are too many, and nearer again.
-    fn adapt(&mut self) {
-        if self.spell.elapsed() < SPELL {
-            return;
-        }
-        self.spell = Instant::now();
-        let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() else { return };
-        let used = self.budget - bss.budget;
-        bss.budget = self.budget;
-        self.mean = match used {
-            n if n > self.budget * 2 / 3 => (self.mean * 2).min(MEAN_MOST),
-            n if n < self.budget / 8 => (self.mean / 2).max(MEAN),
-            _ => self.mean,
-        };
-        bss.mean = self.mean;
     }
 
     /// The rows of the interval that ends now.

@@ -30,7 +30,9 @@ const SLICE: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_millis(5);
 /// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it is
 /// mapped twice and counts twice into this process's memory.
-const RING: (u32, u32, u32) = (256 << 10, 1 << 20, 16 << 20);
+const RING: (u32, u32, u32) = (512 << 10, 2 << 20, 16 << 20);
+/// Bytes a second from which on copies do not grow any more.
+const RATE: usize = 32 << 20;
 /// Records copied out of it at a time, some 5 KB each.
 const BATCH: usize = 128;
 
@@ -113,6 +115,9 @@ pub(in crate::probe) struct Collector<S> {
     patience: Duration,
     wish: Duration,
     ring_bytes: usize,
+    /// Bytes that came in the second that is running, since when, and those of the one before.
+    second: (usize, Instant),
+    rate: usize,
     /// What is wrong with the scope.
     fault: Option<String>,
     /// Samples that found no room on this side.
@@ -139,6 +144,8 @@ impl<S: Sampler> Collector<S> {
             patience: if later { LIVE } else { WHOLE },
             wish: SELDOM,
             ring_bytes,
+            second: (0, Instant::now()),
+            rate: 0,
             fault: None,
             dropped: 0,
         };
@@ -257,6 +264,12 @@ impl<S: Sampler> Collector<S> {
             }
             Some(size)
         });
+        self.second.0 += bytes;
+        let elapsed = self.second.1.elapsed().as_secs() as usize;
+        if elapsed > 0 {
+            self.rate = self.second.0 / elapsed;
+            self.second = (0, Instant::now());
+        }
         // Little of the ring in use at once leaves room for what comes in bursts.
         if bytes > self.ring_bytes / 4 {
             self.wish = (self.wish / 2).max(SOON);
@@ -289,7 +302,10 @@ impl<S: Sampler> Collector<S> {
     }
 
     fn note(&mut self, told: &Told, resolved: &Resolved) {
-        self.sizes.note(self.skel.sizes(), told.tgid, resolved);
+        // Larger copies where there is too much already would only lose others.
+        if self.rate <= RATE {
+            self.sizes.note(self.skel.sizes(), told, resolved);
+        }
     }
 }
 
@@ -300,7 +316,7 @@ mod tests {
     #[test]
     fn rings_are_a_power_of_two_as_large_as_the_machine_asks() {
         let mb = [1, 2, 5, 24, 512].map(|cpus| ring_bytes(cpus) >> 20);
-        assert_eq!(mb, [1, 1, 2, 8, 16]);
+        assert_eq!(mb, [2, 2, 4, 16, 16]);
         assert!(ring_bytes(5).is_power_of_two());
     }
 }

@@ -12,6 +12,10 @@ const DEPTH: usize = 64;
 const NO_CALL: u32 = u32::MAX;
 /// The size of copies where nothing else is known (`default_size`).
 const DEFAULT: u32 = 1;
+/// Bytes of a copy of size 0 (`SMALLEST`).
+const SMALLEST: u32 = 2048;
+/// Processes whose size is remembered, as many as the kernel's map has.
+const MOST: usize = 4096;
 /// The largest size of a copy (`SIZES`).
 const LARGEST: u32 = 4;
 
@@ -71,6 +75,8 @@ pub struct Told {
     pub more: u32,
     /// Whether it is a thread of the kernel.
     pub kernel: bool,
+    /// Bytes of the user stack that could be copied.
+    pub room: u32,
 }
 
 /// Reads the record at the front; returns how many bytes it took.
@@ -92,6 +98,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         kind: raw.kind,
         more: raw.more,
         kernel: raw.mm == 0,
+        room: raw.user_room,
     };
     let capture = Capture {
         space: Space { tgid: raw.tgid, start_ns: raw.start_ns, mm: raw.mm },
@@ -113,20 +120,25 @@ pub struct Sizes {
 
 impl Sizes {
     /// Takes in how far a walk came; tells the kernel when copies of that process have to grow.
-    pub fn note(&mut self, map: &MapMut<'_>, tgid: u32, resolved: &Resolved) {
-        if !resolved.short {
-            return;
+    pub fn note(&mut self, map: &MapMut<'_>, told: &Told, resolved: &Resolved) {
+        if let Some(size) = resolved.short.then(|| self.grow(told)).flatten() {
+            // Where it cannot be told the copies stay as they are, and walks say that they are short.
+            let _ = map.update(&told.tgid.to_ne_bytes(), &size.to_ne_bytes(), MapFlags::ANY);
         }
-        let size = self.grown.entry(tgid).or_insert(DEFAULT);
-        if *size >= LARGEST {
-            return;
-        }
-        *size += 1;
-        // Where it cannot be told the copies stay as they are, and walks say that they are short.
-        let _ = map.update(&tgid.to_ne_bytes(), &size.to_ne_bytes(), MapFlags::ANY);
-        if self.grown.len() > 4096 {
+    }
+
+    /// The next size for the process of a copy that was too small.
+    fn grow(&mut self, told: &Told) -> Option<u32> {
+        if self.grown.len() > MOST {
             self.grown.clear();
         }
+        let size = self.grown.entry(told.tgid).or_insert(DEFAULT);
+        // It may have been copied before the copies had grown.
+        if *size >= LARGEST || told.room < SMALLEST << *size {
+            return None;
+        }
+        *size += 1;
+        Some(*size)
     }
 }
 
@@ -154,5 +166,16 @@ mod tests {
         assert_eq!((size, told.ns, told.weight, told.call), (head + 2048, 5, 99, None));
         assert_eq!((capture.user.len(), capture.kernel.len()), (100, 0));
         assert!(parse(&bytes[..head + 2040]).is_none(), "cut off");
+    }
+
+    #[test]
+    fn a_process_grows_once_for_all_copies_of_a_size() {
+        let mut sizes = Sizes::default();
+        let told = |room| Told { tgid: 5, room, ..Told::default() };
+        assert_eq!(sizes.grow(&told(4096)), Some(2));
+        assert_eq!(sizes.grow(&told(4096)), None, "it was under way");
+        assert_eq!(sizes.grow(&told(8192)), Some(3));
+        assert_eq!(sizes.grow(&told(16384)), Some(4));
+        assert_eq!(sizes.grow(&told(32768)), None, "there is no larger one");
     }
 }

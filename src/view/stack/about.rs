@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
-use crate::app::stack::{FrameId, Kind, Part, Sum, View};
+use crate::app::stack::{FrameId, Kind, Part, Sum, View, place};
 use crate::table::stack::Class;
 
 use super::{Pane, fill, letter, number};
@@ -66,10 +66,42 @@ fn selected(pane: &Pane<'_>, buf: &mut Buffer) {
     pen.put(&cut(&text, room, mark), Role::Accent).skip(2).put(&file, Role::Dim);
     let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail + 1, pane.width);
     pen.put(&cut(&numbers, width, mark), Role::Text);
-    if pane.area.details > 2 {
-        let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail + 2, pane.width);
-        pen.put(&cut(&way(pane), width, mark), Role::Dim);
+    let mut next = pane.area.detail + 2;
+    let end = pane.area.detail + pane.area.details;
+    for line in lines(pane) {
+        if next < end {
+            let line = cut(&line, width, mark);
+            Pen::new(buf, pane.look, 0, next, pane.width).put(&line, Role::Text);
+            next += 1;
+        }
     }
+    if next < end {
+        let way = cut(&way(pane), width, mark);
+        Pen::new(buf, pane.look, 0, next, pane.width).put(&way, Role::Dim);
+    }
+}
+
+/// The source lines of the function, the most met first.
+fn lines(pane: &Pane<'_>) -> Vec<String> {
+    let Some(asked) = pane.page.asked() else { return Vec::new() };
+    let Some(told) = &asked.answer else { return vec!["Looking up its lines ...".to_owned()] };
+    let all: u64 = told.lines.iter().map(|l| l.samples).sum();
+    let arrow = pane.look.pick(" › ", " > ");
+    let mut out: Vec<String> = Vec::new();
+    if !told.missing.is_empty() || told.lines.is_empty() {
+        let why = if told.missing.is_empty() { "No line of it is known." } else { &told.missing };
+        out.push(why.to_owned());
+    }
+    let rows = pane.page.line_rows().saturating_sub(out.len());
+    for line in told.lines.iter().take(rows) {
+        let mut text = format!("{:>6} {}", number::share(line.samples, all), place(line));
+        let inlined: Vec<&str> = line.inlined.iter().map(|n| n.as_str()).collect();
+        if !inlined.is_empty() {
+            text.push_str(&format!("  in {}", inlined.join(arrow)));
+        }
+        out.push(text);
+    }
+    out
 }
 
 fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
@@ -89,12 +121,14 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
             number::share(total.value, whole)
         );
     }
+    let both = |sum: Sum| match sum.value {
+        0 => "0".to_owned(),
+        n => format!("{} {}", number::amount(page, n), number::share(n, whole)),
+    };
     let mut out = format!(
-        "total {} {}{dot}self {} {}{dot}{} {}",
-        number::amount(page, total.value),
-        number::share(total.value, whole),
-        number::amount(page, own.value),
-        number::share(own.value, whole),
+        "total {}{dot}self {}{dot}{} {}",
+        both(total),
+        both(own),
         number::count(total.count),
         page.metric().events(),
     );

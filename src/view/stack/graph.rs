@@ -82,5 +82,7 @@ fn look(
         };
         return (found, '*');
     }
-    (style, edge)
+    // No difference is told by its colour alone.
+    let sign = change.map(super::sign).filter(|s| *s != ' ');
+    (style, sign.unwrap_or(edge))
 }

@@ -75,6 +75,9 @@ fn modes(pane: &Pane<'_>, buf: &mut Buffer) {
 fn facts(pane: &Pane<'_>) -> Bits {
     let (page, state) = (pane.page, pane.state);
     let mut out: Bits = trouble(pane);
+    if page.book().slices.is_empty() {
+        return out;
+    }
     let sum = page.shown.total[0];
     if is_on(&state.focus, page.kind) && page.kind == Kind::OnCpu {
         out.push((format!("{} Hz", page.hz), Role::Text));
@@ -101,7 +104,9 @@ fn facts(pane: &Pane<'_>) -> Bits {
             format!("{} waits for work hidden (e)", number::amount(page, page.shown.idle.value));
         out.push((text, Role::Dim));
     }
-    if page.view == View::Graph {
+    let pid = crate::app::stack::pinned(state);
+    let apart = page.diff && page.mark.as_ref().is_some_and(|m| m.pid != pid);
+    if page.view == View::Graph && !apart {
         out.push((page.root.word().to_owned(), Role::Dim));
         if page.invert {
             out.push(("innermost first".to_owned(), Role::Dim));
@@ -177,6 +182,9 @@ fn trouble(pane: &Pane<'_>) -> Bits {
 /// The totals over time; what is outside the range is dim.
 fn course(pane: &Pane<'_>, y: u16, buf: &mut Buffer) {
     let beats = &pane.page.shown.course;
+    if beats.is_empty() {
+        return;
+    }
     let peak = beats.iter().map(|b| b.value).fold(0.0, f64::max);
     let top = number::total(pane.page, peak);
     let label = format!(" top {top}");

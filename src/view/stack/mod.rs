@@ -135,12 +135,7 @@ impl Pane<'_> {
     /// What fills a box that has room left: without colours it tells the class.
     fn filling(&self, frame: FrameId, change: Option<Change>) -> char {
         if let Some(change) = change {
-            return match change {
-                Change::Same => ' ',
-                Change::More(_) => '+',
-                Change::New(_) => '*',
-                Change::Less(_) | Change::Gone(_) => '-',
-            };
+            return if self.mono() { sign(change) } else { ' ' };
         }
         match self.page.names.name(frame).part {
             Part::Call(class) if self.mono() => letter(class),
@@ -156,6 +151,16 @@ impl Pane<'_> {
 
     fn ascii(&self) -> bool {
         self.look.glyphs != Glyphs::Unicode
+    }
+}
+
+/// The sign of a change.
+fn sign(change: Change) -> char {
+    match change {
+        Change::Same => ' ',
+        Change::More(_) => '+',
+        Change::New(_) => '*',
+        Change::Less(_) | Change::Gone(_) => '-',
     }
 }
 
