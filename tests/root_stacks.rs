@@ -296,7 +296,9 @@ fn five_hundred_brief_processes_have_names() {
     assert!(pids.len() > 300, "{} processes", pids.len());
     for row in &own {
         let modules = filled(&row.modules);
-        for (name, module) in row.stack.split(';').zip(&modules) {
+        // Where the walk could not go on is no code, and so in no module.
+        let frames = row.stack.split(';').zip(&modules).filter(|(name, _)| *name != "[cut]");
+        for (name, module) in frames {
             let symbols = module.ends_with("brief") || module == "[kernel]";
             assert!(!symbols || !name.starts_with("0x"), "{name} of {module} in {row:?}");
             assert_ne!(module, "[unknown]", "{name} in {row:?}");
