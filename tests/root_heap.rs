@@ -53,7 +53,7 @@ fn watch(test: &str, pid: u32, exact: bool) -> Option<Heaps> {
     let heap = Some(Heap { pid: Some(pid), exact });
     let stacks = Stacks { heap, scope: Scope::Process(pid), ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let probe = Heaps::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+    let probe = Heaps::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     let signal = signal(&probe, "live heap");
     if signal.way.is_some() {
         return Some(probe);
@@ -349,7 +349,7 @@ fn growth_is_what_becomes_resident_and_huge_pages_count_whole() {
     let stacks = Stacks { heap, scope: Scope::Process(pid), ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
     let mut probe =
-        Heaps::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+        Heaps::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     let of = signal(&probe, "growth of memory");
     if of.way.is_none() {
         return skip(test, &format!("{of:?}"));
@@ -373,7 +373,7 @@ fn a_process_without_an_allocator_is_told_so() {
     let mut child = Command::new(bare).stdin(Stdio::null()).spawn().unwrap();
     let heap = Some(Heap { pid: Some(child.id()), exact: false });
     let focus = Focus { stacks: Stacks { heap, ..Stacks::default() }, ..Focus::default() };
-    let probe = Heaps::open(&Options { focus, symbols: Symbols::open(true), ..Options::default() });
+    let probe = Heaps::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     let told = signal(&probe, "live heap");
     child.kill().unwrap();
     child.wait().unwrap();

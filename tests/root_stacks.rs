@@ -10,7 +10,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lmptop::probe::oncpu::OnCpu;
 use lmptop::probe::{At, Focus, Options, Probe, Scope, Signal, Stacks};
@@ -32,7 +33,14 @@ fn focus(hz: u32, scope: Scope) -> Focus {
 
 /// The sampler, or nothing where the kernel does not take it.
 fn sampler(test: &str, focus: Focus) -> Option<OnCpu> {
+<<<<<<< HEAD
     let options = Options { focus, symbols: Symbols::open(), ..Options::default() };
+=======
+    let symbols = Symbols::open();
+    // As where stacks are taken from the start: nothing is loaded later.
+    symbols.expect();
+    let options = Options { focus, symbols, ..Options::default() };
+>>>>>>> symbol
     let probe = OnCpu::open(&options);
     let signal = signal(&probe);
     if signal.way.is_some() {
@@ -180,7 +188,17 @@ fn another_frequency_and_another_scope_load_nothing_anew() {
     assert!(count(&rows, |_| true) > 100.0);
     assert_eq!(self::programs(), programs);
     probe.focus(&Focus::default());
+<<<<<<< HEAD
     assert!(probe.status().is_empty() && self::programs().len() < programs.len());
+=======
+    assert!(probe.status().is_empty());
+    // Those that tell of processes that end go when the thread sees that nobody asks any more.
+    let until = Instant::now() + Duration::from_secs(10);
+    while !self::programs().is_empty() {
+        assert!(Instant::now() < until, "{:?}", self::programs());
+        thread::sleep(Duration::from_millis(10));
+    }
+>>>>>>> symbol
 }
 
 /// The ids of the kernel programs that this process holds.
@@ -286,7 +304,9 @@ fn five_hundred_brief_processes_have_names() {
     assert!(pids.len() > 300, "{} processes", pids.len());
     for row in &own {
         let modules = filled(&row.modules);
-        for (name, module) in row.stack.split(';').zip(&modules) {
+        // Where the walk could not go on is no code, and so in no module.
+        let frames = row.stack.split(';').zip(&modules).filter(|(name, _)| *name != "[cut]");
+        for (name, module) in frames {
             let symbols = module.ends_with("brief") || module == "[kernel]";
             assert!(!symbols || !name.starts_with("0x"), "{name} of {module} in {row:?}");
             assert!(module != "[unknown]" || name == "[cut]", "{name} in {row:?}");
@@ -322,9 +342,13 @@ fn of_ten_thousand_stacks_less_than_a_hundredth_is_lost() {
     assert!(lost < 0.01 * all, "{lost} lost beside {all}");
     let paths: BTreeSet<&str> = rows
         .iter()
+<<<<<<< HEAD
         .filter_map(|r| {
             r.stack.rsplit_once("main;").map(|(_, below)| &below[..below.len().min(11)])
         })
+=======
+        .filter_map(|r| r.stack.split_once(";main;").map(|(_, below)| &below[..below.len().min(11)]))
+>>>>>>> symbol
         .collect();
     assert!(paths.len() > 5_000, "{} different ones of {all} ticks", paths.len());
 }
@@ -398,10 +422,15 @@ fn node_has_names_by_its_perf_map() {
     let mut command = Command::new("node");
     command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(script);
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+<<<<<<< HEAD
     // Its main leaves the rest to node::Start by a jump; other threads compile and collect garbage.
     let roots = ["node::Start", "start_thread"];
     let Some((root, leaf)) = reach(test, &mut command, &roots, "outerCall") else { return };
     assert!(root >= 0.99 && leaf >= 0.9, "{root} reach the start, {leaf} have its function's name");
+=======
+    let Some((root, leaf)) = reach(test, &mut command, "_start", "outerCall") else { return };
+    assert!(root >= 0.99 && leaf >= 0.9, "{root} reach _start, {leaf} have its function's name");
+>>>>>>> symbol
 }
 
 const GO: &str = r#"package main

@@ -117,7 +117,14 @@ impl Engine {
         places.clear();
         named.clear();
         let user = capture.space.mm != 0;
-        let end = (user && capture.regs.ip != 0).then(|| walker.walk(capture, places));
+        let mut end = (user && capture.regs.ip != 0).then(|| walker.walk(capture, places));
+        if let [Place::Lost { module: None }] = places[..]
+            && is_executing(kernel, capture)
+        {
+            // The registers are those of a program that is no more.
+            places.clear();
+            end = Some(End::Whole);
+        }
         for serial in walker.files.closed() {
             names.forget(serial);
         }
@@ -158,4 +165,11 @@ impl Engine {
         self.stacks.insert(stack.clone());
         stack
     }
+}
+
+/// Whether the thread is becoming another program: it has its memory and not yet its registers.
+fn is_executing(kernel: &Kernel, capture: &Capture) -> bool {
+    let mut found = false;
+    kernel.frames(&capture.kernel, false, |name, _| found |= name.starts_with("bprm_execve"));
+    found
 }

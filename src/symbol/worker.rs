@@ -86,6 +86,12 @@ impl Symbols {
         let _ = jobs.try_send(Box::new(move |engine| engine.lines(asked)));
     }
 
+    /// Whether what has to be loaded is, before the thread runs.
+    fn is_ready(&self) -> bool {
+        let ready = |s: &Shared| s.engine.as_ref().is_some_and(Engine::watches);
+        self.0.lock().is_ok_and(|shared| ready(&shared))
+    }
+
     /// The way to the thread, which is started if it does not run; `None` where it cannot be.
     fn jobs(&self) -> Option<SyncSender<Job>> {
         let mut shared = self.0.lock().ok()?;
@@ -146,10 +152,18 @@ pub struct Client<T> {
 }
 
 impl<T: Send + 'static> Client<T> {
-    /// Nothing is started before the first capture.
+    /// Where [`Symbols::expect`] was not called, this does it on the thread. Where it was, nothing is
+    /// started before the first capture: a thread has the rights of who starts it, and those that
+    /// are not needed are dropped before that.
     pub fn new(symbols: &Symbols) -> Client<T> {
         let (back, done) = channel();
         let _asks = symbols.0.lock().ok().map(|shared| shared.asked.clone());
+        if !symbols.is_ready()
+            && let Some(jobs) = symbols.jobs()
+        {
+            // Any piece of work has it look whether stacks are asked for.
+            let _ = jobs.try_send(Box::new(|_| {}));
+        }
         Client { symbols: symbols.clone(), jobs: None, back, done, waiting: 0, _asks }
     }
 
