@@ -161,7 +161,7 @@ impl Watch {
         };
         let stacks = Stacks { heap, scope: Scope::All, ..Stacks::default() };
         let focus = Focus { stacks, ..Focus::default() };
-        let symbols = Symbols::open(true);
+        let symbols = Symbols::open();
         let mut probe = Heaps::open(&Options { focus, symbols, ..Options::default() });
         if let Some(signal) = probe.status().iter().find(|s| s.way.is_none()) {
             bail!("{signal:?}");

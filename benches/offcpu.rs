@@ -176,8 +176,7 @@ fn silent(mut command: Command) -> Result<Child> {
 fn stacks(oncpu: bool, offcpu: bool) -> Result<Other> {
     let stacks = Stacks { oncpu: oncpu.then_some(99), offcpu, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let options =
-        Options { focus, later: true, symbols: Symbols::open(true), ..Options::default() };
+    let options = Options { focus, later: true, symbols: Symbols::open(), ..Options::default() };
     let mut probes: Vec<Box<dyn Probe>> =
         vec![Box::new(OnCpu::open(&options)), Box::new(OffCpu::open(&options))];
     for signal in probes.iter().filter_map(|p| p.status().into_iter().next()) {

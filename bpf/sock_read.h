@@ -5,7 +5,7 @@
 #ifndef LMPTOP_SOCK_READ_H
 #define LMPTOP_SOCK_READ_H
 
-#include "kernel.h"
+#include "kernel_sock.h"
 #include "sock_row.h"
 
 static __always_inline u32 sock_drops(struct sock *sk)

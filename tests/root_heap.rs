@@ -348,8 +348,7 @@ fn growth_is_what_becomes_resident_and_huge_pages_count_whole() {
     let heap = Some(Heap { pid: None, exact: false });
     let stacks = Stacks { heap, scope: Scope::Process(pid), ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let mut probe =
-        Heaps::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
+    let mut probe = Heaps::open(&Options { focus, symbols: Symbols::open(), ..Options::default() });
     let of = signal(&probe, "growth of memory");
     if of.way.is_none() {
         return skip(test, &format!("{of:?}"));

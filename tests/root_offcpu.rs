@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn probe(test: &str, scope: Scope) -> Option<OffCpu> {
     let stacks = Stacks { offcpu: true, scope, ..Stacks::default() };
     let focus = Focus { stacks, ..Focus::default() };
-    let symbols = Symbols::open(true);
+    let symbols = Symbols::open();
     let probe = OffCpu::open(&Options { focus, symbols, ..Options::default() });
     let signals = probe.status();
     if signals[0].way.is_some() {

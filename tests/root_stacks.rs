@@ -33,14 +33,10 @@ fn focus(hz: u32, scope: Scope) -> Focus {
 
 /// The sampler, or nothing where the kernel does not take it.
 fn sampler(test: &str, focus: Focus) -> Option<OnCpu> {
-<<<<<<< HEAD
-    let options = Options { focus, symbols: Symbols::open(), ..Options::default() };
-=======
     let symbols = Symbols::open();
     // As where stacks are taken from the start: nothing is loaded later.
     symbols.expect();
     let options = Options { focus, symbols, ..Options::default() };
->>>>>>> symbol
     let probe = OnCpu::open(&options);
     let signal = signal(&probe);
     if signal.way.is_some() {
@@ -188,9 +184,6 @@ fn another_frequency_and_another_scope_load_nothing_anew() {
     assert!(count(&rows, |_| true) > 100.0);
     assert_eq!(self::programs(), programs);
     probe.focus(&Focus::default());
-<<<<<<< HEAD
-    assert!(probe.status().is_empty() && self::programs().len() < programs.len());
-=======
     assert!(probe.status().is_empty());
     // Those that tell of processes that end go when the thread sees that nobody asks any more.
     let until = Instant::now() + Duration::from_secs(10);
@@ -198,7 +191,6 @@ fn another_frequency_and_another_scope_load_nothing_anew() {
         assert!(Instant::now() < until, "{:?}", self::programs());
         thread::sleep(Duration::from_millis(10));
     }
->>>>>>> symbol
 }
 
 /// The ids of the kernel programs that this process holds.
@@ -342,13 +334,9 @@ fn of_ten_thousand_stacks_less_than_a_hundredth_is_lost() {
     assert!(lost < 0.01 * all, "{lost} lost beside {all}");
     let paths: BTreeSet<&str> = rows
         .iter()
-<<<<<<< HEAD
         .filter_map(|r| {
-            r.stack.rsplit_once("main;").map(|(_, below)| &below[..below.len().min(11)])
+            r.stack.split_once(";main;").map(|(_, below)| &below[..below.len().min(11)])
         })
-=======
-        .filter_map(|r| r.stack.split_once(";main;").map(|(_, below)| &below[..below.len().min(11)]))
->>>>>>> symbol
         .collect();
     assert!(paths.len() > 5_000, "{} different ones of {all} ticks", paths.len());
 }
@@ -422,15 +410,12 @@ fn node_has_names_by_its_perf_map() {
     let mut command = Command::new("node");
     command.args(["--perf-basic-prof", "--interpreted-frames-native-stack"]).arg(script);
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
-<<<<<<< HEAD
-    // Its main leaves the rest to node::Start by a jump; other threads compile and collect garbage.
-    let roots = ["node::Start", "start_thread"];
-    let Some((root, leaf)) = reach(test, &mut command, &roots, "outerCall") else { return };
+    let Some((root, leaf)) =
+        reach(test, &mut command, &["node::Start", "start_thread"], "outerCall")
+    else {
+        return;
+    };
     assert!(root >= 0.99 && leaf >= 0.9, "{root} reach the start, {leaf} have its function's name");
-=======
-    let Some((root, leaf)) = reach(test, &mut command, "_start", "outerCall") else { return };
-    assert!(root >= 0.99 && leaf >= 0.9, "{root} reach _start, {leaf} have its function's name");
->>>>>>> symbol
 }
 
 const GO: &str = r#"package main

@@ -166,7 +166,8 @@ mod tests {
         let a =
             StackRow { modules: "a.out;;libc.so.6", ..StackRow::new("a \"b\"", "main;f;read", 30) };
         let b = StackRow { modules: "a.out;~a.out", ..StackRow::new("c", "main;g", 12) };
-        let bytes = stacks(Format::Speedscope, "oncpu", &[&[a.clone()], &[a, b]], &[]);
+        let bytes =
+            stacks(Format::Speedscope, "oncpu", &[std::slice::from_ref(&a), &[a.clone(), b]], &[]);
         let file: Value = serde_json::from_slice(&bytes).unwrap();
         check(&file);
         let profile = &file["profiles"][0];

@@ -235,7 +235,7 @@ mod tests {
             ..StackRow::new("sh", "main;vfs_read", 30_000_000)
         };
         let b = StackRow { modules: "a.out", ..StackRow::new("sh", "main", 10_000_000) };
-        let picture = svg(&[&[a.clone()], &[b.clone()]]);
+        let picture = svg(&[std::slice::from_ref(&a), std::slice::from_ref(&b)]);
         assert!(picture.starts_with("<?xml") && picture.trim_end().ends_with("</svg>"));
         for told in [
             "On-CPU time",

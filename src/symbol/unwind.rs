@@ -357,7 +357,8 @@ fn native(regs: &Regs) -> UnwindRegsNative {
     UnwindRegsNative::new_with_ptr_auth_mask(mask, regs.lr, regs.sp, regs.bp)
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests {
     use std::arch::asm;
     use std::cell::{Cell, UnsafeCell};
