@@ -462,6 +462,14 @@ fn two_processes_are_compared() {
     assert!(s.text().contains("widths of A"), "{}", s.text());
 }
 
+/// Processes that wait, and where.
+fn waiting(age: u64) -> Sample {
+    let mut sample = super::folk::busy(age);
+    sample.tables.retain(|t| t.name() != "offcpu");
+    sample.tables.push(table("offcpu", &offcpu()));
+    sample
+}
+
 #[test]
 fn why_a_process_does_what_it_does() {
     let mut s = Stage::new(120, 40);
@@ -476,6 +484,12 @@ fn why_a_process_does_what_it_does() {
     assert!(asked.offcpu);
     assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"));
     assert!(s.state.stacks.narrow.tid.is_some());
+    assert_eq!(s.state.stacks.narrow.syscall.as_deref(), Some("futex"));
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.ends_with("lock in futex; Backspace takes every call."), "{note}");
+    s.press("<Backspace>");
+    assert_eq!(s.state.stacks.narrow.syscall, None, "a step back is every call");
+    assert!(s.state.stacks.narrow.tid.is_some());
     s.press("<Backspace>");
     assert!(s.state.stacks.narrow.is_none());
     // From the image of a process: the class chosen in its breakdown.
@@ -487,10 +501,18 @@ fn why_a_process_does_what_it_does() {
     s.press("w");
     assert_eq!(s.state.stacks.kind, Kind::OffCpu);
     assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"), "{}", s.text());
+    assert_eq!(s.state.stacks.narrow.syscall.as_deref(), Some("futex"));
     assert!(s.state.image().is_none());
+    // Exactly that is on the screen: not its reads, not the others' waits.
+    s.live((3..5).map(waiting));
+    assert_eq!(total(&s), 2 * 420 * MS, "{}", s.text());
+    assert!(s.text().contains("state lock · call futex"), "{}", s.text());
+    assert!(s.text().contains("lock: futex") && !s.text().contains("io: read"), "{}", s.text());
     // A connection: what of its process is in the network's code.
     s.press("<Esc>1<Esc>p/sshd<Enter>w");
     assert!(s.state.stacks.narrow.net, "{}", s.text());
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.contains("for all its connections"), "{note}");
     assert_eq!(s.state.stacks.kind, Kind::OnCpu);
 }
 

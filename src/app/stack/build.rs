@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
+use crate::table::{Change, Measured, Norm, Scale};
+
 use super::book::{Key, Slice, Tally, sums};
-use super::diff::Scale;
 use super::kind::{Kind, Metric};
 use super::names::{ALL, FrameId, Part};
 use super::picture::Picture;
@@ -44,8 +45,10 @@ pub struct Shown {
     pub total: [Sum; 2],
     /// How long each side is, seconds.
     pub seconds: [f64; 2],
-    /// What makes them comparable.
-    pub scale: Scale,
+    /// What makes them comparable; `None` where a side lasted no time or has no sum.
+    pub scale: Option<Scale>,
+    /// What a difference is told in parts of: seconds of the side shown, or its sum.
+    pub unit: f64,
     /// The totals over time.
     pub course: Vec<Beat>,
     /// Waits for work that are left out.
@@ -57,6 +60,12 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// What became of a sum.
+    pub fn change(&self, sums: &[Sum; 2]) -> Change {
+        let sides = sums.map(|s| Measured { value: s.value, samples: s.samples });
+        self.scale.map_or(Change::Same, |scale| scale.change(sides))
+    }
+
     /// Whether the search finds this frame.
     pub fn hit(&self, frame: FrameId) -> bool {
         self.hits.get(frame as usize).copied().unwrap_or(false)
@@ -221,7 +230,11 @@ impl Page {
         shown.seconds = [self.range.seconds(self.book(), look.to), then.map_or(0.0, |m| m.seconds)];
         let totals = [shown.total[NOW].value, shown.total[THEN].value];
         let seconds = if self.metric().level() { [1.0, 1.0] } else { shown.seconds };
-        shown.scale = Scale::new(self.norm, seconds, totals);
+        shown.scale = then.and_then(|_| Scale::new(self.norm, seconds, totals));
+        shown.unit = match self.norm {
+            Norm::Time => seconds[NOW],
+            Norm::Share => totals[NOW] as f64,
+        };
         self.mark = mark;
         let how = if look.live { Arranged::ByName } else { Arranged::ByWeight };
         shown.tree.arrange(&self.names, how);
@@ -313,7 +326,9 @@ impl Page {
     /// Puts the functions in order; the one selected stays.
     pub fn sort(&mut self) {
         let by = self.sorted_by();
-        table::sort(&mut self.shown.rows, by, self.reverse, &self.names, &self.shown.scale);
+        let mut rows = std::mem::take(&mut self.shown.rows);
+        table::sort(&mut rows, by, self.reverse, &self.names, &|sums| self.shown.change(sums));
+        self.shown.rows = rows;
         let at = self.function.and_then(|f| self.shown.rows.iter().position(|r| r.frame == f));
         self.line = at.unwrap_or(self.line).min(self.shown.rows.len().saturating_sub(1));
     }

@@ -137,11 +137,7 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
         out.push_str(&format!("{dot}{} samples", number::count(total.samples)));
     }
     if let Some(change) = pane.change(&of.total) {
-        out.push_str(&format!(
-            "{dot}{} ({})",
-            number::difference(page, change),
-            number::word(change)
-        ));
+        out.push_str(&format!("{dot}{} ({})", number::difference(page, change), change.word()));
     }
     out
 }

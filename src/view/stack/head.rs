@@ -3,8 +3,8 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::app::stack::{Kind, Metric, Norm, Range, View, is_on, scope_words};
-use crate::table::{Unit, Value, clock, quantity};
+use crate::app::stack::{Kind, Metric, Range, View, is_on, scope_words};
+use crate::table::{Norm, Unit, Value, clock, quantity};
 
 use super::{Pane, number};
 use crate::view::paint::{Pen, cells, cut};

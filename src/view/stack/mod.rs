@@ -11,7 +11,8 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::State;
-use crate::app::stack::{Area, Change, FrameId, Page, Part, Sum, View};
+use crate::app::stack::{Area, FrameId, Page, Part, Sum, View};
+use crate::table::Change;
 use crate::table::stack::Class;
 
 use super::paint::{Pen, wrap};
@@ -146,7 +147,7 @@ impl Pane<'_> {
     /// What became of a node, while two sides are compared.
     fn change(&self, sums: &[Sum; 2]) -> Option<Change> {
         let on = self.page.diff && self.page.mark.is_some();
-        on.then(|| self.page.shown.scale.change(sums))
+        on.then(|| self.page.shown.change(sums))
     }
 
     fn ascii(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Numbers of stacks as text: with their unit, as a share, as a difference.
 
-use crate::app::stack::{Change, Metric, Norm, Page, Sum};
-use crate::table::{Unit, quantity};
+use crate::app::stack::{Metric, Page, Sum};
+use crate::table::{Change, Norm, Unit, quantity};
 
 fn text(n: f64, unit: Unit) -> String {
     let mut out = String::new();
@@ -53,7 +53,7 @@ pub fn whole(page: &Page, sum: Sum, seconds: f64) -> String {
 
 /// A difference with its sign: what became more or less a second, or points of a share.
 pub fn difference(page: &Page, change: Change) -> String {
-    let by = change.signed();
+    let by = change.signed() / page.shown.unit.max(f64::MIN_POSITIVE);
     let sign = match by {
         b if b > 0.0 => '+',
         b if b < 0.0 => '-',
@@ -65,16 +65,5 @@ pub fn difference(page: &Page, change: Change) -> String {
             let per = if page.metric().level() { "" } else { "/s" };
             format!("{sign}{}{per}", text(by.abs(), page.metric().unit()))
         }
-    }
-}
-
-/// What a change is called.
-pub fn word(change: Change) -> &'static str {
-    match change {
-        Change::Same => "same",
-        Change::More(_) => "more",
-        Change::Less(_) => "less",
-        Change::New(_) => "new",
-        Change::Gone(_) => "gone",
     }
 }
