@@ -10,7 +10,7 @@ use super::{Mark, Range};
 /// Marks what is shown.
 pub(super) fn mark(state: &mut State) {
     let Some(to) = state.wall_ns() else { return };
-    let look = Look { to, pid: pinned(state), live: false, width: state.size.0 };
+    let look = Look { to, pid: pinned(state), width: state.size.0, ..Look::default() };
     let page = &mut state.stacks;
     page.diff = false;
     page.stale = true;
@@ -29,6 +29,7 @@ pub(super) fn mark(state: &mut State) {
 pub(super) fn diff(state: &mut State) {
     let pin = pinned(state);
     let page = &mut state.stacks;
+    page.recall();
     let metric = page.metric();
     match &page.mark {
         None => state.say(Tone::Bad, "There is no mark yet; m makes one."),
@@ -38,7 +39,7 @@ pub(super) fn diff(state: &mut State) {
         }
         Some(m) => {
             // The same time again would be no comparison.
-            let same = page.range == Range::All && m.pid == pin;
+            let same = page.range == Range::All && m.pid == pin && m.of.is_none();
             page.diff = !page.diff;
             page.swap = false;
             page.by = 0;

@@ -14,6 +14,7 @@ mod lines;
 mod mark;
 mod mouse;
 mod names;
+mod other;
 mod past;
 mod picture;
 mod profile;
@@ -25,6 +26,7 @@ mod step;
 mod table;
 mod walk;
 mod why;
+mod woken;
 
 use std::collections::HashMap;
 
@@ -173,6 +175,8 @@ pub struct Page {
     pub search: Search,
     /// What is compared with.
     pub mark: Option<Mark>,
+    /// Marks of another recording, one for each number that it has.
+    pub others: Vec<Mark>,
     /// Whether it is compared.
     pub diff: bool,
     /// How sides are made comparable.
@@ -244,6 +248,7 @@ impl Default for Page {
             undo: Vec::new(),
             search: Search::default(),
             mark: None,
+            others: Vec::new(),
             diff: false,
             norm: Norm::Time,
             swap: false,

@@ -32,6 +32,7 @@ pub(super) fn go_to(state: &mut State, kind: Kind) {
     let page = &mut state.stacks;
     page.kind = kind;
     page.zoom.clear();
+    page.recall();
     page.diff &= page.mark.as_ref().is_some_and(|m| kind.metrics().contains(&m.metric));
     page.stale = true;
 }
@@ -105,7 +106,7 @@ pub(super) fn found(state: &mut State, on: bool, area: &Area) {
 /// Only stacks with the selected function.
 pub(super) fn only(state: &mut State) {
     let page = &mut state.stacks;
-    let Some(frame) = page.selected().filter(|f| function(page, *f)) else {
+    let Some(frame) = page.selected().filter(|f| page.is_function(*f)) else {
         return state.say(Tone::Bad, "Select a function first.");
     };
     if !page.only.contains(&frame) {
@@ -118,15 +119,11 @@ pub(super) fn only(state: &mut State) {
 /// Leaves the selected function out.
 pub(super) fn hide(state: &mut State) {
     let page = &mut state.stacks;
-    let Some(frame) = page.selected().filter(|f| function(page, *f)) else {
+    let Some(frame) = page.selected().filter(|f| page.is_function(*f)) else {
         return state.say(Tone::Bad, "Select a function first.");
     };
     page.hidden.push(frame);
     page.undo.push(Undo::Hide);
     page.zoom.retain(|f| *f != frame);
     page.stale = true;
-}
-
-fn function(page: &Page, frame: super::FrameId) -> bool {
-    matches!(page.names.name(frame).part, super::Part::Call(_))
 }

@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::app::State;
 use crate::app::stack::{Area, FrameId, Page, Part, Sum, View};
 use crate::table::Change;
-use crate::table::stack::Class;
+use crate::table::stack::{Class, gap};
 
 use super::paint::{Pen, wrap};
 use super::sign::sign_of;
@@ -113,6 +113,10 @@ impl Pane<'_> {
                     false => fill(self.look.color(role)),
                 };
             }
+            // No function: what is not known is no colour's.
+            Part::Call(_) if gap(&name.text).is_some() => {
+                return Style::new().add_modifier(Modifier::DIM);
+            }
             Part::Call(class) => (color(class), modifier(class)),
         };
         if self.mono() { Style::new().add_modifier(mono) } else { fill(color) }
@@ -138,7 +142,9 @@ impl Pane<'_> {
         if let Some(change) = change {
             return if self.mono() { sign(change) } else { ' ' };
         }
-        match self.page.names.name(frame).part {
+        let name = self.page.names.name(frame);
+        match name.part {
+            Part::Call(_) if gap(&name.text).is_some() => ' ',
             Part::Call(class) if self.mono() => letter(class),
             _ => ' ',
         }
