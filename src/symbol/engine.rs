@@ -121,9 +121,9 @@ impl Engine {
         named.clear();
         let user = capture.space.mm != 0;
         let mut end = (user && capture.regs.ip != 0).then(|| walker.walk(capture, places));
-        if let [Place::Lost { module: None }] = places[..]
-            && is_executing(kernel, capture)
-        {
+        let nowhere =
+            user && (end.is_none() || matches!(places[..], [Place::Lost { module: None }]));
+        if nowhere && is_executing(kernel, capture) {
             // The registers are those of a program that is no more.
             places.clear();
             end = Some(End::Whole);

@@ -25,6 +25,26 @@ const TRIM: Duration = Duration::from_secs(30);
 /// stacks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a refresh waits for names; what has none by then comes with the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes, up to 10 s: somebody waits for the whole answer.
+    #[default]
+    Whole,
+    /// 20 ms for each probe: the pace is kept, and the queues of other probes are emptied in time.
+    Brief,
+}
+
+impl Patience {
+    /// At most this long.
+    pub fn time(self) -> Duration {
+        match self {
+            Patience::Whole => Duration::from_secs(10),
+            Patience::Brief => Duration::from_millis(20),
+        }
+    }
+}
+
 /// One piece of work for the thread.
 type Job = Box<dyn FnOnce(&mut Engine) + Send>;
 
@@ -41,6 +61,7 @@ struct Shared {
     queued: Arc<AtomicUsize>,
     /// Held here, by the thread and by each client: whether anybody takes stacks.
     asked: Arc<()>,
+    patience: Patience,
     status: Arc<Mutex<Option<Status>>>,
 }
 
@@ -77,6 +98,13 @@ impl Symbols {
         let told = self.0.lock().ok()?.status.clone();
         let told = told.lock().ok()?;
         told.clone()
+    }
+
+    /// How long refreshes wait for names from now on.
+    pub fn wait(&self, patience: Patience) {
+        if let Ok(mut shared) = self.0.lock() {
+            shared.patience = patience;
+        }
     }
 
     /// The names of the kernel's functions, for whoever has an address and no stack.
@@ -209,6 +237,11 @@ impl<T: Send + 'static> Client<T> {
                 false
             }
         }
+    }
+
+    /// How long a refresh is to wait.
+    pub fn patience(&self) -> Duration {
+        self.symbols.0.lock().map_or(Patience::Brief, |shared| shared.patience).time()
     }
 
     /// How many are under way.
