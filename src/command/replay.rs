@@ -91,9 +91,14 @@ pub fn against(state: &mut State, other: &Reader, pid: Option<u32>) -> Result<()
             Ok(true)
         })?;
     }
+    let mut probes = None;
+    other.range("probe", i64::MIN, i64::MAX, &mut |_, _, table| {
+        probes = Some(table);
+        Ok(true)
+    })?;
     let id = crate::table::clean(&other.info().id).into_owned();
     ensure!(
-        state.stacks.keep_other(&id, pid),
+        state.stacks.keep_other(&id, pid, probes.as_ref()),
         "recording {id} holds no stacks{}; record with --stacks oncpu,offcpu",
         pid.map_or_else(String::new, |p| format!(" of process {p}"))
     );

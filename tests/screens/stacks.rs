@@ -1,6 +1,6 @@
 //! The pane of stacks: a small machine whose every stack is known, at each size and in each look.
 
-use lmptop::app::stack::{Kind, View};
+use lmptop::app::stack::{Kind, Metric, View};
 use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Heap, Scope};
@@ -840,6 +840,8 @@ fn a_recording_is_compared_with_another() {
     assert_eq!(shown.total[1].value, ticks(0, 15));
     let id = [&s.state.replayed.clone().unwrap(), &other.info().id].map(|id| id.clone());
     shot!("stacks_against_120x40", id.iter().fold(s.text(), |t, id| t.replace(id, "SESSION")));
+    let lost = s.state.stacks.others.iter().map(|m| (m.metric, m.lost)).collect::<Vec<_>>();
+    assert_eq!(lost, [(Metric::Running, 0), (Metric::Waiting, 0)]);
     // The other mode has its own mark, and one made here takes its place.
     s.press("<Tab>");
     assert!(s.state.stacks.diff, "{}", s.text());

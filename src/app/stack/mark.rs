@@ -17,6 +17,8 @@ pub struct Mark {
     pub seconds: f64,
     /// The recording, where it is another one.
     pub of: Option<String>,
+    /// Events that recording lost of this kind.
+    pub lost: u64,
     /// From and to, Unix ns.
     pub span: (i64, i64),
     /// The rows.
@@ -34,6 +36,7 @@ impl Mark {
             pid: look.pid,
             seconds: page.range.seconds(page.book(), look.to),
             of: None,
+            lost: 0,
             span: (from, look.to),
             rows,
         })

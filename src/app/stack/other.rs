@@ -15,18 +15,20 @@ impl Page {
 
     /// That was all of it: what was read becomes what is compared with, for the process alone where
     /// one is named. Whether it held stacks.
-    pub fn keep_other(&mut self, name: &str, pid: Option<u32>) -> bool {
+    /// `probes` is the last of its table of probes: what was lost is said beside it.
+    pub fn keep_other(&mut self, name: &str, pid: Option<u32>, probes: Option<&Table>) -> bool {
         let (kind, metrics, range) = (self.kind, self.metrics, self.range);
         self.range = Range::All;
         self.others.clear();
         for of in Kind::ALL {
             self.kind = of;
             let Some((_, to)) = self.book().span() else { continue };
+            let lost = probes.map_or(0, |table| lost(table, of));
             for at in 0..of.metrics().len() {
                 self.metrics[of.index()] = at;
                 let look = Look { to, pid, ..Look::default() };
                 let mark = Mark::of(self, &look).filter(|m| !m.rows.is_empty());
-                self.others.extend(mark.map(|m| Mark { of: Some(name.to_owned()), ..m }));
+                self.others.extend(mark.map(|m| Mark { of: Some(name.to_owned()), lost, ..m }));
             }
             self.books[of.index()] = Book::default();
         }
@@ -47,4 +49,11 @@ impl Page {
             self.stale = true;
         }
     }
+}
+
+/// Events that the probe of this kind lost.
+fn lost(probes: &Table, of: Kind) -> u64 {
+    let mine = |row: &usize| probes.get(*row, "probe").as_str() == Some(of.table());
+    let rows = (0..probes.len()).filter(mine);
+    rows.filter_map(|row| probes.get(row, "lost").as_u64()).sum()
 }

@@ -254,6 +254,9 @@ fn crumbs(pane: &Pane<'_>) -> Bits {
             None => format!("A {} to {}{pid}", at(m.span.0), at(m.span.1)),
         };
         out.push((text, Role::Accent));
+        if m.lost > 0 {
+            out.push((format!("A lost {}", number::count(m.lost)), Role::Bad));
+        }
     }
     let n = &page.narrow;
     out.extend(n.tid.map(|t| (format!("thread {t}"), Role::Accent)));
