@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::debian::Package;
 
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(400);
 const QEMU: &str = "qemu-system-x86_64";
 
 /// What a guest left behind.
@@ -57,7 +57,7 @@ fn boot_once(package: &Package, initramfs: &Path) -> Result<Run, String> {
         .arg(&package.vmlinuz)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", "console=ttyS0 loglevel=5 mitigations=off panic=-1 rdinit=/init"])
+        .args(["-append", "console=ttyS0 loglevel=5 mitigations=off panic=-1 rdinit=/init only=stacks"])
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .arg("-serial")

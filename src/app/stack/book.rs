@@ -11,7 +11,7 @@ use crate::table::Table;
 use super::names::{Names, StackId};
 
 /// Rows kept of each kind, some 100 bytes each; more are not read of the past at once.
-pub const ROWS: usize = 20_000;
+pub const ROWS: usize = 60_000;
 /// Slices that are never added up: the newest.
 const FRESH: usize = 120;
 

@@ -366,17 +366,12 @@ impl Live {
 type Add<'a> = dyn FnMut(&mut Gather, Key, Told, &Arc<Stack>) + 'a;
 
 impl Drop for Live {
-    /// The kernel waits some 0.1 s for each breakpoint that it takes away until nobody can be in it
-    /// any more: nobody waits for that. What they count counts no longer.
+    /// What they count counts no longer.
     fn drop(&mut self) {
         if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.target = 0;
         }
-        for link in self.links.drain(..) {
-            let unhook = std::thread::Builder::new().name("unhook".to_owned());
-            // Without a thread it goes here and now: the closure is dropped, and the link with it.
-            let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
-        }
+        bpf::unhook(self.links.drain(..));
     }
 }
 
