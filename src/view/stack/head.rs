@@ -54,9 +54,9 @@ fn modes(pane: &Pane<'_>, buf: &mut Buffer) {
         };
         pen.put(&format!(" {}{light} ", kind.title()), role);
     }
-    let mut text = number::whole(page, page.shown.total[0], page.shown.seconds[0]);
+    let mut text = number::whole(page, 0);
     if page.diff && page.mark.is_some() {
-        let then = number::whole(page, page.shown.total[1], page.shown.seconds[1]);
+        let then = number::whole(page, 1);
         text = format!("{text}, A {then}");
     }
     if page.book().slices.is_empty() {
@@ -96,7 +96,7 @@ fn facts(pane: &Pane<'_>) -> Bits {
         out.push((format!("{} {word}", number::count(sum.count)), Role::Dim));
     }
     out.push((sampled(pane).to_owned(), Role::Dim));
-    if number::late(page, sum, page.shown.seconds[0]) {
+    if number::late(page, 0) {
         let text = "some of it ran before this time: its names came late";
         out.push((text.to_owned(), Role::Warn));
     }

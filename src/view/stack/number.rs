@@ -1,6 +1,6 @@
 //! Numbers of stacks as text: with their unit, as a share, as a difference.
 
-use crate::app::stack::{Metric, Page, Sum};
+use crate::app::stack::{Metric, NOW, Page};
 use crate::table::{Change, Norm, Unit, quantity};
 
 fn text(n: f64, unit: Unit) -> String {
@@ -45,28 +45,30 @@ pub fn total(page: &Page, value: f64) -> String {
 }
 
 /// The whole of one side.
-pub fn whole(page: &Page, sum: Sum, seconds: f64) -> String {
-    let level = page.metric().level();
-    let by = if level || seconds <= 0.0 { 1.0 } else { seconds };
-    match page.shown.cpus.filter(|_| metric_of_time(page)) {
-        Some(_) if late(page, sum, seconds) => format!("{} of CPU time", amount(page, sum.value)),
-        // A tick more or less.
-        Some(cpus) => total(page, (sum.value as f64 / by).min(cpus * 1e9)),
-        None => total(page, sum.value as f64 / by),
+pub fn whole(page: &Page, side: usize) -> String {
+    let (sum, seconds) = (page.shown.total[side], page.shown.seconds[side]);
+    let by = if page.metric().level() || seconds <= 0.0 { 1.0 } else { seconds };
+    let rate = sum.value as f64 / by;
+    if late(page, side) {
+        return format!("{} of CPU time", amount(page, sum.value));
     }
+    // A tick more or less.
+    total(page, cpus(page, side).map_or(rate, |cpus| rate.min(cpus * 1e9)))
 }
 
-fn metric_of_time(page: &Page) -> bool {
-    page.metric() == Metric::Running
+/// How many CPUs ran a side's functions: another recording may be of another machine.
+fn cpus(page: &Page, side: usize) -> Option<f64> {
+    let here = side == NOW || page.mark.as_ref().is_some_and(|m| m.of.is_none());
+    page.shown.cpus.filter(|_| here && page.metric() == Metric::Running)
 }
 
 /// From how much above all CPUs on it is more than chance.
 const CHANCE: f64 = 1.05;
 
 /// Whether more ran than can have in this time: some of it ran before, and got its names late.
-pub fn late(page: &Page, sum: Sum, seconds: f64) -> bool {
-    let most = page.shown.cpus.filter(|_| metric_of_time(page)).map(|c| c * 1e9 * seconds);
-    most.is_some_and(|most| sum.value as f64 > most * CHANCE)
+pub fn late(page: &Page, side: usize) -> bool {
+    let most = cpus(page, side).map(|c| c * 1e9 * page.shown.seconds[side]);
+    most.is_some_and(|most| page.shown.total[side].value as f64 > most * CHANCE)
 }
 
 /// A difference with its sign: what became more or less a second, or points of a share.
