@@ -31,10 +31,6 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
         answers.iter().filter_map(|a| Some((a["what"].as_str()?, &a["value"]))).collect();
     let case = Case { answers: by_name };
     if court.holds(case.answers.contains_key("end"), "guest", "it did not run to its end") {
-        if std::env::var_os("ONLY").is_some() {
-            crate::stacks::judge(&case, &mut court);
-            return court.sentence();
-        }
         let rows = case.rows("net", &mut court);
         let swept = case.swept();
         net(&case, &rows, swept, &mut court);
