@@ -165,8 +165,8 @@ fn flow(report: &mut Report, client: &mut Role) {
     report.send("flow", json!({ "truth": truth.into_inner(), "ms": ms }));
 }
 
-/// Follows `print TABLE`, with more arguments, and sends its rows by `name`: does `begin` until a row `begun` is seen, so that the
-/// hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
+/// Follows `print TABLE`, with more arguments, and sends its rows by `name`: does `begin` until a
+/// row `begun` is seen, so that the hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
 pub fn follow_until(
     report: &mut Report,
     (name, table): (&str, &[&str]),

@@ -366,7 +366,8 @@ pub fn explained(name: &str, row: &Value, court: &mut Court) {
     let said = |id: &str| row[id].as_str().is_some_and(|text| !text.is_empty());
     court.holds(said("missing"), name, "not said what is missing");
     court.holds(said("fix"), name, "not said how to get it");
-    let why = said("refused");
+    // A list of doctor's, words in the table.
+    let why = said("refused") || row["refused"].as_array().is_some_and(|r| !r.is_empty());
     court.holds(why || row["way"].is_string(), name, "not said why");
 }
 
