@@ -59,12 +59,6 @@ fn everything(report: &mut Report) {
         mount(kind, at);
     }
     load::loopback_up();
-    if fs::read_to_string("/proc/cmdline").unwrap().contains("only=stacks") {
-        report.send("kernel", fs::read_to_string("/proc/version").unwrap().into());
-        stacks::follow(report);
-        report.send("end", Value::Null);
-        return;
-    }
     report.send("kernel", fs::read_to_string("/proc/version").unwrap().into());
     let mut server = Role::start("server");
     let mut client = Role::start("client");
@@ -171,8 +165,8 @@ fn flow(report: &mut Report, client: &mut Role) {
     report.send("flow", json!({ "truth": truth.into_inner(), "ms": ms }));
 }
 
-/// Follows `print TABLE`, with more arguments, and sends its rows by `name`: does `begin` until a row `begun` is seen, so that the
-/// hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
+/// Follows `print TABLE`, with more arguments, and sends its rows by `name`: does `begin` until a
+/// row `begun` is seen, so that the hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
 pub fn follow_until(
     report: &mut Report,
     (name, table): (&str, &[&str]),

@@ -57,7 +57,7 @@ fn boot_once(package: &Package, initramfs: &Path) -> Result<Run, String> {
         .arg(&package.vmlinuz)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-append", "console=ttyS0 loglevel=5 mitigations=off panic=-1 rdinit=/init only=stacks"])
+        .args(["-append", "console=ttyS0 loglevel=5 mitigations=off panic=-1 rdinit=/init"])
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .arg("-serial")

@@ -31,10 +31,6 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
         answers.iter().filter_map(|a| Some((a["what"].as_str()?, &a["value"]))).collect();
     let case = Case { answers: by_name };
     if court.holds(case.answers.contains_key("end"), "guest", "it did not run to its end") {
-        if std::env::var_os("ONLY").is_some() {
-            crate::stacks::judge(&case, &mut court);
-            return court.sentence();
-        }
         let rows = case.rows("net", &mut court);
         let swept = case.swept();
         net(&case, &rows, swept, &mut court);
@@ -370,7 +366,8 @@ pub fn explained(name: &str, row: &Value, court: &mut Court) {
     let said = |id: &str| row[id].as_str().is_some_and(|text| !text.is_empty());
     court.holds(said("missing"), name, "not said what is missing");
     court.holds(said("fix"), name, "not said how to get it");
-    let why = said("refused");
+    // A list of doctor's, words in the table.
+    let why = said("refused") || row["refused"].as_array().is_some_and(|r| !r.is_empty());
     court.holds(why || row["way"].is_string(), name, "not said why");
 }
 
