@@ -163,7 +163,8 @@ static __always_inline u8 about(u32 call)
 	return call & IO_IA32 ? calls_ia32[nr] : calls[nr];
 }
 
-static __always_inline u64 bits(u64 v)
+/* By itself for the verifier: the ways through two of them side by side are too many (6.1). */
+__noinline u64 bits(u64 v)
 {
 	u64 n = 0;
 

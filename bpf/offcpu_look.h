@@ -86,7 +86,8 @@ static __always_inline int pass(struct bpf_iter__task *ctx, bool sleepable)
 			size += sizeof(struct stack_sample) + looked.s.user_room;
 		}
 	}
-	/* What finds no room is told again at the next reading. */
+	/* What finds no room is told again at the next reading. Before 6.3 it is compared twice otherwise. */
+	barrier_var(size);
 	if (size <= sizeof(looked) && !bpf_seq_write(ctx->meta->seq, &looked, size) &&
 	    open->flags & OPEN_STACK)
 		r->looked = 1;

@@ -8,7 +8,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
@@ -263,6 +264,34 @@ fn words_of(said: &str) -> Option<String> {
     }
     let first = said.first()?;
     Some(first.trim_start_matches("libbpf:").trim().to_owned())
+}
+
+/// Threads that take breakpoints away.
+static UNHOOKING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Takes breakpoints away. For each the kernel waits some 0.1 s until nobody can be in it any more:
+/// all at the same time, and nobody waits for them but [`unhooked`].
+pub fn unhook(links: impl Iterator<Item = Link>) {
+    for link in links {
+        let thread = thread::Builder::new().name("unhook".to_owned());
+        // Without a thread it goes here and now: the closure is dropped, and the link with it.
+        if let Ok(thread) = thread.stack_size(64 << 10).spawn(move || drop(link))
+            && let Ok(mut all) = UNHOOKING.lock()
+        {
+            all.retain(|thread| !thread.is_finished());
+            all.push(thread);
+        }
+    }
+}
+
+/// Waits until they are gone. A process that ends while it takes one away leaves the instruction
+/// in the other process for ever ("leaking uprobe" in the kernel's log): killed threads may not
+/// write into its memory.
+pub fn unhooked() {
+    let all = UNHOOKING.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
+    for thread in all {
+        let _ = thread.join();
+    }
 }
 
 /// How often a program ran and for how long, if the kernel counts (see [`count_cost`]).

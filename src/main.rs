@@ -27,7 +27,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&cli) {
+    let done = run(&cli);
+    lmptop::bpf::unhooked();
+    match done {
         Ok(status) => ExitCode::from(status),
         Err(e) if closed(&e) => ExitCode::SUCCESS,
         Err(e) => {

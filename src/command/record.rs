@@ -54,7 +54,9 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let mut progress = Progress::new(begun);
     let mut go_on = true;
     loop {
-        if !go_on || end.is_some_and(|e| Instant::now() >= e) {
+        // The last sample is taken after the wish to stop: it holds what happened until then.
+        let last = !go_on || end.is_some_and(|e| Instant::now() >= e);
+        if last {
             // What tools print at their end is recorded, too.
             live.end_tools();
             live.last();
@@ -70,8 +72,7 @@ pub fn run(args: &cli::Record) -> Result<()> {
         let sample = Arc::new(sample);
         store.take(&sample, &mut live, &mut progress)?;
         progress.add(&sample, &store);
-        // The last sample is taken after the wish to stop: it holds what happened until then.
-        if !go_on || end.is_some_and(|e| Instant::now() >= e) {
+        if last {
             break;
         }
         let next = ticker.next(Instant::now());

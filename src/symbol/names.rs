@@ -14,7 +14,7 @@ use super::{Note, Space};
 use crate::table::stack::{JIT, UNKNOWN, frame};
 
 /// Bytes that the tables of binaries take at most together; one alone may be larger.
-const TABLES: usize = 12 << 20;
+const TABLES: usize = 24 << 20;
 /// Addresses whose names are remembered, some 60 bytes each.
 const KNOWN: usize = 65_536;
 

@@ -9,8 +9,9 @@ use std::process::Command;
 const SERIES: &[(&str, &str)] = &[("5.10", "bullseye"), ("6.1", "bookworm"), ("6.12", "trixie")];
 const META: &str = "linux-image-cloud-amd64";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// In the order they must be loaded; sock_diag answers nothing without them.
-const MODULES: &[&str] = &["inet_diag", "tcp_diag", "udp_diag"];
+/// In the order they must be loaded: sock_diag answers nothing without its own, and a block device
+/// is made of a file by `loop`.
+const MODULES: &[&str] = &["inet_diag", "tcp_diag", "udp_diag", "loop"];
 
 /// A kernel that has been unpacked.
 pub struct Package {
@@ -34,11 +35,11 @@ pub fn kernel(series: &str) -> Result<Package, String> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target directory")?;
     let dir = target.join("kernels").join(series);
     let kept = dir.join("package");
-    if !kept.exists() {
+    let modules: Vec<PathBuf> = MODULES.iter().map(|m| dir.join(format!("{m}.ko"))).collect();
+    if !kept.exists() || !modules.iter().all(|m| m.exists()) {
         fetch(release, &dir)?;
     }
     let name = fs::read_to_string(&kept).map_err(|e| format!("{}: {e}", kept.display()))?;
-    let modules = MODULES.iter().map(|m| dir.join(format!("{m}.ko"))).collect();
     Ok(Package { name, vmlinuz: dir.join("vmlinuz"), modules, dir })
 }
 

@@ -15,7 +15,7 @@ use std::{io, panic, ptr, thread};
 
 use serde_json::{Value, json};
 
-use crate::{life, load, sched, tasks};
+use crate::{life, load, sched, stacks, tasks};
 
 /// How long a step may take; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,6 +88,7 @@ fn everything(report: &mut Report) {
     life::follow(report);
     sched::account(report);
     tasks::follow(report);
+    stacks::follow(report);
     lmptop(report, "nobody net", Some(NOBODY), &["print", "net", "--format", "json"]);
     lmptop(report, "nobody doctor", Some(NOBODY), &["doctor", "--format", "json"]);
     report.send("end", Value::Null);
@@ -147,7 +148,7 @@ fn flow(report: &mut Report, client: &mut Role) {
     let mut left = 2 * SHORT;
     let ms = follow_until(
         report,
-        "flow",
+        ("flow", &["flow"]),
         || drop(client.borrow_mut().ask("short 1")),
         |_| true,
         || {
@@ -164,17 +165,18 @@ fn flow(report: &mut Report, client: &mut Role) {
     report.send("flow", json!({ "truth": truth.into_inner(), "ms": ms }));
 }
 
-/// Follows `print TABLE` and sends its rows: does `begin` until a row `begun` is seen, so that the
-/// hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
+/// Follows `print TABLE`, with more arguments, and sends its rows by `name`: does `begin` until a
+/// row `begun` is seen, so that the hooks are there, then `act`, until a row is the `last` one or patience ends; the ms it took.
 pub fn follow_until(
     report: &mut Report,
-    table: &str,
+    (name, table): (&str, &[&str]),
     mut begin: impl FnMut(),
     begun: impl Fn(&Value) -> bool,
     act: impl FnOnce(),
     mut last: impl FnMut(&Value) -> bool,
 ) -> u64 {
-    let args = ["print", table, "-i", "500ms", "-n", "0", "--format", "json"];
+    let mut args = vec!["print", "-i", "500ms", "-n", "0", "--format", "json"];
+    args.extend(table);
     let mut child = command(None, &args)
         .stdout(Stdio::piped())
         .stderr(File::create("/tmp/stderr").unwrap())
@@ -203,7 +205,7 @@ pub fn follow_until(
     let _ = child.kill();
     let _ = child.wait();
     let stderr = fs::read_to_string("/tmp/stderr").unwrap_or_default();
-    report.send(&format!("{table} rows"), json!({ "rows": rows, "stderr": stderr }));
+    report.send(&format!("{name} rows"), json!({ "rows": rows, "stderr": stderr }));
     began.elapsed().as_millis() as u64
 }
 
@@ -220,14 +222,14 @@ fn follow(stdout: ChildStdout) -> Receiver<String> {
 }
 
 /// A process that holds sockets.
-struct Role {
-    _child: Child,
+pub struct Role {
+    child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
 impl Role {
-    fn start(name: &str) -> Role {
+    pub fn start(name: &str) -> Role {
         let mut child = Command::new("/init")
             .arg(format!("load={name}"))
             .stdin(Stdio::piped())
@@ -235,12 +237,16 @@ impl Role {
             .spawn()
             .unwrap();
         let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut role = Role { _child: child, to, from: BufReader::new(from) };
+        let mut role = Role { child, to, from: BufReader::new(from) };
         role.answer();
         role
     }
 
-    fn ask(&mut self, what: &str) -> Value {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn ask(&mut self, what: &str) -> Value {
         writeln!(self.to, "{what}").unwrap();
         self.answer()
     }
@@ -268,13 +274,16 @@ pub fn modprobe(alias: &str) {
         _ => return,
     };
     for module in wanted {
-        let path = format!("/modules/{module}.ko");
-        let file = File::open(&path).unwrap();
-        // SAFETY: the descriptor is open and the parameters are an empty string.
-        let done =
-            unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) };
-        let error = io::Error::last_os_error();
-        let there = error.raw_os_error() == Some(libc::EEXIST);
-        assert!(done == 0 || there, "cannot load {path}: {error}");
+        load(&format!("/modules/{module}.ko"));
     }
+}
+
+/// Loads a module, if it is not there.
+pub fn load(path: &str) {
+    let file = File::open(path).unwrap();
+    // SAFETY: the descriptor is open and the parameters are an empty string.
+    let done = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) };
+    let error = io::Error::last_os_error();
+    let there = error.raw_os_error() == Some(libc::EEXIST);
+    assert!(done == 0 || there, "cannot load {path}: {error}");
 }

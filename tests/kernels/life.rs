@@ -62,7 +62,7 @@ pub fn follow(report: &mut Report) {
     let mut truths = Vec::new();
     let ms = follow_until(
         report,
-        "life",
+        ("life", &["life"]),
         || {
             run("exit=0", &mut Vec::new());
         },

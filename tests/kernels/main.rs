@@ -13,6 +13,7 @@ mod life;
 mod load;
 mod machine;
 mod sched;
+mod stacks;
 mod tasks;
 mod verdict;
 
@@ -25,7 +26,10 @@ fn main() -> ExitCode {
         guest::init()
     }
     if let Some(role) = args.first().and_then(|a| a.strip_prefix("load=")) {
-        load::run(role);
+        match role {
+            "stacks" => stacks::play(),
+            _ => load::run(role),
+        }
         return ExitCode::SUCCESS;
     }
     if let Some(fate) = args.first().and_then(|a| a.strip_prefix("fate=")) {

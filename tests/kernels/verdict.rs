@@ -41,6 +41,7 @@ pub fn judge(answers: &[Value]) -> Result<usize, String> {
         life(&case, &mut court);
         crate::sched::judge(&case, &mut court);
         tasks(&case, &mut court);
+        crate::stacks::judge(&case, &mut court);
         doctor(&case, swept, &mut court);
         host(&case, &mut court);
         nobody(&case, &mut court);
@@ -358,14 +359,15 @@ fn doctor(case: &Case, swept: bool, court: &mut Court) {
 }
 
 /// A signal that is not all there says what is missing and how to get it, and why it is not there.
-fn explained(name: &str, row: &Value, court: &mut Court) {
+pub fn explained(name: &str, row: &Value, court: &mut Court) {
     if row["state"] == "ok" {
         return;
     }
     let said = |id: &str| row[id].as_str().is_some_and(|text| !text.is_empty());
     court.holds(said("missing"), name, "not said what is missing");
     court.holds(said("fix"), name, "not said how to get it");
-    let why = row["refused"].as_array().is_some_and(|r| !r.is_empty());
+    // A list of doctor's, words in the table.
+    let why = said("refused") || row["refused"].as_array().is_some_and(|r| !r.is_empty());
     court.holds(why || row["way"].is_string(), name, "not said why");
 }
 

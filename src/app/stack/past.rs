@@ -22,7 +22,9 @@ const AHEAD: i64 = 120 * SECOND;
 /// Stretches of time remembered as known.
 const KNOWN: usize = 64;
 /// Live samples for one picture: what moves is read by nobody, and costs a remote terminal.
-const EVERY: u8 = 2;
+const EVERY: usize = 2;
+/// And one more for each so many boxes: working them out takes its time.
+const LARGE: usize = 10_000;
 /// Stacks in the list of names beyond which those that no row has are forgotten.
 const STACKS: usize = 50_000;
 
@@ -53,7 +55,8 @@ pub fn take(state: &mut State, moment: &Moment, live: bool) {
     } else if state.mode == Mode::Live {
         let page = &mut state.stacks;
         page.waited = page.waited.saturating_add(1);
-        page.stale |= page.waited >= EVERY || page.shown.tree.nodes.len() < 2;
+        let size = page.shown.tree.nodes.len();
+        page.stale |= size < 2 || usize::from(page.waited) >= EVERY + size / LARGE;
     }
 }
 

@@ -366,28 +366,27 @@ impl Live {
 type Add<'a> = dyn FnMut(&mut Gather, Key, Told, &Arc<Stack>) + 'a;
 
 impl Drop for Live {
-    /// The kernel waits some 0.1 s for each breakpoint that it takes away until nobody can be in it
-    /// any more: nobody waits for that. What they count counts no longer.
+    /// What they count counts no longer.
     fn drop(&mut self) {
         if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.target = 0;
         }
-        for link in self.links.drain(..) {
-            let unhook = std::thread::Builder::new().name("unhook".to_owned());
-            // Without a thread it goes here and now: the closure is dropped, and the link with it.
-            let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
-        }
+        bpf::unhook(self.links.drain(..));
     }
 }
 
 /// Loads the programs of the better way, or those of the other one where that is refused.
 fn load(exact: bool) -> Result<bpf::Attached<HeapSkel<'static>>> {
+    let grows = grows();
     let place = |left_out: &[&str]| {
         bpf::place_fitted(HeapSkelBuilder::default, |object| {
             fit(object);
             for mut map in object.maps_mut().filter(|map| map.name() == "live") {
                 // Refused sizes leave the one it was compiled with.
                 let _ = map.set_max_entries(MOST[usize::from(exact)]);
+                if !grows {
+                    let _ = map.set_map_flags(0);
+                }
             }
             for mut program in object.progs_mut() {
                 if left_out.iter().any(|name| program.name() == *name) {
@@ -402,6 +401,15 @@ fn load(exact: bool) -> Result<bpf::Attached<HeapSkel<'static>>> {
     let mut next = place(&[SESSION, "heap_free_multi"])?;
     next.refused.insert(SESSION.to_owned(), words);
     Ok(next)
+}
+
+/// Whether a map may get its memory as it fills: before 6.1 the kernel warns of that in its log where
+/// breakpoints do it, and all of it is taken at once.
+fn grows() -> bool {
+    let types = libbpf_rs::btf::Btf::from_vmlinux();
+    types.is_ok_and(|types| {
+        types.type_by_name::<libbpf_rs::btf::types::Struct<'_>>("bpf_mem_alloc").is_some()
+    })
 }
 
 fn without(why: &str) -> anyhow::Error {

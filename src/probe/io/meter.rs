@@ -66,8 +66,14 @@ struct Fates {
 impl Meter {
     /// Attaches what attaches.
     pub fn open(scope: &Scope, symbols: &Symbols) -> Result<Meter> {
-        let bpf::Attached { skel, links, refused } =
+        let bpf::Attached { skel, links, mut refused } =
             bpf::attach_fitted(IoSkelBuilder::default, fit)?;
+        // Without ends beginnings tell nothing.
+        if let Some(words) = refused.get("complete").cloned() {
+            for start in ["start", "start__alt"] {
+                refused.entry(start.to_owned()).or_insert_with(|| words.clone());
+            }
+        }
         let ends = Ring::open(&skel.maps.ends)?;
         let allowed = (skel.maps.ring.max_entries() / SAMPLE).min(ALLOWED);
         let mut collector = Collector::open(skel, symbols, scope)?;

@@ -154,7 +154,9 @@ impl Sums {
         if known.born_ns != born_ns {
             // Another thread of the same number, or the first.
             let waiting = known.waiting;
-            *known = Known { born_ns, waiting, ..Known::default() };
+            // Of a request the stack may have come before the sums.
+            let last = known.last.take().filter(|_| known.born_ns == 0);
+            *known = Known { born_ns, waiting, last, ..Known::default() };
         }
         known
     }
@@ -399,6 +401,15 @@ mod tests {
         let other = Which { tid: 10, ..WHICH };
         s.settle(other, &sums(50, 2), 3, &mut g, key);
         assert_eq!(shown(&mut g), [(String::new(), 2, 50, 0)]);
+    }
+
+    #[test]
+    fn a_stack_that_comes_before_its_sums_is_the_last_one() {
+        let (mut s, mut g) = (Sums::default(), Gather::default());
+        s.sent(WHICH);
+        s.came(WHICH, &key(), &stack("a"));
+        s.settle(WHICH, &sums(300, 3), 3, &mut g, key);
+        assert_eq!(shown(&mut g), [("a".to_owned(), 3, 300, 0)]);
     }
 
     #[test]

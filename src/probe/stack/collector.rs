@@ -27,9 +27,9 @@ const SOON: Duration = Duration::from_millis(5);
 /// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it is
 /// mapped twice and counts twice into this process's memory.
 const RING: (u32, u32, u32) = (512 << 10, 2 << 20, 16 << 20);
-/// Bytes a second from which on copies do not grow any more and the largest ones shrink: a ring of
-/// 2 MB that is emptied every 100 ms holds 20 MB/s.
-const RATE: usize = 16 << 20;
+/// Bytes a second from which on copies do not grow any more and the largest ones shrink: two CPUs
+/// at 999 Hz with the largest copies. A ring of 2 MB is emptied every 30 ms then.
+const RATE: usize = 64 << 20;
 /// The largest size of copies (`SIZES`), and the one that it shrinks to.
 const MOST_SIZE: (u32, u32) = (4, 1);
 /// Records copied out of it at a time, some 5 KB each.

@@ -268,17 +268,12 @@ impl Acquires {
 }
 
 impl Drop for Acquires {
-    /// The kernel waits some 0.1 s at each breakpoint that it takes away until nobody can be in it
-    /// any more: all at the same time, and nobody waits for them. What they count counts no longer.
+    /// What they count counts no longer.
     fn drop(&mut self) {
         if let Some(bss) = self.skel.maps.bss_data.as_deref_mut() {
             bss.target = 0;
         }
-        for link in self.links.drain(..) {
-            let unhook = std::thread::Builder::new().name("unhook".to_owned());
-            // Without a thread it goes here and now: the closure is dropped, and the link with it.
-            let _ = unhook.stack_size(64 << 10).spawn(move || drop(link));
-        }
+        bpf::unhook(self.links.drain(..));
     }
 }
 
