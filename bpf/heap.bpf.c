@@ -135,7 +135,7 @@ static __always_inline void tell(u64 id, u64 size)
 
 	if (bpf_map_lookup_elem(&told, &id))
 		return;
-	TAKE(s, size_of(target), fill, &t);
+	TAKE(s, size_for(this_task(), target), fill, &t);
 	if (t.is_taken)
 		bpf_map_update_elem(&told, &id, &yes, BPF_ANY);
 }

@@ -118,7 +118,7 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 		seen->grown = g.bytes;
 		return 0;
 	}
-	TAKE(s, size_of(tgid), fill, &g);
+	TAKE(s, size_for(this_task(), tgid), fill, &g);
 	if (!g.is_taken) {
 		seen->grown = g.bytes;
 		return 0;

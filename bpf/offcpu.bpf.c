@@ -262,7 +262,7 @@ static __always_inline bool complete(struct pending *p)
 	struct stack_sample *s;
 	u32 tid = p->s.tid;
 
-	TAKE(s, size_of(p->s.tgid), fill_again, p);
+	TAKE(s, size_for(this_task(), p->s.tgid), fill_again, p);
 	if (!s) {
 		p->s.kind |= KIND_LATE;
 		return false;

@@ -25,7 +25,10 @@ struct {
 	__uint(max_entries, 2 << 20); /* set to fit the machine before it is loaded */
 } ring SEC(".maps");
 
-/* Which size a process's copies have; SMALLEST << default_size where it is not here. */
+/*
+ * Which size a process's copies have where it is not seen how deep its stack is; SMALLEST <<
+ * default_size where it is not here.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -41,6 +44,21 @@ struct {
 	__type(value, u32);
 } wanted SEC(".maps");
 
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct mm_struct___stack {
+	unsigned long start_stack;
+};
+
+struct thread_struct___stack {
+	unsigned long fsbase; /* x86 */
+};
+
+struct task_struct___stack {
+	struct mm_struct___stack *mm;
+	struct thread_struct___stack thread;
+};
+#pragma clang attribute pop
+
 enum scope {
 	SCOPE_ALL,
 	SCOPE_PROCESSES, /* those in `wanted` */
@@ -52,7 +70,9 @@ volatile u32 scope;
 volatile u64 scope_cgroup;
 volatile u32 scope_level; /* of that cgroup below the root */
 volatile u32 own_tgid; /* never told */
+/* Set by user space: it sees how many copies are too small, and how much there is of them. */
 volatile u32 default_size = 1;
+volatile u32 most_size = SIZES - 1;
 /* Samples that found no room in the ring. */
 u64 lost;
 
@@ -230,20 +250,44 @@ static __always_inline void copy_user(struct stack_sample *s, u32 room)
 		s->user_len = len;
 }
 
-/* The size of this process's copies. */
-static __always_inline u32 size_of(u32 tgid)
+/*
+ * Bytes between a thread's stack pointer and where its stack begins: above all frames of the main
+ * thread lies what the program was started with, above those of others what the thread pointer
+ * points at. No small number where its stack is another one.
+ */
+static __always_inline u64 depth_of(struct task_struct *task)
 {
-	u32 *size = bpf_map_lookup_elem(&sizes, &tgid);
+	struct task_struct___stack *t = (void *)task;
+	struct pt_regs *regs = saved_regs(task);
+	struct pt_regs___a64 *arm = (void *)regs;
+	u64 sp, top = 0;
 
-	return size ? *size : default_size;
+	sp = HAS(arm->pc) ? BPF_CORE_READ(arm, sp) : BPF_CORE_READ(regs, sp);
+	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
+		top = BPF_CORE_READ(t, mm, start_stack);
+	else if (HAS(t->thread.fsbase))
+		top = BPF_CORE_READ(t, thread.fsbase);
+	return top - sp;
 }
 
-/* The same of a thread of it, which may be the kernel's and have nothing to copy. */
+/*
+ * The size of a thread's copies: as much as its stack is deep, where that is seen and not more than
+ * the largest copy; else what its process has. The kernel's threads have nothing to copy.
+ */
 static __always_inline u32 size_for(struct task_struct *task, u32 tgid)
 {
+	u32 *size, most = most_size;
+	u64 deep;
+	int n;
+
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD || !BPF_CORE_READ(task, mm))
 		return NO_COPY;
-	return size_of(tgid);
+	deep = depth_of(task);
+	for (n = 0; n < SIZES; n++)
+		if (deep <= SMALLEST << n)
+			return n < most ? n : most;
+	size = bpf_map_lookup_elem(&sizes, &tgid);
+	return size ? *size : default_size;
 }
 
 /* For the verifier the room is constant in each branch. */

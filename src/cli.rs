@@ -207,6 +207,12 @@ pub struct Replay {
     /// Pin this process: every pane shows only what is its own
     #[arg(short, long, value_parser = pid)]
     pub pid: Option<u32>,
+    /// Compare the call stacks with all of this recording
+    #[arg(long, value_name = "SESSION")]
+    pub against: Option<PathBuf>,
+    /// Of that recording this process alone
+    #[arg(long, value_name = "PID", requires = "against", value_parser = pid)]
+    pub against_pid: Option<u32>,
     /// Which characters are drawn.
     #[command(flatten)]
     pub characters: Characters,

@@ -124,7 +124,7 @@ fn a_recording_of_stacks_keeps_what_walking_them_needs() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     // Somebody else's, and not readable by others.
     let program = dir.path().join("busybody");
-    fs::copy("/bin/sh", &program).unwrap();
+    copy("/bin/sh", &program);
     chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     chown(&program, Some(NOBODY), Some(NOBODY)).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
@@ -195,23 +195,24 @@ fn root_records_into_a_private_directory_of_somebody_else() {
     assert!(out.status.success() && !out.stdout.is_empty());
 }
 
+/// Copies a program. By another process: what is open for writing here is so for a moment in all
+/// that other tests start meanwhile, and cannot be executed (ETXTBSY).
+fn copy(from: impl AsRef<Path>, to: &Path) {
+    let status = Command::new("cp").arg(from.as_ref()).arg(to).status().unwrap();
+    assert!(status.success(), "cp: {status}");
+}
+
 /// lmptop as `nobody`, run where that user may read it.
 fn as_nobody(args: &[&str]) -> (Option<i32>, String, String) {
     let dir = tempfile::Builder::new().prefix("lmptop-nobody").tempdir().unwrap();
     let program = dir.path().join("lmptop");
-    fs::copy(env!("CARGO_BIN_EXE_lmptop"), &program).unwrap();
+    copy(env!("CARGO_BIN_EXE_lmptop"), &program);
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&program);
     command.args(args).env_clear().env("HOME", "/nonexistent").current_dir("/");
     // Root's supplementary groups go with its user id.
     command.uid(NOBODY).gid(NOBODY);
-    // A process that another test starts meanwhile holds the copy open for a moment (ETXTBSY).
-    let out = loop {
-        match command.output() {
-            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-            out => break out.unwrap(),
-        }
-    };
+    let out = command.output().unwrap();
     let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
     (out.status.code(), text(&out.stdout), text(&out.stderr))
 }

@@ -40,7 +40,12 @@ fn objects(bytes: &[u8]) -> Vec<Value> {
 /// A program with this text, which starts with `#!`.
 fn script(dir: &Path, name: &str, body: &str) -> String {
     let path = dir.join(name);
-    fs::write(&path, body).unwrap();
+    // What is open for writing here is so for a moment in all that other tests start meanwhile, and
+    // cannot be executed (ETXTBSY): another process writes it.
+    let draft = dir.join(format!("{name}.draft"));
+    fs::write(&draft, body).unwrap();
+    assert!(Command::new("cp").arg(&draft).arg(&path).status().unwrap().success());
+    fs::remove_file(&draft).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }

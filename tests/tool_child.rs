@@ -344,6 +344,13 @@ fn a_killed_lmptop_takes_its_tools_along() {
     pids.into_iter().for_each(gone);
 }
 
+/// Copies a program. By another process: what is open for writing here is so for a moment in all
+/// that other tests start meanwhile, and cannot be executed (ETXTBSY).
+fn copy(from: impl AsRef<Path>, to: &Path) {
+    let status = Command::new("cp").arg(from.as_ref()).arg(to).status().unwrap();
+    assert!(status.success(), "cp: {status}");
+}
+
 #[test]
 fn a_tool_with_roots_rights_ends_with_a_user() {
     let python = Path::new("/usr/bin/python3");
@@ -353,10 +360,10 @@ fn a_tool_with_roots_rights_ends_with_a_user() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let sudo = dir.path().join("python3");
-    fs::copy(python, &sudo).unwrap();
+    copy(python, &sudo);
     fs::set_permissions(&sudo, fs::Permissions::from_mode(0o4755)).unwrap();
     let test = dir.path().join("test");
-    fs::copy(std::env::current_exe().unwrap(), &test).unwrap();
+    copy(std::env::current_exe().unwrap(), &test);
     for catch in ["KeyboardInterrupt: print('summary')", "ValueError: pass"] {
         let ignore = if catch.contains("Value") { "SIGINT" } else { "SIGUSR2" };
         let text = format!(

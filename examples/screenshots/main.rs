@@ -21,7 +21,7 @@ use lmptop::app::{Mode, Msg, State, keys, update};
 use lmptop::command::past::{Ask, Past, question};
 use lmptop::command::record::info;
 use lmptop::session::{Reader, Writer};
-use lmptop::source::{Focus, Live, LiveOptions, Moment, Replay, Seek, Source, Ticker};
+use lmptop::source::{Focus, Live, LiveOptions, Moment, Replay, Seek, Source, Stacks, Ticker};
 use lmptop::table::{Sample, Table, Value};
 use lmptop::view::theme::Theme;
 use lmptop::view::{draw, most_scroll, svg};
@@ -62,7 +62,8 @@ fn record(place: &Path) -> Result<Recorded> {
     );
     let netns = netns()?;
     let cast = cast::Cast::start()?;
-    let focus = Focus { states: true, watch: cast.watched(), ..Focus::default() };
+    let stacks = Stacks { oncpu: Some(199), offcpu: true, ..Stacks::default() };
+    let focus = Focus { states: true, watch: cast.watched(), stacks, ..Focus::default() };
     let mut live = Live::open(&LiveOptions { focus, ..LiveOptions::default() })?;
     let mut writer = Writer::create(place, info(Duration::from_secs(1)))?;
     let mut ticker = Ticker::new(Instant::now(), Duration::from_secs(1));
@@ -206,6 +207,8 @@ fn pictures(recorded: &Recorded, out: &Path) -> Result<()> {
         ("ended", "e/port:443<Enter>G", "lmptop: connections that ended, with their totals"),
         ("processes", "5", "lmptop: processes and where their time goes"),
         ("image", "5/comm=index<Enter><Enter>+++", "lmptop: the image of a process"),
+        ("stacks", "8", "lmptop: what runs, by call stack"),
+        ("waits", "8<Tab>", "lmptop: what is waited for, by call stack"),
         ("columns", "<F2>jjjjjj", "lmptop: columns"),
         ("help", "?", "lmptop: keys"),
     ];

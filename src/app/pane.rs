@@ -1,6 +1,7 @@
 //! The panes: which table each shows and how it looks at first. A new built-in pane is one entry
 //! in the file of its room.
 
+mod fired;
 mod net;
 mod proc;
 mod tool;
@@ -189,6 +190,7 @@ impl From<Show> for Shown {
 pub fn built_in() -> (Vec<Pane>, Vec<Pane>) {
     let all =
         net::PANES.iter().chain(proc::PANES).chain([&STACK]).chain(tool::PANES).chain(proc::LATE);
+    let all = all.chain(fired::PANES);
     let all = all.zip(0u8..).map(|(b, rank)| (b.come, b.pane(rank)));
     let (at_once, late): (Vec<_>, Vec<_>) = all.partition(|p| p.0 == Come::AtOnce);
     let panes = |list: Vec<(Come, Pane)>| list.into_iter().map(|p| p.1).collect();

@@ -16,6 +16,7 @@ use crate::export::{Export, Format, Layout, Selection, Sheet};
 use crate::privilege;
 use crate::session::Reader;
 use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
+use crate::symbol::Patience;
 use crate::table::clock::{self, Anchor};
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
 use crate::{tool, trigger};
@@ -153,6 +154,7 @@ fn live(args: &cli::Print, format: Format) -> Result<()> {
         tables: vec![schema.table().to_owned()],
         focus: focus(args, schema.table())?,
         later: false,
+        patience: Patience::Whole,
         // Who asks for this table wants to know, and counting is not free.
         count_cost: schema.table() == "probe",
     };

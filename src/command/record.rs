@@ -18,6 +18,7 @@ use crate::cli;
 use crate::privilege;
 use crate::session::{Info, Retention, Status, Writer, default_place, prune};
 use crate::source::{Live, LiveOptions, Ticker, Tools, clocks};
+use crate::symbol::Patience;
 use crate::table::{Nature, Sample, Table, clean, clock};
 use crate::tool::config;
 use crate::trigger::{Fired, Trigger, Triggers};
@@ -38,7 +39,8 @@ pub fn run(args: &cli::Record) -> Result<()> {
     // Who names a table of stacks wants it to have rows.
     args.tables.iter().for_each(|table| focus.stacks.of_table(table, None));
     alarm::focus(&triggers, &mut focus, &mut tables);
-    let options = LiveOptions { tables, focus, ..LiveOptions::default() };
+    let options =
+        LiveOptions { tables, focus, patience: Patience::Brief, ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
     clear_out(&place);
     privilege::drop_after_start(&live.needs(), Some(&place))?;
@@ -52,9 +54,12 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let mut progress = Progress::new(begun);
     let mut go_on = true;
     loop {
-        if !go_on || end.is_some_and(|e| Instant::now() >= e) {
+        // The last sample is taken after the wish to stop: it holds what happened until then.
+        let last = !go_on || end.is_some_and(|e| Instant::now() >= e);
+        if last {
             // What tools print at their end is recorded, too.
             live.end_tools();
+            live.last();
         }
         let mut sample = live.sample()?;
         let fired = triggers.look(&mut sample)?;
@@ -67,8 +72,7 @@ pub fn run(args: &cli::Record) -> Result<()> {
         let sample = Arc::new(sample);
         store.take(&sample, &mut live, &mut progress)?;
         progress.add(&sample, &store);
-        // The last sample is taken after the wish to stop: it holds what happened until then.
-        if !go_on || end.is_some_and(|e| Instant::now() >= e) {
+        if last {
             break;
         }
         let next = ticker.next(Instant::now());

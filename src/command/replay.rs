@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::act;
 use super::past::{self, Ask};
 use super::screen::{self, Outside};
+use crate::app::stack::Kind;
 use crate::app::{Effect, Mode, Msg, State, pin_filter};
 use crate::cli;
 use crate::privilege;
@@ -31,6 +32,8 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let reader = Reader::open(&path)?;
     let zone = jiff::tz::TimeZone::system();
     let first = first_seek(args, &reader, &zone)?;
+    let other = args.against.as_deref().map(|named| super::sessions::find(Some(named)));
+    let other = other.transpose()?.map(|path| Reader::open(&path)).transpose()?;
     let (out, inbox) = unbounded_channel();
     let (ask, asked) = std::sync::mpsc::channel();
     past::start(asked, out.clone())?;
@@ -43,6 +46,9 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
+    }
+    if let Some(other) = &other {
+        against(&mut state, other, args.against_pid)?;
     }
     if let Some(note) = reader.notes().first() {
         let _ = out.send(Msg::Failed(note.clone()));
@@ -58,10 +64,44 @@ pub fn run(args: &cli::Replay) -> Result<()> {
 
 fn first_seek(args: &cli::Replay, reader: &Reader, zone: &jiff::tz::TimeZone) -> Result<Seek> {
     let (start, end) = reader.span().context("the recording holds no sample")?;
-    let Some(text) = &args.at else { return Ok(Seek::First) };
+    let Some(text) = &args.at else {
+        // All of one is compared with all of the other.
+        return Ok(if args.against.is_some() { Seek::Last } else { Seek::First });
+    };
     let anchor = clock::Anchor { now: end, current: end, start, end };
     let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
     Ok(Seek::At(at.max(start)))
+}
+
+/// Reads the stacks of another recording, to compare with them.
+///
+/// # Errors
+/// When it cannot be read, or holds none.
+pub fn against(state: &mut State, other: &Reader, pid: Option<u32>) -> Result<()> {
+    let typical = i64::try_from(other.info().interval_ms.max(1).saturating_mul(1_000_000));
+    let typical = typical.unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    for kind in Kind::ALL {
+        let mut before = None;
+        other.range(kind.table(), i64::MIN, i64::MAX, &mut |to, _, table| {
+            // Over a gap nothing was collected.
+            let length = before.map_or(typical, |b: i64| to.saturating_sub(b));
+            let length = if length > 3 * typical { typical } else { length };
+            before = Some(to);
+            state.stacks.read_other(kind, to.saturating_sub(length), to, &table);
+            Ok(true)
+        })?;
+    }
+    let id = crate::table::clean(&other.info().id).into_owned();
+    ensure!(
+        state.stacks.keep_other(&id, pid),
+        "recording {id} holds no stacks{}; record with --stacks oncpu,offcpu",
+        pid.map_or_else(String::new, |p| format!(" of process {p}"))
+    );
+    state.stacks.diff = true;
+    if let Some(at) = state.panes.iter().position(|p| p.pane.stacks) {
+        state.pane = at;
+    }
+    Ok(())
 }
 
 struct ReplayOutside {

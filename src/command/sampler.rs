@@ -23,6 +23,7 @@ use crate::privilege;
 use crate::probe::SELDOM;
 use crate::session::{Retention, Status, Writer, memory_writer, prune};
 use crate::source::{Focus, Live, LiveOptions, Moment, Ticker, Tools, clocks};
+use crate::symbol::Patience;
 use crate::table::Sample;
 use crate::table::stack::Spot;
 use crate::tool::spec::Spec;
@@ -133,6 +134,7 @@ fn sample(
     let mut live = Live::open(&LiveOptions {
         focus: plan.focus.clone(),
         later: true,
+        patience: Patience::Brief,
         ..LiveOptions::default()
     })?;
     let mut triggers = std::mem::take(&mut plan.triggers);

@@ -1,6 +1,6 @@
 //! Paths of control groups by the number that sockets carry.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::table::{Clean, clean};
 
-/// A walk through all groups is done at most this often.
+/// A number that no group had is looked for again at most this often.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Of the time since the walk before, the part that walks may take.
+const SHARE: u32 = 20;
 /// Groups kept at most.
 const MOST: usize = 100_000;
 
@@ -18,23 +20,46 @@ const MOST: usize = 100_000;
 pub(super) struct Cgroups {
     mount: Option<PathBuf>,
     paths: HashMap<u64, Clean>,
-    walked: Option<Instant>,
+    /// Numbers that no group had.
+    vain: HashSet<u64>,
+    /// When the last walk through all groups ended, and how long it took.
+    walked: Option<(Instant, Duration)>,
 }
 
 impl Cgroups {
     /// Finds the hierarchy; nothing is walked before a number is asked for.
     pub fn new() -> Cgroups {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        Cgroups { mount: mount_point(&mounts), paths: HashMap::new(), walked: None }
+        Cgroups {
+            mount: mount_point(&mounts),
+            paths: HashMap::new(),
+            vain: HashSet::new(),
+            walked: None,
+        }
     }
 
     /// The path of this group below the hierarchy's root, as ss prints it.
     pub fn path(&mut self, id: u64) -> Option<Clean> {
-        if !self.paths.contains_key(&id) && self.walked.is_none_or(|t| t.elapsed() > PAUSE) {
-            self.walked = Some(Instant::now());
+        if !self.paths.contains_key(&id) && self.may_walk(id) {
+            let begun = Instant::now();
             self.walk();
+            self.walked = Some((Instant::now(), begun.elapsed()));
+            if self.vain.len() >= MOST {
+                self.vain.clear();
+            }
+            if !self.paths.contains_key(&id) {
+                self.vain.insert(id);
+            }
         }
         self.paths.get(&id).cloned()
+    }
+
+    /// A group that is new is found at once, also if another was looked for a moment ago.
+    fn may_walk(&self, id: u64) -> bool {
+        self.walked.is_none_or(|(at, took)| {
+            let pause = if self.vain.contains(&id) { PAUSE } else { PAUSE.min(took * SHARE) };
+            at.elapsed() > pause
+        })
     }
 
     fn walk(&mut self) {
@@ -120,8 +145,12 @@ mod tests {
     fn groups_are_named_by_the_inode_of_their_directory() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("a.slice/b\x1b.service")).unwrap();
-        let mut groups =
-            Cgroups { mount: Some(dir.path().to_owned()), paths: HashMap::new(), walked: None };
+        let mut groups = Cgroups {
+            mount: Some(dir.path().to_owned()),
+            paths: HashMap::new(),
+            vain: HashSet::new(),
+            walked: None,
+        };
         let id = |below: &str| inode(&dir.path().join(below)).unwrap();
         assert_eq!(groups.path(id("")).unwrap().as_str(), "/");
         assert_eq!(
@@ -129,6 +158,12 @@ mod tests {
             "/a.slice/b\\x1b.service"
         );
         assert_eq!(groups.path(u64::MAX), None);
+        // One that was made since, though all were looked through a moment ago.
+        groups.walked.as_mut().unwrap().1 = Duration::ZERO;
+        fs::create_dir(dir.path().join("new")).unwrap();
+        assert_eq!(groups.path(id("new")).unwrap().as_str(), "/new");
+        // One that is none does not have them looked through again and again.
+        assert!(!groups.may_walk(u64::MAX));
     }
 
     #[test]

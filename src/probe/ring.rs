@@ -8,6 +8,9 @@ use libbpf_rs::{MapCore, RingBuffer, RingBufferBuilder};
 /// Records copied out of the ring at a time: bounds the memory between ring and rows.
 const BATCH: usize = 1024;
 
+/// Words of room that are kept from one time to the next; a burst needs more.
+const KEPT: usize = 32 << 10;
+
 /// The reading end. It must be dropped before the map it was opened on.
 pub(super) struct Ring {
     ring: RingBuffer<'static>,
@@ -56,6 +59,7 @@ impl Ring {
             }
             bytes += size_of_val(self.taken.as_slice());
             self.taken.clear();
+            self.taken.shrink_to(KEPT);
             // Below zero only if the ring is not readable: then there is nothing to hand over.
             if !usize::try_from(consumed).is_ok_and(|n| n >= self.batch) {
                 return bytes;

@@ -11,7 +11,7 @@ use caps::Capability;
 
 use super::tools::Tools;
 use crate::probe::{self, At, Focus, Options, Probe, Room, SELDOM, Signal};
-use crate::symbol::Symbols;
+use crate::symbol::{Patience, Symbols};
 use crate::table::stack::{Lines, Spot};
 use crate::table::{Nature, Sample, Schema, Table, clean, meant};
 use crate::{tool, trigger};
@@ -25,6 +25,8 @@ pub struct LiveOptions {
     pub focus: Focus,
     /// Whether that may change later.
     pub later: bool,
+    /// How long a sample waits for the names of stacks.
+    pub patience: Patience,
     /// Have the kernel count what its programs cost, some 50 ns a run.
     pub count_cost: bool,
 }
@@ -61,6 +63,7 @@ impl Live {
     fn with(all: &[Room], options: &LiveOptions) -> Result<Live> {
         let wanted = Wanted::new(all, &options.tables)?;
         let symbols = Symbols::open();
+        symbols.wait(options.patience);
         if options.focus.stacks.any() {
             symbols.expect();
         }
@@ -110,6 +113,11 @@ impl Live {
         self.tools.sample(&mut tables)?;
         self.before_ns = Some(mono_ns);
         Ok(Sample { mono_ns, wall_ns, tables })
+    }
+
+    /// The sample to come is the last one: it waits for the names of everything.
+    pub fn last(&self) {
+        self.symbols.wait(Patience::Whole);
     }
 
     /// Samples these tools, too.

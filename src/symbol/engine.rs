@@ -14,8 +14,8 @@ use crate::bpf::Refusal;
 use crate::table::Clean;
 use crate::table::stack::{CUT, Folding, NO_USER};
 
-/// Stacks that are remembered, so that equal ones are one in memory.
-const STACKS: usize = 50_000;
+/// Bytes of the texts of stacks that are remembered, so that equal ones are one in memory.
+const STACKS: usize = 6 << 20;
 
 /// What is known of kernel, processes and files.
 pub(super) struct Engine {
@@ -25,6 +25,8 @@ pub(super) struct Engine {
     /// Why nobody tells of processes that end; `None` where somebody does or was not asked to.
     refusal: Option<Refusal>,
     stacks: HashSet<Arc<Stack>, ahash::RandomState>,
+    /// Bytes of the texts in `stacks`.
+    texts: usize,
     searches: Searches,
     places: Vec<Place>,
     named: Vec<Name>,
@@ -39,6 +41,7 @@ impl Engine {
             walker: Walker::new(),
             refusal: None,
             stacks: HashSet::default(),
+            texts: 0,
             searches: Searches::default(),
             places: Vec::new(),
             named: Vec::new(),
@@ -118,9 +121,9 @@ impl Engine {
         named.clear();
         let user = capture.space.mm != 0;
         let mut end = (user && capture.regs.ip != 0).then(|| walker.walk(capture, places));
-        if let [Place::Lost { module: None }] = places[..]
-            && is_executing(kernel, capture)
-        {
+        let nowhere =
+            user && (end.is_none() || matches!(places[..], [Place::Lost { module: None }]));
+        if nowhere && is_executing(kernel, capture) {
             // The registers are those of a program that is no more.
             places.clear();
             end = Some(End::Whole);
@@ -154,17 +157,25 @@ impl Engine {
         if let Some(known) = self.stacks.get(&stack) {
             return known.clone();
         }
-        if self.stacks.len() >= STACKS {
+        if self.texts >= STACKS {
             self.stacks.retain(|stack| Arc::strong_count(stack) > 1);
-            // All are in use: they are kept by those who use them.
-            if self.stacks.len() >= STACKS {
+            self.texts = self.stacks.iter().map(|s| bytes(s)).sum();
+            // Most are in use: they are kept by those who use them.
+            if self.texts >= STACKS / 2 {
                 self.stacks.clear();
+                self.texts = 0;
             }
         }
+        self.texts += bytes(&stack);
         let stack = Arc::new(stack);
         self.stacks.insert(stack.clone());
         stack
     }
+}
+
+/// Bytes of a stack's texts.
+fn bytes(stack: &Stack) -> usize {
+    stack.names.as_str().len() + stack.modules.as_str().len()
 }
 
 /// Whether the thread is becoming another program: it has its memory and not yet its registers.

@@ -90,6 +90,11 @@ impl Images {
         self.told.layouts.get(space).cloned()
     }
 
+    /// Whether that address space is known to be no more.
+    pub fn has_ended(&self, space: &Space) -> bool {
+        self.told.layouts.contains_key(space)
+    }
+
     /// Processes that were not told of.
     pub fn lost(&self) -> u64 {
         self.attached.skel.maps.bss_data.as_deref().map_or(0, |b| b.lost)

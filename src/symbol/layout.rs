@@ -10,8 +10,10 @@ use super::place::FileId;
 
 /// Address spaces that are remembered; the least used are forgotten.
 const SPACES: usize = 1024;
-/// How soon the mappings of a process are read again because an address lies in none of them.
-const SOON: Duration = Duration::from_millis(200);
+/// How soon the mappings of a process are read again because an address lies in none of them: at
+/// once at first, as one that has just begun still maps its libraries, and then more and more
+/// seldom, as an address may be none at all.
+const SOON: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
 /// And in any case: a library can have taken another's place.
 const LATER: Duration = Duration::from_secs(10);
 /// Mappings of one process that are looked at.
@@ -54,6 +56,8 @@ struct Layout {
     /// By address.
     mappings: Vec<Mapping>,
     read: Instant,
+    /// How long it is left as it is although an address lies in none of them.
+    soon: Duration,
     /// Told by the kernel when it ended: it does not change any more.
     last: bool,
     used: u64,
@@ -63,6 +67,8 @@ struct Layout {
 pub(super) trait Source {
     /// The mappings that an address space had when it ended, if it has.
     fn ended(&mut self, space: &Space) -> Option<Vec<Mapping>>;
+    /// Whether it is known to have ended.
+    fn has_ended(&mut self, space: &Space) -> bool;
     /// Reads those of a process as it is now; `None` where there is no such process.
     fn now(&mut self, space: &Space) -> Option<Vec<Mapping>>;
 }
@@ -98,7 +104,8 @@ impl Layouts {
         if let Some(found) = lookup(&layout.mappings, address) {
             return Some(found);
         }
-        if layout.last || layout.read.elapsed() < SOON {
+        // That it has ended may have been told since then, and then it says everything.
+        if layout.last || (layout.read.elapsed() < layout.soon && !source.has_ended(space)) {
             return None;
         }
         self.read(space, source);
@@ -119,20 +126,22 @@ impl Layouts {
             }
         };
         let (read, used) = (Instant::now(), self.clock);
+        let known = self.known.get(space);
+        let soon = known.map_or(SOON.0, |before| (before.soon * 2).min(SOON.1));
         match (found, self.known.get_mut(space)) {
             (Some(mut mappings), known) => {
                 mappings.sort_by_key(|m| m.start);
-                let layout = Layout { mappings, read, last, used };
+                let layout = Layout { mappings, read, soon, last, used };
                 match known {
                     Some(known) => *known = layout,
                     None => drop(self.known.insert(*space, layout)),
                 }
             }
             // It is gone: what was known of it stays true of the stacks that are still to come.
-            (None, Some(known)) => known.read = read,
+            (None, Some(known)) => (known.read, known.soon) = (read, soon),
             (None, None) => {
                 let mappings = Vec::new();
-                self.known.insert(*space, Layout { mappings, read, last, used });
+                self.known.insert(*space, Layout { mappings, read, soon, last, used });
             }
         }
         self.bound();
@@ -288,6 +297,9 @@ nonsense
         fn ended(&mut self, _: &Space) -> Option<Vec<Mapping>> {
             self.ended.pop().flatten()
         }
+        fn has_ended(&mut self, _: &Space) -> bool {
+            self.ended.last().is_some_and(Option::is_some)
+        }
         fn now(&mut self, _: &Space) -> Option<Vec<Mapping>> {
             self.asked += 1;
             self.now.clone()
@@ -307,6 +319,21 @@ nonsense
         assert!(layouts.find(&space, 105, &mut told).is_some());
         assert!(layouts.find(&space, 205, &mut told).is_none());
         assert_eq!(told.asked, 1, "what ended is not looked for again");
+    }
+
+    #[test]
+    fn a_process_seen_while_it_is_loaded_and_ended_since_is_known_whole() {
+        let space = Space { tgid: 1, start_ns: 2, mm: 3 };
+        let mut layouts = Layouts::default();
+        let mut told = Told { now: at(200), ..Told::default() };
+        layouts.enter(&space, &mut told);
+        // No matter how often it was looked at in vain.
+        layouts.known.get_mut(&space).unwrap().soon = SOON.1;
+        assert!(layouts.find(&space, 105, &mut told).is_none());
+        assert_eq!(told.asked, 1, "not at once again");
+        told.ended = vec![at(100)];
+        assert!(layouts.find(&space, 105, &mut told).is_some());
+        assert_eq!(told.asked, 1);
     }
 
     #[test]

@@ -41,7 +41,7 @@ use crate::bpf::Refusal;
 use crate::table::Clean;
 
 pub use kernel::Kernel;
-pub use worker::{Client, Symbols};
+pub use worker::{Client, Patience, Symbols};
 
 /// What the thread needs again and again, and so what a probe that takes stacks has to keep: to
 /// look at mappings and files of others, and at files that have no name any more.

@@ -151,6 +151,12 @@ impl Source for Here<'_> {
         images.ended(space)
     }
 
+    fn has_ended(&mut self, space: &Space) -> bool {
+        let Some(images) = self.images.as_mut() else { return false };
+        images.drain(self.files);
+        images.has_ended(space)
+    }
+
     fn now(&mut self, space: &Space) -> Option<Vec<Mapping>> {
         layout::of_process(space, |id, path| self.files.note(id, path.as_bytes()))
     }

@@ -1,6 +1,7 @@
 //! The thread that names stacks: captures go in by a bounded queue, stacks come back by a channel
 //! of each probe's own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
 };
@@ -11,13 +12,38 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::lines::Asked;
 use super::{Capture, Kernel, Resolved, Status};
+use crate::bpf;
 use crate::table::stack::{Lines, Spot};
 
-/// Captures that may wait, some 4 KB each.
+/// Captures that may wait, 2 to 32 KB each.
 const WAITING: usize = 4096;
+/// Bytes of user stacks that may wait.
+const WAITING_BYTES: usize = 12 << 20;
+/// How often freed memory is given back while stacks are named: texts of all lengths come and go.
+const TRIM: Duration = Duration::from_secs(30);
 /// How often it is looked after what the kernel tells of processes that end, while somebody takes
 /// stacks.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a refresh waits for names; what has none by then comes with the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes, up to 10 s: somebody waits for the whole answer.
+    #[default]
+    Whole,
+    /// 20 ms for each probe: the pace is kept, and the queues of other probes are emptied in time.
+    Brief,
+}
+
+impl Patience {
+    /// At most this long.
+    pub fn time(self) -> Duration {
+        match self {
+            Patience::Whole => Duration::from_secs(10),
+            Patience::Brief => Duration::from_millis(20),
+        }
+    }
+}
 
 /// One piece of work for the thread.
 type Job = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -31,8 +57,11 @@ struct Shared {
     engine: Option<Engine>,
     kernel: Kernel,
     jobs: Option<SyncSender<Job>>,
+    /// Bytes of user stacks that wait.
+    queued: Arc<AtomicUsize>,
     /// Held here, by the thread and by each client: whether anybody takes stacks.
     asked: Arc<()>,
+    patience: Patience,
     status: Arc<Mutex<Option<Status>>>,
 }
 
@@ -69,6 +98,13 @@ impl Symbols {
         let told = self.0.lock().ok()?.status.clone();
         let told = told.lock().ok()?;
         told.clone()
+    }
+
+    /// How long refreshes wait for names from now on.
+    pub fn wait(&self, patience: Patience) {
+        if let Ok(mut shared) = self.0.lock() {
+            shared.patience = patience;
+        }
     }
 
     /// The names of the kernel's functions, for whoever has an address and no stack.
@@ -110,7 +146,7 @@ impl Symbols {
 
 /// Works until nobody can ask any more.
 fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mutex<Option<Status>>) {
-    let mut looked = Instant::now();
+    let (mut looked, mut trimmed) = (Instant::now(), Instant::now());
     loop {
         let job = if engine.watches() {
             inbox.recv_timeout(LOOK)
@@ -132,6 +168,10 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
         }
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
+            if trimmed.elapsed() >= TRIM {
+                trimmed = looked;
+                bpf::trim();
+            }
             engine.drain();
             if let Ok(mut status) = status.lock() {
                 *status = engine.status();
@@ -144,6 +184,7 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
 pub struct Client<T> {
     symbols: Symbols,
     jobs: Option<SyncSender<Job>>,
+    queued: Arc<AtomicUsize>,
     back: Sender<(T, Resolved)>,
     done: Receiver<(T, Resolved)>,
     waiting: usize,
@@ -157,14 +198,16 @@ impl<T: Send + 'static> Client<T> {
     /// are not needed are dropped before that.
     pub fn new(symbols: &Symbols) -> Client<T> {
         let (back, done) = channel();
-        let _asks = symbols.0.lock().ok().map(|shared| shared.asked.clone());
+        let shared = symbols.0.lock().ok().map(|s| (s.asked.clone(), s.queued.clone()));
+        let (_asks, queued) = shared.unzip();
         if !symbols.is_ready()
             && let Some(jobs) = symbols.jobs()
         {
             // Any piece of work has it look whether stacks are asked for.
             let _ = jobs.try_send(Box::new(|_| {}));
         }
-        Client { symbols: symbols.clone(), jobs: None, back, done, waiting: 0, _asks }
+        let queued = queued.unwrap_or_default();
+        Client { symbols: symbols.clone(), jobs: None, queued, back, done, waiting: 0, _asks }
     }
 
     /// Hands over a capture; false where the queue is full and it is gone.
@@ -173,8 +216,14 @@ impl<T: Send + 'static> Client<T> {
             self.jobs = self.symbols.jobs();
         }
         let Some(jobs) = &self.jobs else { return false };
-        let back = self.back.clone();
+        let bytes = capture.user.len();
+        if self.queued.fetch_add(bytes, Ordering::Relaxed) > WAITING_BYTES {
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        let (back, queued) = (self.back.clone(), self.queued.clone());
         let job: Job = Box::new(move |engine| {
+            queued.fetch_sub(bytes, Ordering::Relaxed);
             // A probe that has gone wants no answer.
             let _ = back.send((payload, engine.resolve(&capture)));
         });
@@ -183,8 +232,16 @@ impl<T: Send + 'static> Client<T> {
                 self.waiting += 1;
                 true
             }
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.queued.fetch_sub(bytes, Ordering::Relaxed);
+                false
+            }
         }
+    }
+
+    /// How long a refresh is to wait.
+    pub fn patience(&self) -> Duration {
+        self.symbols.0.lock().map_or(Patience::Brief, |shared| shared.patience).time()
     }
 
     /// How many are under way.

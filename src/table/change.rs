@@ -53,6 +53,15 @@ impl Change {
             Change::Gone(_) => "gone",
         }
     }
+
+    /// The difference with its sign; 0 of what is about the same.
+    pub fn signed(self) -> f64 {
+        match self {
+            Change::Same => 0.0,
+            Change::More(d) | Change::New(d) => d,
+            Change::Less(d) | Change::Gone(d) => -d,
+        }
+    }
 }
 
 impl Scale {

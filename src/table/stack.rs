@@ -21,6 +21,22 @@ pub const CUT: &str = "[cut]";
 /// The frame that stands for the code of a process whose user stack was not taken.
 pub const NO_USER: &str = "[user stack not taken]";
 
+/// The frame of a thread that has waited since before it was watched, and of what no sample covers.
+pub const UNSEEN: &str = "[not yet sampled]";
+/// The frame of what has no stack at all.
+pub const NO_STACK: &str = "[no stack taken]";
+
+/// What a frame says that stands for code that is not known; `None` of every other.
+pub fn gap(name: &str) -> Option<&'static str> {
+    Some(match name {
+        CUT => "here the stack could not be walked further out: its callers are missing",
+        NO_USER => "how the process came to what follows is not known: its own stack was not taken",
+        UNSEEN => "counted exactly, but no sample has met it yet: where is not known",
+        NO_STACK => "counted exactly, but without a stack: where is not known",
+        _ => return None,
+    })
+}
+
 /// One frame of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call<'a> {

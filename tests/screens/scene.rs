@@ -83,7 +83,8 @@ fn wrong(id: &str, v: &V) -> ! {
 
 /// A table of this name with these rows.
 pub fn table(name: &str, rows: &[Row]) -> Table {
-    let schemas = probe::schemas();
+    let mut schemas = probe::schemas();
+    schemas.push(lmptop::trigger::schema());
     let known = schemas.iter().find(|s| s.table() == name).cloned();
     let schema = known.unwrap_or_else(|| lookalike(name, rows));
     for id in rows.iter().flat_map(|r| r.0.keys()) {

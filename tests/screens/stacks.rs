@@ -462,6 +462,14 @@ fn two_processes_are_compared() {
     assert!(s.text().contains("widths of A"), "{}", s.text());
 }
 
+/// Processes that wait, and where.
+fn waiting(age: u64) -> Sample {
+    let mut sample = super::folk::busy(age);
+    sample.tables.retain(|t| t.name() != "offcpu");
+    sample.tables.push(table("offcpu", &offcpu()));
+    sample
+}
+
 #[test]
 fn why_a_process_does_what_it_does() {
     let mut s = Stage::new(120, 40);
@@ -476,6 +484,12 @@ fn why_a_process_does_what_it_does() {
     assert!(asked.offcpu);
     assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"));
     assert!(s.state.stacks.narrow.tid.is_some());
+    assert_eq!(s.state.stacks.narrow.syscall.as_deref(), Some("futex"));
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.ends_with("lock in futex; Backspace takes every call."), "{note}");
+    s.press("<Backspace>");
+    assert_eq!(s.state.stacks.narrow.syscall, None, "a step back is every call");
+    assert!(s.state.stacks.narrow.tid.is_some());
     s.press("<Backspace>");
     assert!(s.state.stacks.narrow.is_none());
     // From the image of a process: the class chosen in its breakdown.
@@ -487,10 +501,19 @@ fn why_a_process_does_what_it_does() {
     s.press("w");
     assert_eq!(s.state.stacks.kind, Kind::OffCpu);
     assert_eq!(s.state.stacks.narrow.state.as_deref(), Some("lock"), "{}", s.text());
+    assert_eq!(s.state.stacks.narrow.syscall.as_deref(), Some("futex"));
     assert!(s.state.image().is_none());
+    // Exactly that is on the screen: not its reads, not the others' waits.
+    s.live((3..5).map(waiting));
+    s.press("ii");
+    assert_eq!(total(&s), 2 * 420 * MS, "{}", s.text());
+    assert!(s.text().contains("state lock · call futex"), "{}", s.text());
+    assert!(s.text().contains("lock: futex") && !s.text().contains("io: read"), "{}", s.text());
     // A connection: what of its process is in the network's code.
     s.press("<Esc>1<Esc>p/sshd<Enter>w");
     assert!(s.state.stacks.narrow.net, "{}", s.text());
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.contains("for all its connections"), "{note}");
     assert_eq!(s.state.stacks.kind, Kind::OnCpu);
 }
 
@@ -642,4 +665,188 @@ fn lines_are_asked_for_and_told() {
     let missing = "There is no debug information; install libssl3-dbgsym.".to_owned();
     s.send(Msg::Lines(Lines { spot: spot.clone(), lines: Vec::new(), missing: missing.clone() }));
     assert!(s.text().contains(&missing), "{}", s.text());
+}
+
+#[test]
+fn who_ended_waits_is_told() {
+    let waits = |age: u64| {
+        let mut sample = sampled(age);
+        let mut rows = offcpu();
+        // The same wait, split by who ended it.
+        let lock = rows[1].clone().set("value_ns", 61 * MS);
+        rows[1] = lock.clone().set("waker_comm", "nginx").set("waker_pid", 812);
+        rows.push(lock.clone().set("value_ns", 30 * MS).set("waker_comm", "[interrupt]"));
+        rows.push(lock.set("value_ns", 9 * MS));
+        sample.tables.retain(|t| t.name() != "offcpu");
+        sample.tables.push(table("offcpu", &rows));
+        sample
+    };
+    let mut s = Stage::new(80, 24);
+    s.live([sample(0)]);
+    s.press("8<Tab>");
+    s.live((1..=4).map(waits));
+    s.press("/futex_wait<Enter>n");
+    let rows = &s.state.stacks.shown.tree.nodes;
+    let name = |f| s.state.stacks.names.name(f).text.to_string();
+    assert_eq!(rows.iter().filter(|n| name(n.frame) == "futex_wait").count(), 1);
+    assert!(s.text().contains("woken by nginx 812 61%, [interrupt] 30%, not known 9.0%"));
+    shot!("stacks_wakers_80x24", s.text());
+    // In the table, too; and of what is not known that is said.
+    s.press("v");
+    assert!(s.text().contains("woken by nginx 812 61%, [interrupt] 30%"), "{}", s.text());
+    s.press("vv/<^U>io_schedule<Enter>n");
+    assert!(s.text().contains("who ended these waits is not known"), "{}", s.text());
+}
+
+#[test]
+fn what_stands_for_no_function_is_dim_and_explained() {
+    let gaps = |age: u64| {
+        let mut sample = sample(age);
+        let of = |stack: &'static str, modules: &'static str, ticks| {
+            row((&(812, 812, "nginx", 0, stack, modules), ticks))
+        };
+        sample.tables.retain(|t| t.name() != "oncpu");
+        let rows = [
+            of("[cut];main;work", ";nginx;", 20),
+            of("[user stack not taken];do_syscall_64", ";[kernel]", 20),
+            of("[not yet sampled]", "", 20),
+            of("", "", 20),
+        ];
+        sample.tables.push(table("oncpu", &rows));
+        sample
+    };
+    let mut s = Stage::new(120, 30);
+    s.live([sample(0)]);
+    s.press("8");
+    s.live((1..=3).map(gaps));
+    for (name, said) in [
+        ("cut", "could not be walked further"),
+        ("user stack", "its own stack was not taken"),
+        ("not yet", "no sample has met it yet"),
+        ("[no", "without a stack"),
+    ] {
+        s.press(&format!("/<^U>{name}<Enter>n"));
+        assert!(s.text().contains(said), "{name}: {}", s.text());
+    }
+    s.press("<Esc>g");
+    for palette in [Palette::Sixteen, Palette::Mono] {
+        let look = Theme { palette, glyphs: Glyphs::Unicode };
+        let buf = paint(&s.state, &look);
+        let at = (0..buf.area.height).flat_map(|y| (0..buf.area.width).map(move |x| (x, y)));
+        let mut brackets = at.filter(|p| p.1 > 6 && buf[*p].symbol() == "[").peekable();
+        assert!(brackets.peek().is_some());
+        for p in brackets {
+            let modifier = buf[p].modifier;
+            assert!(modifier.contains(ratatui::style::Modifier::DIM), "{p:?} {modifier:?}");
+            assert!(!modifier.contains(ratatui::style::Modifier::REVERSED), "{p:?}");
+        }
+    }
+}
+
+#[test]
+fn more_than_all_cpus_is_never_a_rate() {
+    let burst = |age: u64| {
+        let mut sample = sample(age);
+        sample.tables.retain(|t| t.name() != "oncpu");
+        // Names took four seconds: what ran meanwhile is told at once.
+        let ticks = [0, 0, 0, 0, 0, 480, 150, 100].get(age as usize).copied().unwrap_or(100);
+        let rows = [row((&BURNERS[0], ticks))];
+        sample.tables.push(table("oncpu", if ticks > 0 { &rows } else { &[] }));
+        sample
+    };
+    let mut s = Stage::new(120, 30);
+    s.live([sample(0)]);
+    s.press("8");
+    s.live((1..=5).map(burst));
+    s.press("zz");
+    // One sample holds more than its second: its time is told, no rate.
+    assert_eq!(total(&s), 480 * TICK);
+    let text = s.text();
+    assert!(text.contains("4.8s of CPU time") && !text.contains("4.85 CPUs"), "{text}");
+    assert!(text.contains("some of it ran before this time"), "{text}");
+    assert!(text.contains("top 2.00 CPUs"), "{text}");
+    // The whole is right, and the course holds it where it can have run.
+    s.press("z");
+    assert!(s.text().contains("0.81 CPUs"), "{}", s.text());
+    let course = &s.state.stacks.shown.course;
+    let sum: f64 = course.iter().map(|b| b.value).sum();
+    assert!((sum - (480 * TICK) as f64).abs() < 10.0, "{sum}");
+    assert!(course.iter().all(|b| b.value <= 2e9), "{course:?}");
+}
+
+#[test]
+fn what_does_not_hold_here_is_said() {
+    let mut s = stage(120, 30, 4);
+    let all = total(&s);
+    s.press("5p<^U>comm=nginx<Enter>/java<Enter>8");
+    let text = s.text();
+    assert!(text.contains("not applied here: pin comm=nginx, filter java"), "{text}");
+    assert_eq!(total(&s), all);
+    s.press("p5/<^U><Enter>8");
+    assert!(!s.text().contains("not applied"), "{}", s.text());
+}
+
+#[test]
+fn triggers_have_a_pane_and_a_mark() {
+    let fired = |age: u64| {
+        let mut sample = both(age);
+        if age == 3 {
+            let row = |name: &str, cause: &str| {
+                Row::default()
+                    .set("time_ns", sample.mono_ns - 200 * MS)
+                    .set("name", name)
+                    .set("cause", cause)
+            };
+            let rows = [
+                row("load", "host.load1 is 9.20, limit 8.00")
+                    .set("rule", "load1>8 for 10s")
+                    .set("value", 9.2)
+                    .set("threshold", 8.0),
+                row("busy", "proc.cpu is 98%, limit 90%: java (4410)")
+                    .set("rule", "proc: cpu>90%")
+                    .set("pid", 4410)
+                    .set("comm", "java"),
+            ];
+            sample.tables.push(table("trigger", &rows));
+        }
+        sample
+    };
+    let mut s = Stage::new(80, 24);
+    s.live([sample(0)]);
+    s.press("8");
+    s.live((1..3).map(fired));
+    assert!(!s.state.panes.iter().any(|p| p.pane.title == "Triggers"));
+    s.live((3..7).map(fired));
+    assert_eq!(s.text().matches('!').count(), 2, "{}", s.text());
+    assert!(s.text().contains("! a trigger"), "{}", s.text());
+    let at = s.state.panes.iter().position(|p| p.pane.title == "Triggers").unwrap();
+    while s.state.pane != at {
+        s.press("<BackTab>");
+    }
+    shot!("triggers_80x24", s.text());
+}
+
+#[test]
+fn a_recording_is_compared_with_another() {
+    let (_place, reader) = recorded(6);
+    let (_other_place, other) = recorded(15);
+    let mut s = Stage::replay(120, 40, reader);
+    lmptop::command::replay::against(&mut s.state, &other, None).unwrap();
+    s.press("<End>");
+    let shown = &s.state.stacks.shown;
+    let ticks =
+        |from, to| -> u64 { (from..to).flat_map(oncpu).map(|r| r.number("value_ns")).sum() };
+    assert_eq!(shown.total[0].value, ticks(0, 6), "{}", s.text());
+    assert_eq!(shown.total[1].value, ticks(0, 15));
+    let id = [&s.state.replayed.clone().unwrap(), &other.info().id].map(|id| id.clone());
+    shot!("stacks_against_120x40", id.iter().fold(s.text(), |t, id| t.replace(id, "SESSION")));
+    // The other mode has its own mark, and one made here takes its place.
+    s.press("<Tab>");
+    assert!(s.state.stacks.diff, "{}", s.text());
+    assert!(s.text().contains("waiting, A "), "{}", s.text());
+    s.press("m");
+    assert!(s.state.stacks.mark.as_ref().unwrap().of.is_none());
+    // Where there is none that is said.
+    let error = lmptop::command::replay::against(&mut s.state, &other, Some(1)).unwrap_err();
+    assert!(error.to_string().contains("holds no stacks of process 1;"), "{error}");
 }

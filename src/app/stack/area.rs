@@ -50,7 +50,9 @@ impl Area {
             _ => 3,
         };
         let lines = state.stacks.line_rows().min(usize::from(room) / 3) as u16;
-        let details = if details > 0 { details + lines } else { 0 };
+        // Who ended waits has its line as long as any is known: nothing jumps.
+        let wakers = u16::from(!state.stacks.shown.woken.is_empty());
+        let details = if details > 1 { details + lines + wakers } else { details };
         let legend = room >= 12;
         let below = details + u16::from(legend);
         let rows = end.saturating_sub(body + below);

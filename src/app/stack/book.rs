@@ -11,7 +11,7 @@ use crate::table::Table;
 use super::names::{Names, StackId};
 
 /// Rows kept of each kind, some 100 bytes each; more are not read of the past at once.
-pub const ROWS: usize = 60_000;
+pub const ROWS: usize = 20_000;
 /// Slices that are never added up: the newest.
 const FRESH: usize = 120;
 
@@ -32,6 +32,8 @@ pub struct Key {
     pub syscall: u32,
     /// Whether it waited for work.
     pub idle: bool,
+    /// Who ended the wait: its name, a word, and its process; zeros where that is not known.
+    pub waker: (u32, u32),
     /// Where.
     pub stack: StackId,
 }
@@ -126,7 +128,7 @@ pub struct Book {
     pub forgot: bool,
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 19] = [
     "pid",
     "tid",
     "comm",
@@ -144,6 +146,8 @@ const COLUMNS: [&str; 17] = [
     "freed_count",
     "live_bytes",
     "live_count",
+    "waker_comm",
+    "waker_pid",
 ];
 
 /// The rows of a table, by number.
@@ -161,6 +165,7 @@ pub fn rows(table: &Table, names: &mut Names, words: &mut Words) -> Vec<(Key, Ta
             state: words.id(text(4)),
             syscall: words.id(text(5)),
             idle: number(row, 6) > 0 || matches!(text(6), "idle" | "yes"),
+            waker: (words.id(text(17)), cols.small(row, 18).unwrap_or(0)),
             stack: names.stack(text(7), text(8)),
         };
         let value = cols.number(row, 9).or_else(|| cols.number(row, 10)).unwrap_or(0);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::book::{Key, Slice, Tally, sums};
-use super::diff::Scale;
+use crate::table::{Change, Measured, Norm, Scale};
+
+use super::book::{Book, Key, Slice, Tally, sums};
 use super::kind::{Kind, Metric};
 use super::names::{ALL, FrameId, Part};
 use super::picture::Picture;
@@ -25,6 +26,8 @@ pub struct Look {
     pub live: bool,
     /// Cells of the graph.
     pub width: u16,
+    /// CPUs of the machine, where that is known.
+    pub cpus: Option<f64>,
 }
 
 /// What follows from the rows and how they are looked at.
@@ -44,8 +47,14 @@ pub struct Shown {
     pub total: [Sum; 2],
     /// How long each side is, seconds.
     pub seconds: [f64; 2],
-    /// What makes them comparable.
-    pub scale: Scale,
+    /// CPUs of the machine, where that is known.
+    pub cpus: Option<f64>,
+    /// Who ended waits: a node, the waker as [`Key::waker`], ns.
+    pub woken: Vec<(u32, (u32, u32), u64)>,
+    /// What makes them comparable; `None` where a side lasted no time or has no sum.
+    pub scale: Option<Scale>,
+    /// What a difference is told in parts of: seconds of the side shown, or its sum.
+    pub unit: f64,
     /// The totals over time.
     pub course: Vec<Beat>,
     /// Waits for work that are left out.
@@ -57,6 +66,12 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// What became of a sum.
+    pub fn change(&self, sums: &[Sum; 2]) -> Change {
+        let sides = sums.map(|s| Measured { value: s.value, samples: s.samples });
+        self.scale.map_or(Change::Same, |scale| scale.change(sides))
+    }
+
     /// Whether the search finds this frame.
     pub fn hit(&self, frame: FrameId) -> bool {
         self.hits.get(frame as usize).copied().unwrap_or(false)
@@ -123,15 +138,40 @@ impl Look {
             let all: u64 = shown.filter_map(|(k, t)| choice.of(page, k, t)).map(|s| s.value).sum();
             let seconds = if level { 1.0 } else { (slice.to - slice.from) as f64 / 1e9 };
             let value = if seconds > 0.0 { all as f64 / seconds } else { 0.0 };
-            Beat { at: slice.to, value, inside: slice.to > from && slice.to <= self.to }
+            Beat {
+                from: slice.from,
+                at: slice.to,
+                value,
+                inside: slice.to > from && slice.to <= self.to,
+            }
         };
-        page.book().slices.iter().map(beat).collect()
+        let mut out: Vec<Beat> = page.book().slices.iter().map(beat).collect();
+        if let (Metric::Running, Some(cpus)) = (page.metric(), self.cpus) {
+            carry_back(&mut out, page.book(), cpus * 1e9);
+        }
+        out
+    }
+}
+
+/// No CPU runs more than all of a second: what is above that ran earlier and got its names late.
+/// It goes to the times before, as far as they have room.
+fn carry_back(beats: &mut [Beat], book: &Book, most: f64) {
+    let mut late = 0.0;
+    for (beat, slice) in beats.iter_mut().zip(&book.slices).rev() {
+        let seconds = (slice.to - slice.from) as f64 / 1e9;
+        let all = beat.value * seconds + late;
+        late = (all - most * seconds).max(0.0);
+        if seconds > 0.0 {
+            beat.value = (all - late) / seconds;
+        }
     }
 }
 
 /// A point of the totals over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Beat {
+    /// When its time began, Unix ns.
+    pub from: i64,
     /// Unix ns.
     pub at: i64,
     /// ns or bytes a second; of a level bytes.
@@ -194,10 +234,12 @@ impl Page {
         // Two processes have nothing in common at the root.
         let root = match then {
             Some(m) if m.pid != look.pid => Root::Nothing,
+            // Nor have processes of another time.
+            Some(m) if m.of.is_some() && self.root != Root::Cgroup => Root::Nothing,
             _ => self.root,
         };
         let course = look.course(self);
-        let mut shown = Shown { idle, course, ..Shown::default() };
+        let mut shown = Shown { idle, course, cpus: look.cpus, ..Shown::default() };
         let mut sandwich = self.centre.filter(|_| self.view == View::Sandwich).map(Sandwich::new);
         let mut labels = Labels::default();
         let mut path = Vec::new();
@@ -211,17 +253,24 @@ impl Page {
                     s.add(&path, *sum, side);
                 }
                 if self.invert {
-                    let lead = path.iter().take_while(|f| !self.is_call(**f)).count();
+                    let lead = path.iter().take_while(|f| !self.is_function(**f)).count();
                     path[lead..].reverse();
                 }
-                shown.tree.add(&path, *sum, side);
+                let end = shown.tree.add(&path, *sum, side);
+                if key.waker.0 != 0 && side == self.side() {
+                    shown.woken.push((end, key.waker, sum.value));
+                }
             }
         }
         shown.total = shown.tree.nodes[0].total;
         shown.seconds = [self.range.seconds(self.book(), look.to), then.map_or(0.0, |m| m.seconds)];
         let totals = [shown.total[NOW].value, shown.total[THEN].value];
         let seconds = if self.metric().level() { [1.0, 1.0] } else { shown.seconds };
-        shown.scale = Scale::new(self.norm, seconds, totals);
+        shown.scale = then.and_then(|_| Scale::new(self.norm, seconds, totals));
+        shown.unit = match self.norm {
+            Norm::Time => seconds[NOW],
+            Norm::Share => totals[NOW] as f64,
+        };
         self.mark = mark;
         let how = if look.live { Arranged::ByName } else { Arranged::ByWeight };
         shown.tree.arrange(&self.names, how);
@@ -306,14 +355,12 @@ impl Page {
         Some(label)
     }
 
-    fn is_call(&self, frame: FrameId) -> bool {
-        matches!(self.names.name(frame).part, Part::Call(_))
-    }
-
     /// Puts the functions in order; the one selected stays.
     pub fn sort(&mut self) {
         let by = self.sorted_by();
-        table::sort(&mut self.shown.rows, by, self.reverse, &self.names, &self.shown.scale);
+        let mut rows = std::mem::take(&mut self.shown.rows);
+        table::sort(&mut rows, by, self.reverse, &self.names, &|sums| self.shown.change(sums));
+        self.shown.rows = rows;
         let at = self.function.and_then(|f| self.shown.rows.iter().position(|r| r.frame == f));
         self.line = at.unwrap_or(self.line).min(self.shown.rows.len().saturating_sub(1));
     }

@@ -1,19 +1,19 @@
-//! Keys and the mouse in the pane of stacks; what means nothing here goes on to the key map.
+//! Keys in the pane of stacks; what means nothing here goes on to the key map.
 
 use crate::app::effect::Effect;
-use crate::app::input::{open_pane, prompt};
+use crate::app::input::prompt;
 use crate::app::key::Key;
 use crate::app::keymap::{Action, BINDINGS};
 use crate::app::mode::Mode;
-use crate::app::msg::{Mouse, MouseKind};
 use crate::app::prompt::PromptKind;
 use crate::app::state::{State, Tone};
-use crate::table::clock;
+use crate::table::Norm;
 
-use super::build::Look;
-use super::collect::{self, pinned};
+use super::collect;
+use super::compare::{diff, mark};
+use super::step::{back, enter, found, hide, leaf, next_mode, only};
 use super::walk::Way;
-use super::{Area, By, Kind, Mark, Narrow, Norm, Page, Range, Root, Undo, View};
+use super::{Area, By, Kind, Page, Root, View};
 
 /// Every key of the pane: as it is written, the footer's word, the help's sentence. Most wanted
 /// first.
@@ -258,171 +258,6 @@ fn other(page: &mut Page, by: isize) -> String {
     }
 }
 
-/// The next mode; after the last one, or before the first, the pane is left.
-fn next_mode(state: &mut State, on: bool) -> Option<Vec<Effect>> {
-    let at = state.stacks.kind.index() as isize + if on { 1 } else { -1 };
-    let kind = usize::try_from(at).ok().and_then(|at| Kind::ALL.get(at).copied());
-    match kind {
-        Some(kind) => {
-            go_to(state, kind);
-            Some(Vec::new())
-        }
-        None => {
-            let panes = state.panes.len();
-            let by = if on { 1 } else { panes - 1 };
-            // One comes back to the mode at that end.
-            state.stacks.kind = if on { Kind::OnCpu } else { Kind::Io };
-            let to = (state.pane + by) % panes;
-            open_pane(state, to);
-            Some(Vec::new())
-        }
-    }
-}
-
-/// Shows a mode.
-fn go_to(state: &mut State, kind: Kind) {
-    let page = &mut state.stacks;
-    page.kind = kind;
-    page.zoom.clear();
-    page.diff &= page.mark.as_ref().is_some_and(|m| kind.metrics().contains(&m.metric));
-    page.stale = true;
-}
-
-/// Into the selected box, or to the selected function from both sides.
-fn enter(state: &mut State) {
-    let page = &mut state.stacks;
-    match page.view {
-        View::Table | View::Sandwich => {
-            let Some(frame) = page.selected() else { return };
-            page.undo.push(Undo::Centre(page.centre, page.view));
-            page.centre = Some(frame);
-            page.view = View::Sandwich;
-            page.choice = Default::default();
-            page.scroll = 0;
-        }
-        View::Graph => {
-            let Some((which, tile)) = page.chosen() else { return };
-            let path = page.tree(which).path(tile.node);
-            if path != page.zoom {
-                page.undo.push(Undo::Zoom(std::mem::replace(&mut page.zoom, path)));
-                page.scroll = 0;
-            }
-        }
-    }
-    page.stale = true;
-}
-
-/// Whether the box selected called nothing: there is nothing to zoom into.
-fn leaf(page: &Page) -> bool {
-    let Some((which, tile)) = page.chosen().filter(|_| page.view == View::Graph) else {
-        return false;
-    };
-    let tree = page.tree(which);
-    tile.rest == 0 && tile.node != 0 && tree.node(tile.node).children.is_empty()
-}
-
-/// Takes back the last step; false where there is none.
-fn back(state: &mut State) -> bool {
-    let page = &mut state.stacks;
-    match page.undo.pop() {
-        Some(Undo::Zoom(before)) => page.zoom = before,
-        Some(Undo::Only) => {
-            page.only.pop();
-        }
-        Some(Undo::Hide) => {
-            page.hidden.pop();
-        }
-        Some(Undo::Narrow(before)) => page.narrow = before,
-        Some(Undo::Centre(before, view)) => (page.centre, page.view) = (before, view),
-        None if !page.search.is_none() => page.search = Default::default(),
-        None if page.diff => page.diff = false,
-        None if page.mark.is_some() => page.mark = None,
-        None if !page.zoom.is_empty() => page.zoom.clear(),
-        None if !page.narrow.is_none() => page.narrow = Narrow::default(),
-        None => return false,
-    }
-    page.stale = true;
-    true
-}
-
-fn found(state: &mut State, on: bool, area: &Area) {
-    if state.stacks.search.is_none() {
-        state.say(Tone::Plain, "Nothing is searched for; / does.");
-    } else if !state.stacks.next_found(on, area) {
-        state.say(Tone::Plain, "Nothing that is drawn here is found.");
-    }
-}
-
-fn only(state: &mut State) {
-    let page = &mut state.stacks;
-    let Some(frame) = page.selected().filter(|f| function(page, *f)) else {
-        return state.say(Tone::Bad, "Select a function first.");
-    };
-    if !page.only.contains(&frame) {
-        page.only.push(frame);
-        page.undo.push(Undo::Only);
-        page.stale = true;
-    }
-}
-
-fn hide(state: &mut State) {
-    let page = &mut state.stacks;
-    let Some(frame) = page.selected().filter(|f| function(page, *f)) else {
-        return state.say(Tone::Bad, "Select a function first.");
-    };
-    page.hidden.push(frame);
-    page.undo.push(Undo::Hide);
-    page.zoom.retain(|f| *f != frame);
-    page.stale = true;
-}
-
-fn function(page: &Page, frame: super::FrameId) -> bool {
-    matches!(page.names.name(frame).part, super::Part::Call(_))
-}
-
-/// Marks what is shown.
-fn mark(state: &mut State) {
-    let Some(to) = state.wall_ns() else { return };
-    let look = Look { to, pid: pinned(state), live: false, width: state.size.0 };
-    let page = &mut state.stacks;
-    page.diff = false;
-    page.stale = true;
-    page.mark = Mark::of(page, &look);
-    let text = match &page.mark {
-        Some(m) => {
-            let from = clock::clock(m.span.0, &state.zone);
-            format!("A is {from} to {}; d compares with it.", clock::clock(m.span.1, &state.zone))
-        }
-        None => "There is nothing to mark yet.".to_owned(),
-    };
-    state.say(Tone::Plain, text);
-}
-
-/// Compares with the mark, or no more.
-fn diff(state: &mut State) {
-    let pin = pinned(state);
-    let page = &mut state.stacks;
-    let metric = page.metric();
-    match &page.mark {
-        None => state.say(Tone::Bad, "There is no mark yet; m makes one."),
-        Some(m) if m.metric != metric => {
-            let text = format!("The mark is of {}, this is {}.", m.metric.word(), metric.word());
-            state.say(Tone::Bad, text);
-        }
-        Some(m) => {
-            // The same time again would be no comparison.
-            let same = page.range == Range::All && m.pid == pin;
-            page.diff = !page.diff;
-            page.swap = false;
-            page.by = 0;
-            page.stale = true;
-            if page.diff && same {
-                state.say(Tone::Plain, "All of it holds the mark, too: [ takes a shorter time.");
-            }
-        }
-    }
-}
-
 fn export(state: &mut State) -> Vec<Effect> {
     let text = super::folded(&state.stacks);
     if text.is_empty() {
@@ -437,66 +272,4 @@ fn copy(state: &mut State) -> Vec<Effect> {
     let Some(line) = state.stacks.selected_line() else { return Vec::new() };
     state.say(Tone::Plain, "Copied the folded line.");
     vec![Effect::Copy(line)]
-}
-
-/// Carries out a mouse event over the pane.
-pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
-    let area = Area::of(state);
-    let page = &mut state.stacks;
-    let line = page.scroll + usize::from(mouse.y.saturating_sub(area.body));
-    match mouse.kind {
-        MouseKind::WheelUp | MouseKind::WheelDown => {
-            let by = if mouse.kind == MouseKind::WheelUp { -3 } else { 3 };
-            match page.view {
-                View::Table => page.go_line(by, &area),
-                _ => page.roll(by, &area),
-            }
-        }
-        MouseKind::Press if mouse.y == area.modes => {
-            let mut x = 0;
-            for kind in Kind::ALL {
-                let end = x + kind.title().len() as u16 + 3;
-                if (x..end).contains(&mouse.x) {
-                    go_to(state, kind);
-                    break;
-                }
-                x = end;
-            }
-        }
-        MouseKind::Press if mouse.y >= area.body && mouse.y < area.body + area.rows => {
-            match page.view {
-                View::Table => {
-                    let Some(to) = line.checked_sub(1) else { return Vec::new() };
-                    if to == page.line {
-                        enter(state);
-                    } else if to < page.shown.rows.len() {
-                        let by = to as isize - page.line as isize;
-                        page.go_line(by, &area);
-                    }
-                }
-                _ => {
-                    let tiles = page.shown.picture.rows.get(line).map(|r| &r.1);
-                    let hit = |t: &super::Tile| (t.x..t.end()).contains(&mouse.x);
-                    let Some(at) = tiles.and_then(|t| t.iter().position(hit)) else {
-                        return Vec::new();
-                    };
-                    if page.at == (line, at) {
-                        enter(state);
-                    } else {
-                        page.select(line, at, &area);
-                    }
-                }
-            }
-        }
-        _ => {}
-    }
-    Vec::new()
-}
-
-impl Page {
-    /// Scrolls the graph without moving the selection.
-    fn roll(&mut self, by: isize, area: &Area) {
-        let most = self.shown.picture.rows.len().saturating_sub(usize::from(area.rows));
-        self.scroll = self.scroll.saturating_add_signed(by).min(most);
-    }
 }

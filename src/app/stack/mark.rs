@@ -15,6 +15,8 @@ pub struct Mark {
     pub pid: Option<u32>,
     /// How long, seconds.
     pub seconds: f64,
+    /// The recording, where it is another one.
+    pub of: Option<String>,
     /// From and to, Unix ns.
     pub span: (i64, i64),
     /// The rows.
@@ -31,6 +33,7 @@ impl Mark {
             metric: page.metric(),
             pid: look.pid,
             seconds: page.range.seconds(page.book(), look.to),
+            of: None,
             span: (from, look.to),
             rows,
         })

@@ -5,14 +5,16 @@ mod area;
 mod book;
 mod build;
 mod collect;
-mod diff;
+mod compare;
 mod export;
 mod keys;
 mod kind;
 mod layout;
 mod lines;
 mod mark;
+mod mouse;
 mod names;
+mod other;
 mod past;
 mod picture;
 mod profile;
@@ -20,27 +22,30 @@ mod range;
 mod sandwich;
 mod search;
 mod short;
+mod step;
 mod table;
 mod walk;
 mod why;
+mod woken;
 
 use std::collections::HashMap;
 
 use ahash::RandomState;
 
 use crate::source::TICKS;
+use crate::table::Norm;
 
 pub use area::Area;
 pub use book::{Book, ROWS as MOST_ROWS, Slice};
 pub use build::{Beat, Look, Shown};
 pub use collect::{begin, is_on, pinned, scope_words};
-pub use diff::{Change, Norm, Scale};
 pub use export::folded;
-pub use keys::{KEYS, act, hints, key, mouse};
+pub use keys::{KEYS, act, hints, key};
 pub use kind::{Kind, Metric};
 pub use layout::{Tile, layout};
 pub use lines::{Asked, place, told};
 pub use mark::Mark;
+pub use mouse::mouse;
 pub use names::{FrameId, Name, Names, Part};
 pub use past::{arrived, follow, take};
 pub use picture::{Choice, Picture, Which};
@@ -170,6 +175,8 @@ pub struct Page {
     pub search: Search,
     /// What is compared with.
     pub mark: Option<Mark>,
+    /// Marks of another recording, one for each number that it has.
+    pub others: Vec<Mark>,
     /// Whether it is compared.
     pub diff: bool,
     /// How sides are made comparable.
@@ -241,6 +248,7 @@ impl Default for Page {
             undo: Vec::new(),
             search: Search::default(),
             mark: None,
+            others: Vec::new(),
             diff: false,
             norm: Norm::Time,
             swap: false,

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use ahash::RandomState;
 
-use crate::table::stack::{Class, calls};
+use crate::table::stack::{Class, NO_STACK, calls};
 
 /// A frame's number.
 pub type FrameId = u32;
@@ -38,8 +38,6 @@ pub struct Name {
 
 /// Functions at most: beyond, new ones share one name, which says so.
 const MOST: usize = 400_000;
-/// The frame of what has no stack.
-pub const NO_STACK: &str = "[no stack taken]";
 const TOO_MANY: &str = "[too many functions]";
 
 /// Everything that was seen, by number.

@@ -59,7 +59,13 @@ pub fn take(state: &mut State, moment: &Moment, live: bool) {
 
 impl Page {
     /// Puts a table's rows at the end of its book.
-    fn push(&mut self, kind: Kind, mut slice: Slice, table: &Table, moment: Option<&Moment>) {
+    pub(super) fn push(
+        &mut self,
+        kind: Kind,
+        mut slice: Slice,
+        table: &Table,
+        moment: Option<&Moment>,
+    ) {
         slice.rows = rows(table, &mut self.names, &mut self.words);
         self.call(&slice, moment);
         self.books[kind.index()].push(slice);
@@ -96,7 +102,8 @@ impl Page {
         }
         let mut used = vec![false; self.names.stacks()];
         let kept = self.books.iter().flat_map(|b| &b.slices).flat_map(|s| &s.rows).map(|r| r.0);
-        let marked = self.mark.iter().flat_map(|m| &m.rows).map(|r| r.0);
+        let marks = self.mark.iter().chain(&self.others);
+        let marked = marks.flat_map(|m| &m.rows).map(|r| r.0);
         kept.chain(marked).for_each(|key| {
             if let Some(used) = used.get_mut(key.stack as usize) {
                 *used = true;
@@ -109,7 +116,8 @@ impl Page {
         let to = self.names.keep(&used);
         let slices = self.books.iter_mut().flat_map(|b| &mut b.slices);
         let kept = slices.flat_map(|s| &mut s.rows).map(|r| &mut r.0);
-        let marked = self.mark.iter_mut().flat_map(|m| &mut m.rows).map(|r| &mut r.0);
+        let marks = self.mark.iter_mut().chain(&mut self.others);
+        let marked = marks.flat_map(|m| &mut m.rows).map(|r| &mut r.0);
         kept.chain(marked).for_each(|key| {
             key.stack = to.get(key.stack as usize).copied().unwrap_or(0);
         });
@@ -192,7 +200,8 @@ pub fn follow(state: &mut State) -> Vec<Effect> {
     out.extend(asks(state));
     let Some(to) = state.wall_ns() else { return out };
     let live = state.mode == Mode::Live;
-    let look = Look { to, pid: pinned(state), live, width: state.size.0 };
+    let cpus = state.trail.pulse().cpus;
+    let look = Look { to, pid: pinned(state), live, width: state.size.0, cpus };
     let page = &mut state.stacks;
     let seen = page.looked.replace((look.pid, look.width, live));
     if page.stale || seen != page.looked {

@@ -77,12 +77,12 @@ impl Tree {
         Tree { nodes: vec![root], places: HashMap::default() }
     }
 
-    /// Adds what was taken at the end of a path below the root.
-    pub fn add(&mut self, path: &[FrameId], sum: Sum, side: usize) {
-        if sum == Sum::default() {
-            return;
-        }
+    /// Adds what was taken at the end of a path below the root; returns the node there.
+    pub fn add(&mut self, path: &[FrameId], sum: Sum, side: usize) -> u32 {
         let mut at = 0u32;
+        if sum == Sum::default() {
+            return at;
+        }
         self.nodes[0].total[side].add(sum);
         for &frame in path {
             let next = self.nodes.len() as u32;
@@ -101,6 +101,7 @@ impl Tree {
             self.nodes[at as usize].total[side].add(sum);
         }
         self.nodes[at as usize].own[side].add(sum);
+        at
     }
 
     /// A node; the root for a number that is none.

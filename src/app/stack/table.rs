@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::diff::Scale;
+use crate::table::Change;
+
 use super::names::{FrameId, Names, Part};
 use super::profile::{NOW, Sum, Tree};
 
@@ -82,7 +83,13 @@ pub fn rows(tree: &Tree, top: u32, names: &Names) -> Vec<Row> {
 }
 
 /// Puts them in order: the most first, names from A; the other way round where that is asked.
-pub fn sort(rows: &mut [Row], by: By, reverse: bool, names: &Names, scale: &Scale) {
+pub fn sort(
+    rows: &mut [Row],
+    by: By,
+    reverse: bool,
+    names: &Names,
+    change: &dyn Fn(&[Sum; 2]) -> Change,
+) {
     let name = |r: &Row| names.name(r.frame).text.clone();
     rows.sort_by(|a, b| {
         let number = |f: &dyn Fn(&Row) -> f64| f(b).total_cmp(&f(a));
@@ -90,8 +97,8 @@ pub fn sort(rows: &mut [Row], by: By, reverse: bool, names: &Names, scale: &Scal
             By::Own => number(&|r| r.own[NOW].value as f64),
             By::Total => number(&|r| r.total[NOW].value as f64),
             By::Count => number(&|r| r.own[NOW].count as f64),
-            By::OwnDelta => number(&|r| scale.change(&r.own).weight()),
-            By::TotalDelta => number(&|r| scale.change(&r.total).weight()),
+            By::OwnDelta => number(&|r| change(&r.own).signed().abs()),
+            By::TotalDelta => number(&|r| change(&r.total).signed().abs()),
             By::Name => name(a).cmp(&name(b)),
             By::Module => names.name(a.frame).module.cmp(&names.name(b.frame).module),
         };
@@ -115,7 +122,7 @@ mod tests {
         tree.add(&[process, f, g, f], sum(5), NOW);
         tree.add(&[process, f, g], sum(3), NOW);
         let mut all = rows(&tree, 0, &names);
-        sort(&mut all, By::Total, false, &names, &Scale::default());
+        sort(&mut all, By::Total, false, &names, &|_| Change::Same);
         let seen: Vec<(u32, u64, u64)> =
             all.iter().map(|r| (r.frame, r.own[NOW].value, r.total[NOW].value)).collect();
         assert_eq!(seen, [(f, 5, 8), (g, 3, 8)], "a process is no function");

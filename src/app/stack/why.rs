@@ -1,7 +1,7 @@
 //! Why a process, a thread or a connection does what it does: the pane, narrowed to that.
 
 use crate::app::effect::Effect;
-use crate::app::image::Image;
+use crate::app::image::{Cols, Image};
 use crate::app::input::open_pane;
 use crate::app::state::{Overlay, State, Tone};
 use crate::app::typed::pin_filter;
@@ -19,6 +19,8 @@ struct Who {
     comm: String,
     /// What it waits for, where that is known.
     state: Option<Doing>,
+    /// In which system call, where that is known.
+    syscall: Option<String>,
     runs: bool,
     net: bool,
 }
@@ -50,20 +52,30 @@ pub fn why(state: &mut State) -> Vec<Effect> {
         syscall: None,
         net: who.net,
     };
+    let call = who.syscall.filter(|_| page.narrow.state.is_some());
+    if call.is_some() {
+        // One step back is every call, another is as it was before.
+        page.undo.push(Undo::Narrow(page.narrow.clone()));
+        page.narrow.syscall.clone_from(&call);
+    }
     page.stale = true;
     // What waits for work is asked about.
     page.idle |= !who.runs;
     let (comm, pid) = (who.comm, who.pid);
     let text = if who.net {
         format!(
-            "{comm} ({pid}) in the kernel's network code; which connection it was for is not told."
+            "{comm} ({pid}) in the kernel's network code, for all its connections: stacks do not tell which."
         )
     } else if who.runs {
         format!("Where {comm} ({pid}) runs.")
     } else {
-        match who.state {
-            Some(d) => format!("What {comm} ({pid}) waits for: {}.", d.word()),
-            None => format!("What {comm} ({pid}) waits for."),
+        match (who.state, call) {
+            (Some(d), Some(call)) => format!(
+                "What {comm} ({pid}) waits for: {} in {call}; Backspace takes every call.",
+                d.word()
+            ),
+            (Some(d), None) => format!("What {comm} ({pid}) waits for: {}.", d.word()),
+            (None, _) => format!("What {comm} ({pid}) waits for."),
         }
     };
     let effects = super::past::follow(state);
@@ -77,14 +89,48 @@ fn of_image(state: &State) -> Option<Who> {
     let word = image.row.as_ref().and_then(|(frame, row)| frame.get(*row, "state").as_str());
     let most = image.breakdown.as_ref().and_then(|b| b.parts.first()).map(|p| p.class);
     let class = image.of.or(most).or_else(|| word.and_then(Doing::named));
+    let tid = image.tid.filter(|_| image.alone);
     Some(Who {
         pid: image.pid,
-        tid: image.tid.filter(|_| image.alone),
+        tid,
+        syscall: class.and_then(|c| call_of(state, image, tid, c)),
         comm: image.comm.clone(),
         state: class.filter(|c| *c != Doing::Running),
         runs: class.is_none_or(|c| c == Doing::Running),
         net: false,
     })
+}
+
+/// The system call in which the threads of the image are in this state: `None` where it is not
+/// known of any now, or where they are in several.
+fn call_of(state: &State, image: &Image, tid: Option<u32>, class: Doing) -> Option<String> {
+    let moment = state.moment.as_ref()?;
+    let mut found: Option<&str> = None;
+    if let Some(table) = moment.now.table("thread") {
+        let cols = Cols::new(table, ["pid", "tid", "state", "syscall"]);
+        for row in 0..cols.len() {
+            let mine = cols.small(row, 0) == Some(image.pid)
+                && tid.is_none_or(|t| cols.small(row, 1) == Some(t))
+                && cols.text(row, 2) == Some(class.word());
+            if !mine {
+                continue;
+            }
+            let call = cols.text(row, 3).filter(|c| !c.is_empty())?;
+            if found.is_some_and(|f| f != call) {
+                return None;
+            }
+            found = Some(call);
+        }
+        if found.is_some() || tid.is_some() {
+            return found.map(str::to_owned);
+        }
+    }
+    // A process that has one thread is told by its own row.
+    let (frame, row) = image.row.as_ref()?;
+    let alone = frame.get(*row, "threads").as_u64() == Some(1);
+    let same = frame.get(*row, "state").as_str() == Some(class.word());
+    let call = frame.get(*row, "syscall").as_str().filter(|c| !c.is_empty());
+    call.filter(|_| alone && same).map(str::to_owned)
 }
 
 /// Of the row selected.
@@ -107,6 +153,11 @@ fn of_row(state: &State) -> Option<Who> {
     Some(Who {
         pid: small("pid")?,
         tid: small("tid").filter(|_| table == "thread"),
+        syscall: frame
+            .get(row, "syscall")
+            .as_str()
+            .filter(|c| table == "thread" && !c.is_empty())
+            .map(str::to_owned),
         comm,
         state: class.filter(|c| table == "thread" && *c != Doing::Running),
         runs,

@@ -33,11 +33,11 @@ pub(super) struct Growth {
 }
 
 impl Growth {
-    /// Attaches it; `later` is that of [`crate::probe::Options`].
-    pub fn open(scope: &Scope, symbols: &Symbols, later: bool) -> Result<Growth> {
+    /// Attaches it.
+    pub fn open(scope: &Scope, symbols: &Symbols) -> Result<Growth> {
         let bpf::Attached { skel, mut refused, .. } =
             bpf::place_fitted(HeapGrowthSkelBuilder::default, fit)?;
-        let mut collector = Collector::open(skel, symbols, scope, later)?;
+        let mut collector = Collector::open(skel, symbols, scope)?;
         pace(&mut collector, scope);
         let link = match bpf::told(|| collector.skel.progs.grew.attach()) {
             Ok(link) => link,

@@ -77,7 +77,7 @@ pub(super) struct Live {
 
 impl Live {
     /// Finds the allocators of this process and sets the breakpoints.
-    pub fn open(pid: u32, exact: bool, symbols: &Symbols, later: bool) -> Result<Live> {
+    pub fn open(pid: u32, exact: bool, symbols: &Symbols) -> Result<Live> {
         if pid == std::process::id() {
             return Err(without("this process does not watch itself; name another one"));
         }
@@ -96,7 +96,7 @@ impl Live {
         let mut live = Live {
             links: Vec::new(),
             events: Ring::open(&skel.maps.events)?,
-            collector: Collector::open(skel, symbols, &Scope::All, later)?,
+            collector: Collector::open(skel, symbols, &Scope::All)?,
             way,
             sites: Sites::default(),
             owner: Owner { pid, comm: comm(pid), cgroup: None },
@@ -485,8 +485,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_or_is_this_one_is_refused_in_words() {
-        let words =
-            |pid| Live::open(pid, false, &Symbols::default(), false).err().unwrap().to_string();
+        let words = |pid| Live::open(pid, false, &Symbols::default()).err().unwrap().to_string();
         assert!(words(u32::MAX).contains("is the process still there?"));
         assert!(words(std::process::id()).contains("does not watch itself"));
     }

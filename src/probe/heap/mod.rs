@@ -115,8 +115,8 @@ impl Heaps {
 }
 
 impl Watch {
-    fn open((pid, exact): Chosen, symbols: &Symbols, later: bool) -> Watch {
-        match Live::open(pid, exact, symbols, later) {
+    fn open((pid, exact): Chosen, symbols: &Symbols) -> Watch {
+        match Live::open(pid, exact, symbols) {
             Ok(live) => Watch::Going(Box::new(live)),
             Err(why) => Watch::Refused(Refusal::from(why)),
         }
@@ -217,7 +217,7 @@ impl Probe for Heaps {
             (_, scope) => {
                 self.growth = None;
                 self.growth = scope.map(|scope| {
-                    let growth = Growth::open(&scope, &self.symbols, self.later);
+                    let growth = Growth::open(&scope, &self.symbols);
                     (scope, growth.map_err(Refusal::from))
                 });
             }
@@ -229,8 +229,7 @@ impl Probe for Heaps {
         if self.watch.as_ref().map(|(c, _)| *c) != chosen {
             // The old breakpoints go before the new ones come.
             self.watch = None;
-            self.watch =
-                chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols, self.later)));
+            self.watch = chosen.map(|chosen| (chosen, Watch::open(chosen, &self.symbols)));
         }
     }
 

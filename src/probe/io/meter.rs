@@ -65,7 +65,7 @@ struct Fates {
 
 impl Meter {
     /// Attaches what attaches.
-    pub fn open(scope: &Scope, symbols: &Symbols, later: bool) -> Result<Meter> {
+    pub fn open(scope: &Scope, symbols: &Symbols) -> Result<Meter> {
         let bpf::Attached { skel, links, mut refused } =
             bpf::attach_fitted(IoSkelBuilder::default, fit)?;
         // Without ends beginnings tell nothing.
@@ -76,7 +76,7 @@ impl Meter {
         }
         let ends = Ring::open(&skel.maps.ends)?;
         let allowed = (skel.maps.ring.max_entries() / SAMPLE).min(ALLOWED);
-        let mut collector = Collector::open(skel, symbols, scope, later)?;
+        let mut collector = Collector::open(skel, symbols, scope)?;
         if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
             bss.calls = calls::table();
             bss.calls_ia32 = calls::table_ia32();

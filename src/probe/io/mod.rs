@@ -136,7 +136,7 @@ impl Probe for Io {
                 // The old hooks go before the new ones come.
                 self.on = None;
                 self.on = wish.map(|scope| {
-                    let meter = Meter::open(&scope, &self.symbols, self.later);
+                    let meter = Meter::open(&scope, &self.symbols);
                     (scope, meter.map_err(Refusal::from))
                 });
             }

@@ -71,7 +71,7 @@ impl Kernel {
     ///
     /// # Errors
     /// A [`Refusal`] where waits cannot be counted.
-    pub fn open(scope: &Scope, symbols: &Symbols, later: bool) -> Result<Kernel> {
+    pub fn open(scope: &Scope, symbols: &Symbols) -> Result<Kernel> {
         let bpf::Attached { mut skel, refused, .. } =
             bpf::place_fitted(OffcpuSkelBuilder::default, fit)?;
         if let Some(bss) = skel.maps.bss_data.as_deref_mut() {
@@ -79,7 +79,7 @@ impl Kernel {
             bss.on_since = monotonic_ns();
             bss.window = 1;
         }
-        let collector = Collector::open(skel, symbols, scope, later)?;
+        let collector = Collector::open(skel, symbols, scope)?;
         let mut kernel = Kernel {
             links: BTreeMap::new(),
             collector,

@@ -131,7 +131,7 @@ impl Probe for OffCpu {
             _ => {
                 self.on = None;
                 self.on = scope.map(|scope| {
-                    let kernel = Kernel::open(scope, &self.symbols, self.later);
+                    let kernel = Kernel::open(scope, &self.symbols);
                     (scope.clone(), kernel.map_err(Refusal::from))
                 });
             }

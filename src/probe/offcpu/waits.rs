@@ -11,7 +11,7 @@ use ahash::{AHashMap, AHashSet};
 use crate::probe::proc::class::call_name;
 use crate::probe::stack::{Gather, Hist, Key, StackRow, Told, Waker};
 use crate::symbol::Stack;
-use crate::table::stack::{Folding, calls};
+use crate::table::stack::{Folding, UNSEEN, calls};
 use crate::table::{Clean, Doing};
 
 /// Parts of a wait (`enum part`).
@@ -33,9 +33,6 @@ const WAKER: u32 = 0x800;
 
 /// Wakers kept for samples that are to come.
 const MOST_WAKERS: usize = 4096;
-
-/// The frame of a wait that nobody has looked at yet.
-const UNSEEN: &str = "[not yet sampled]";
 
 /// Rows after which the account of an ended thread is dropped: its last samples have come by then.
 const ROUNDS: u8 = 3;

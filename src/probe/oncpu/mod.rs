@@ -115,7 +115,7 @@ impl Probe for OnCpu {
             _ => {
                 self.on = None;
                 self.on = wish.map(|wish| {
-                    let ticks = Ticks::open(&wish, &self.symbols, self.later);
+                    let ticks = Ticks::open(&wish, &self.symbols);
                     (wish, ticks.map_err(Refusal::from))
                 });
             }
@@ -147,9 +147,9 @@ struct Ticks {
 }
 
 impl Ticks {
-    fn open((hz, scope): &Wish, symbols: &Symbols, later: bool) -> Result<Ticks> {
+    fn open((hz, scope): &Wish, symbols: &Symbols) -> Result<Ticks> {
         let bpf::Attached { skel, .. } = bpf::place_fitted(OncpuSkelBuilder::default, fit)?;
-        let collector = Collector::open(skel, symbols, scope, later)?;
+        let collector = Collector::open(skel, symbols, scope)?;
         let mut ticks = Ticks { clocks: Clocks::new(*hz), collector };
         ticks.start()?;
         Ok(ticks)

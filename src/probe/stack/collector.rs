@@ -20,10 +20,6 @@ use crate::probe::{SELDOM, Scope};
 use crate::symbol::{Capture, Client, Resolved, Stack, Symbols};
 use crate::table::Clean;
 
-/// How long a refresh waits for names while the screen is live; the rest comes with the next.
-const LIVE: Duration = Duration::from_millis(20);
-/// And where somebody waits for the whole answer.
-const WHOLE: Duration = Duration::from_secs(10);
 /// As long as names are waited for the ring is emptied this often.
 const SLICE: Duration = Duration::from_millis(20);
 /// The soonest that a ring wants to be emptied again.
@@ -31,8 +27,11 @@ const SOON: Duration = Duration::from_millis(5);
 /// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it is
 /// mapped twice and counts twice into this process's memory.
 const RING: (u32, u32, u32) = (512 << 10, 2 << 20, 16 << 20);
-/// Bytes a second from which on copies do not grow any more.
-const RATE: usize = 32 << 20;
+/// Bytes a second from which on copies do not grow any more and the largest ones shrink: two CPUs
+/// at 999 Hz with the largest copies. A ring of 2 MB is emptied every 30 ms then.
+const RATE: usize = 64 << 20;
+/// The largest size of copies (`SIZES`), and the one that it shrinks to.
+const MOST_SIZE: (u32, u32) = (4, 1);
 /// Records copied out of it at a time, some 5 KB each.
 const BATCH: usize = 128;
 
@@ -48,6 +47,8 @@ pub(in crate::probe) trait Sampler {
     fn keepers(&self) -> [&ProgramMut<'static>; 2];
     /// Sets whose stacks are taken.
     fn aim(&mut self, scoped: &Scoped);
+    /// Sets the size of copies where nothing else is known, and the largest one.
+    fn resize(&mut self, default: u32, most: u32);
     /// Samples that found no room in the ring.
     fn lost(&self) -> u64;
 }
@@ -74,6 +75,12 @@ macro_rules! sampler {
                     bss.scope_cgroup = scoped.cgroup;
                     bss.scope_level = scoped.level;
                     bss.scope = scoped.scope;
+                }
+            }
+            fn resize(&mut self, default: u32, most: u32) {
+                if let Some(bss) = self.maps.data_data.as_deref_mut() {
+                    bss.default_size = default.min(most);
+                    bss.most_size = most;
                 }
             }
             fn lost(&self) -> u64 {
@@ -112,12 +119,14 @@ pub(in crate::probe) struct Collector<S> {
     pub gather: Gather,
     sizes: Sizes,
     cgroups: Cgroups,
-    patience: Duration,
     wish: Duration,
     ring_bytes: usize,
     /// Bytes that came in the second that is running, since when, and those of the one before.
     second: (usize, Instant),
     rate: usize,
+    /// The largest size of copies now, and what was lost before it was set.
+    most: u32,
+    lost_before: u64,
     /// What is wrong with the scope.
     fault: Option<String>,
     /// Samples that found no room on this side.
@@ -125,11 +134,11 @@ pub(in crate::probe) struct Collector<S> {
 }
 
 impl<S: Sampler> Collector<S> {
-    /// Opens the ring and aims at the scope; `later` is that of [`crate::probe::Options`].
+    /// Opens the ring and aims at the scope.
     ///
     /// # Errors
     /// When the ring cannot be mapped.
-    pub fn open(skel: S, symbols: &Symbols, scope: &Scope, later: bool) -> Result<Collector<S>> {
+    pub fn open(skel: S, symbols: &Symbols, scope: &Scope) -> Result<Collector<S>> {
         use libbpf_rs::MapCore;
         let ring = Ring::open_for(skel.ring(), BATCH)?;
         let ring_bytes = skel.ring().max_entries() as usize;
@@ -141,11 +150,12 @@ impl<S: Sampler> Collector<S> {
             gather: Gather::default(),
             sizes: Sizes::default(),
             cgroups: Cgroups::new(),
-            patience: if later { LIVE } else { WHOLE },
             wish: SELDOM,
             ring_bytes,
             second: (0, Instant::now()),
             rate: 0,
+            most: MOST_SIZE.0,
+            lost_before: 0,
             fault: None,
             dropped: 0,
         };
@@ -219,7 +229,7 @@ impl<S: Sampler> Collector<S> {
         mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>,
         mut each: impl FnMut(&mut Gather, Key, Told, &Arc<Stack>),
     ) {
-        let until = Instant::now() + self.patience;
+        let until = Instant::now() + self.client.patience();
         self.pour(&mut join);
         // What comes while it waits belongs to the next rows.
         let mut left = self.client.waiting();
@@ -269,6 +279,7 @@ impl<S: Sampler> Collector<S> {
         if let Some(rate) = self.second.0.checked_div(seconds) {
             self.rate = rate;
             self.second = (0, Instant::now());
+            self.resize();
         }
         // Little of the ring in use at once leaves room for what comes in bursts.
         if bytes > self.ring_bytes / 4 {
@@ -276,6 +287,21 @@ impl<S: Sampler> Collector<S> {
         } else if bytes < self.ring_bytes / 16 {
             self.wish = (self.wish * 2).min(SELDOM);
         }
+    }
+
+    /// Tells the kernel how much to copy, by what there was in the second before: smaller copies
+    /// are better than none.
+    fn resize(&mut self) {
+        let lost = self.skel.lost();
+        let crowded = self.rate > RATE || lost > self.lost_before;
+        self.lost_before = lost;
+        let (largest, least) = MOST_SIZE;
+        if crowded {
+            self.most = self.most.saturating_sub(1).max(least);
+        } else if self.rate < RATE / 4 {
+            self.most = (self.most + 1).min(largest);
+        }
+        self.skel.resize(self.sizes.default_size(), self.most);
     }
 
     /// Takes what is done; returns how much that was.

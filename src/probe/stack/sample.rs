@@ -18,6 +18,10 @@ const SMALLEST: u32 = 2048;
 const MOST: usize = 4096;
 /// The largest size of a copy (`SIZES`).
 const LARGEST: u32 = 4;
+/// Samples after which it is looked how many of them were short: a second or two on one CPU.
+const RECENT: u32 = 200;
+/// How long few have to be short until copies shrink again.
+const CALM_NS: u64 = 60_000_000_000;
 
 /// `struct stack_sample`.
 #[repr(C)]
@@ -108,19 +112,56 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
     Some((size_of::<Raw>() + room, told, capture))
 }
 
-/// How much of each process's stacks is copied: more where walks end early.
-#[derive(Default)]
+/// How much of each process's stacks is copied where the kernel does not see how deep they are: more
+/// where walks end early.
 pub struct Sizes {
     /// Of processes whose copies were too small, how large they are now.
     grown: ahash::AHashMap<u32, u32>,
+    /// Of processes that are not known yet.
+    default: u32,
+    /// Samples that came lately, and those of them whose copies were too small.
+    recent: (u32, u32),
+    /// When many were the last time, `CLOCK_MONOTONIC` ns.
+    many_ns: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { grown: ahash::AHashMap::default(), default: DEFAULT, recent: (0, 0), many_ns: 0 }
+    }
 }
 
 impl Sizes {
     /// Takes in how far a walk came; tells the kernel when copies of that process have to grow.
     pub fn note(&mut self, map: &MapMut<'_>, told: &Told, resolved: &Resolved) {
+        self.count(told.ns, resolved.short);
         if let Some(size) = resolved.short.then(|| self.grow(told)).flatten() {
             // Where it cannot be told the copies stay as they are, and walks say that they are short.
             let _ = map.update(&told.tgid.to_ne_bytes(), &size.to_ne_bytes(), MapFlags::ANY);
+        }
+    }
+
+    /// The size for processes that are not known yet: short ones have ended before theirs grows.
+    pub fn default_size(&self) -> u32 {
+        self.default
+    }
+
+    /// Has it grow where more than a twentieth of the samples are short, and shrink after a minute
+    /// in which that was not so.
+    fn count(&mut self, ns: u64, short: bool) {
+        self.recent.0 += 1;
+        self.recent.1 += u32::from(short);
+        if self.recent.0 < RECENT {
+            return;
+        }
+        let many = self.recent.1 > RECENT / 20;
+        self.recent = (0, 0);
+        if many {
+            self.default = (self.default + 1).min(LARGEST);
+            self.many_ns = ns;
+        } else if ns.saturating_sub(self.many_ns) > CALM_NS {
+            self.default = self.default.saturating_sub(1).max(DEFAULT);
+            self.many_ns = ns;
         }
     }
 
@@ -129,12 +170,13 @@ impl Sizes {
         if self.grown.len() > MOST {
             self.grown.clear();
         }
-        let size = self.grown.entry(told.tgid).or_insert(DEFAULT);
+        let had = (told.room / SMALLEST).checked_ilog2()?;
+        let size = self.grown.entry(told.tgid).or_insert(0);
         // It may have been copied before the copies had grown.
-        if *size >= LARGEST || told.room < SMALLEST << *size {
+        if had >= LARGEST || *size > had {
             return None;
         }
-        *size += 1;
+        *size = had + 1;
         Some(*size)
     }
 }
@@ -174,5 +216,21 @@ mod tests {
         assert_eq!(sizes.grow(&told(8192)), Some(3));
         assert_eq!(sizes.grow(&told(16384)), Some(4));
         assert_eq!(sizes.grow(&told(32768)), None, "there is no larger one");
+        assert_eq!(sizes.grow(&told(0)), None, "nothing was to be copied");
+    }
+
+    #[test]
+    fn the_default_grows_while_many_are_short_and_shrinks_after_a_minute() {
+        let mut sizes = Sizes::default();
+        let mut tell = |ns: u64, short: u32| {
+            (0..RECENT).for_each(|i| sizes.count(ns, i < short));
+            sizes.default_size()
+        };
+        assert_eq!(tell(1, 10), 1, "a twentieth is not more than that");
+        assert_eq!([2, 3, 4, 5].map(|ns| tell(ns, 11)), [2, 3, 4, 4]);
+        assert_eq!(tell(CALM_NS, 0), 4);
+        assert_eq!(tell(CALM_NS + 6, 0), 3);
+        assert_eq!(tell(CALM_NS + 7, 0), 3, "one step a minute");
+        assert_eq!([3, 5, 7, 9].map(|n| tell(n * CALM_NS, 0)), [2, 1, 1, 1]);
     }
 }

@@ -97,6 +97,14 @@ fn the_sample_is_right_as_it_is_and_with_everything_said() {
     for key in panel::KEYS {
         assert!(outspoken().lines().any(|l| l.starts_with(&format!("{key} = "))), "{key}");
     }
+    assert!(parse(SAMPLE).noticed().unwrap().is_empty());
+    let triggers = parse(&outspoken()).noticed().unwrap();
+    let [only] = &triggers[..] else { panic!("{triggers:?}") };
+    let shown = crate::trigger::Trigger::of(only.rule.clone());
+    let said = (only.before, only.after, only.cooldown, only.bell);
+    let held = (shown.before, shown.after, shown.cooldown, shown.bell);
+    assert_eq!(said, held, "the comments show the values that hold");
+    assert_eq!(only.run, ["/usr/bin/logger", "memory is short"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
 use crate::app::stack::{FrameId, Kind, Part, Sum, View, place};
-use crate::table::stack::Class;
+use crate::table::stack::{Class, gap};
 
 use super::{Pane, fill, letter, number};
 use crate::view::paint::{Pen, cells, cut};
@@ -61,13 +61,21 @@ fn selected(pane: &Pane<'_>, buf: &mut Buffer) {
         Part::Call(class) => format!("{} {}", class.word(), name.module.trim_start_matches('~')),
         _ => String::new(),
     };
-    let file = cut(&file, width / 3, mark);
+    let file = match gap(&name.text) {
+        Some(why) => cut(why, width.saturating_sub(cells(&text) + 2), mark),
+        None => cut(&file, width / 3, mark),
+    };
     let room = width.saturating_sub(cells(&file) + 2);
     pen.put(&cut(&text, room, mark), Role::Accent).skip(2).put(&file, Role::Dim);
     let mut pen = Pen::new(buf, pane.look, 0, pane.area.detail + 1, pane.width);
     pen.put(&cut(&numbers, width, mark), Role::Text);
     let mut next = pane.area.detail + 2;
     let end = pane.area.detail + pane.area.details;
+    if !page.shown.woken.is_empty() && next < end {
+        let line = cut(&woken(pane, &of), width, mark);
+        Pen::new(buf, pane.look, 0, next, pane.width).put(&line, Role::Text);
+        next += 1;
+    }
     for line in lines(pane) {
         if next < end {
             let line = cut(&line, width, mark);
@@ -79,6 +87,33 @@ fn selected(pane: &Pane<'_>, buf: &mut Buffer) {
         let way = cut(&way(pane), width, mark);
         Pen::new(buf, pane.look, 0, next, pane.width).put(&way, Role::Dim);
     }
+}
+
+/// Wakers named in the line about them.
+const WAKERS: usize = 3;
+
+/// Who ended the waits of what is selected, as shares of its time.
+fn woken(pane: &Pane<'_>, of: &Subject) -> String {
+    let all = pane.page.wakers();
+    let known: u64 = all.iter().map(|w| w.2).sum();
+    if all.is_empty() || of.rest > 0 {
+        return "who ended these waits is not known".to_owned();
+    }
+    let whole = of.total[pane.page.side()].value.max(known);
+    let mut parts: Vec<String> = Vec::new();
+    for (comm, pid, ns) in all.iter().take(WAKERS) {
+        let pid = pid.map_or_else(String::new, |p| format!(" {p}"));
+        parts.push(format!("{comm}{pid} {}", number::share(*ns, whole)));
+    }
+    let more = all.get(WAKERS..).unwrap_or_default();
+    if !more.is_empty() {
+        let ns = more.iter().map(|w| w.2).sum();
+        parts.push(format!("{} others {}", more.len(), number::share(ns, whole)));
+    }
+    if known < whole {
+        parts.push(format!("not known {}", number::share(whole - known, whole)));
+    }
+    format!("woken by {}", parts.join(", "))
 }
 
 /// The source lines of the function, the most met first.
@@ -137,11 +172,7 @@ fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
         out.push_str(&format!("{dot}{} samples", number::count(total.samples)));
     }
     if let Some(change) = pane.change(&of.total) {
-        out.push_str(&format!(
-            "{dot}{} ({})",
-            number::difference(page, change),
-            number::word(change)
-        ));
+        out.push_str(&format!("{dot}{} ({})", number::difference(page, change), change.word()));
     }
     out
 }
@@ -210,6 +241,6 @@ fn legend(pane: &Pane<'_>, y: u16, buf: &mut Buffer) {
         pen.put_style(&sample, style).skip(1).put(class.word(), Role::Dim).skip(2);
     }
     if states {
-        pen.put("below a process: the state, with its own colour, and the call", Role::Dim);
+        pen.put("below a process: its state and system call", Role::Dim);
     }
 }

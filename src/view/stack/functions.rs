@@ -169,8 +169,8 @@ fn cell(pane: &Pane<'_>, column: Column, row: &Row) -> (String, Role) {
         Column::By(By::OwnDelta) => delta(pane, &row.own),
         Column::By(By::TotalDelta) => delta(pane, &row.total),
         Column::Became => {
-            let change = page.shown.scale.change(&row.total);
-            (number::word(change).to_owned(), role_of(row.total[NOW].value, row.total[THEN].value))
+            let change = page.shown.change(&row.total);
+            (change.word().to_owned(), role_of(row.total[NOW].value, row.total[THEN].value))
         }
         Column::By(By::Name) => {
             let class = match page.names.name(row.frame).part {
@@ -184,7 +184,7 @@ fn cell(pane: &Pane<'_>, column: Column, row: &Row) -> (String, Role) {
 }
 
 fn delta(pane: &Pane<'_>, sums: &[crate::app::stack::Sum; 2]) -> (String, Role) {
-    let change = pane.page.shown.scale.change(sums);
+    let change = pane.page.shown.change(sums);
     let role = match change.signed() {
         b if b > 0.0 => Role::Bad,
         b if b < 0.0 => Role::Io,

@@ -61,7 +61,7 @@ fn tile_at(pane: &Pane<'_>, which: Which, tile: Tile, y: u16, selected: bool, bu
 fn look(
     pane: &Pane<'_>,
     frame: u32,
-    change: Option<crate::app::stack::Change>,
+    change: Option<crate::table::Change>,
     hit: bool,
     selected: bool,
 ) -> (Style, char) {

@@ -3,8 +3,9 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::app::stack::{Kind, Metric, Norm, Range, View, is_on, scope_words};
-use crate::table::{Unit, Value, clock, quantity};
+use crate::app::State;
+use crate::app::stack::{Beat, Kind, Metric, Range, View, is_on, pinned, scope_words};
+use crate::table::{Norm, Unit, Value, clock, quantity};
 
 use super::{Pane, number};
 use crate::view::paint::{Pen, cells, cut};
@@ -75,6 +76,7 @@ fn modes(pane: &Pane<'_>, buf: &mut Buffer) {
 fn facts(pane: &Pane<'_>) -> Bits {
     let (page, state) = (pane.page, pane.state);
     let mut out: Bits = trouble(pane);
+    out.extend(ignored(state).map(|text| (text, Role::Warn)));
     if page.book().slices.is_empty() {
         return out;
     }
@@ -94,7 +96,11 @@ fn facts(pane: &Pane<'_>) -> Bits {
         out.push((format!("{} {word}", number::count(sum.count)), Role::Dim));
     }
     out.push((sampled(pane).to_owned(), Role::Dim));
-    if let Some(pin) = &state.pin {
+    if number::late(page, sum, page.shown.seconds[0]) {
+        let text = "some of it ran before this time: its names came late";
+        out.push((text.to_owned(), Role::Warn));
+    }
+    if let Some(pin) = state.pin.as_ref().filter(|_| pinned(state).is_some()) {
         out.push((format!("pin {pin}"), Role::Accent));
     } else if state.mode == crate::app::Mode::Live {
         out.push((scope_words(&state.focus), Role::Text));
@@ -104,8 +110,8 @@ fn facts(pane: &Pane<'_>) -> Bits {
             format!("{} waits for work hidden (e)", number::amount(page, page.shown.idle.value));
         out.push((text, Role::Dim));
     }
-    let pid = crate::app::stack::pinned(state);
-    let apart = page.diff && page.mark.as_ref().is_some_and(|m| m.pid != pid);
+    let pid = pinned(state);
+    let apart = page.diff && page.mark.as_ref().is_some_and(|m| m.pid != pid || m.of.is_some());
     if page.view == View::Graph && !apart {
         out.push((page.root.word().to_owned(), Role::Dim));
         if page.invert {
@@ -121,6 +127,14 @@ fn facts(pane: &Pane<'_>) -> Bits {
         out.push(("the oldest are left out".to_owned(), Role::Warn));
     }
     out
+}
+
+/// What holds elsewhere and not here.
+fn ignored(state: &State) -> Option<String> {
+    let pin = state.pin.as_ref().filter(|_| pinned(state).is_none()).map(|p| format!("pin {p}"));
+    let filter = (!state.filter.is_empty()).then(|| format!("filter {}", state.filter));
+    let both: Vec<String> = pin.into_iter().chain(filter).collect();
+    (!both.is_empty()).then(|| format!("not applied here: {}", both.join(", ")))
 }
 
 /// Whether what is shown was sampled.
@@ -187,7 +201,10 @@ fn course(pane: &Pane<'_>, y: u16, buf: &mut Buffer) {
     }
     let peak = beats.iter().map(|b| b.value).fold(0.0, f64::max);
     let top = number::total(pane.page, peak);
-    let label = format!(" top {top}");
+    let fired = fired(pane.state);
+    let hit = |b: &Beat| fired.iter().any(|at| *at > b.from && *at <= b.at);
+    let legend = if beats.iter().any(hit) { ", ! a trigger" } else { "" };
+    let label = format!(" top {top}{legend}");
     let width = usize::from(pane.width).saturating_sub(cells(&label));
     let beats = &beats[beats.len().saturating_sub(width)..];
     let values: Vec<Option<f64>> = beats.iter().map(|b| Some(b.value)).collect();
@@ -195,11 +212,28 @@ fn course(pane: &Pane<'_>, y: u16, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, pane.look, 0, y, pane.width);
     let blank = width.saturating_sub(beats.len());
     for (i, mark) in marks.chars().enumerate() {
-        let inside = i.checked_sub(blank).and_then(|i| beats.get(i)).is_some_and(|b| b.inside);
+        let beat = i.checked_sub(blank).and_then(|i| beats.get(i));
+        let inside = beat.is_some_and(|b| b.inside);
         let mut cell = [0; 4];
+        if beat.is_some_and(hit) {
+            pen.put("!", Role::Bad);
+            continue;
+        }
         pen.put(mark.encode_utf8(&mut cell), if inside { Role::Chart } else { Role::Dim });
     }
     pen.put(&label, Role::Dim);
+}
+
+/// When triggers fired, Unix ns.
+fn fired(state: &State) -> Vec<i64> {
+    let Some(moment) = &state.moment else { return Vec::new() };
+    let Some(table) = state.trail.events("trigger") else { return Vec::new() };
+    let wall = |mono: u64| {
+        let ago = i128::from(moment.now.mono_ns) - i128::from(mono);
+        i64::try_from(i128::from(moment.now.wall_ns) - ago).ok()
+    };
+    let at = |row| table.get(row, "time_ns").as_u64().and_then(wall);
+    (0..table.len()).filter_map(at).collect()
 }
 
 /// What was zoomed, wanted, hidden, searched and marked.
@@ -215,7 +249,11 @@ fn crumbs(pane: &Pane<'_>) -> Bits {
     if let Some(m) = &page.mark {
         let at = |ns| clock::clock(ns, &state.zone);
         let pid = m.pid.map_or_else(String::new, |p| format!(" of {p}"));
-        out.push((format!("A {} to {}{pid}", at(m.span.0), at(m.span.1)), Role::Accent));
+        let text = match &m.of {
+            Some(name) => format!("A {name}{pid}"),
+            None => format!("A {} to {}{pid}", at(m.span.0), at(m.span.1)),
+        };
+        out.push((text, Role::Accent));
     }
     let n = &page.narrow;
     out.extend(n.tid.map(|t| (format!("thread {t}"), Role::Accent)));

@@ -11,8 +11,9 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::State;
-use crate::app::stack::{Area, Change, FrameId, Page, Part, Sum, View};
-use crate::table::stack::Class;
+use crate::app::stack::{Area, FrameId, Page, Part, Sum, View};
+use crate::table::Change;
+use crate::table::stack::{Class, gap};
 
 use super::paint::{Pen, wrap};
 use super::sign::sign_of;
@@ -112,6 +113,10 @@ impl Pane<'_> {
                     false => fill(self.look.color(role)),
                 };
             }
+            // No function: what is not known is no colour's.
+            Part::Call(_) if gap(&name.text).is_some() => {
+                return Style::new().add_modifier(Modifier::DIM);
+            }
             Part::Call(class) => (color(class), modifier(class)),
         };
         if self.mono() { Style::new().add_modifier(mono) } else { fill(color) }
@@ -137,7 +142,9 @@ impl Pane<'_> {
         if let Some(change) = change {
             return if self.mono() { sign(change) } else { ' ' };
         }
-        match self.page.names.name(frame).part {
+        let name = self.page.names.name(frame);
+        match name.part {
+            Part::Call(_) if gap(&name.text).is_some() => ' ',
             Part::Call(class) if self.mono() => letter(class),
             _ => ' ',
         }
@@ -146,7 +153,7 @@ impl Pane<'_> {
     /// What became of a node, while two sides are compared.
     fn change(&self, sums: &[Sum; 2]) -> Option<Change> {
         let on = self.page.diff && self.page.mark.is_some();
-        on.then(|| self.page.shown.scale.change(sums))
+        on.then(|| self.page.shown.change(sums))
     }
 
     fn ascii(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Numbers of stacks as text: with their unit, as a share, as a difference.
 
-use crate::app::stack::{Change, Metric, Norm, Page, Sum};
-use crate::table::{Unit, quantity};
+use crate::app::stack::{Metric, Page, Sum};
+use crate::table::{Change, Norm, Unit, quantity};
 
 fn text(n: f64, unit: Unit) -> String {
     let mut out = String::new();
@@ -48,12 +48,30 @@ pub fn total(page: &Page, value: f64) -> String {
 pub fn whole(page: &Page, sum: Sum, seconds: f64) -> String {
     let level = page.metric().level();
     let by = if level || seconds <= 0.0 { 1.0 } else { seconds };
-    total(page, sum.value as f64 / by)
+    match page.shown.cpus.filter(|_| metric_of_time(page)) {
+        Some(_) if late(page, sum, seconds) => format!("{} of CPU time", amount(page, sum.value)),
+        // A tick more or less.
+        Some(cpus) => total(page, (sum.value as f64 / by).min(cpus * 1e9)),
+        None => total(page, sum.value as f64 / by),
+    }
+}
+
+fn metric_of_time(page: &Page) -> bool {
+    page.metric() == Metric::Running
+}
+
+/// From how much above all CPUs on it is more than chance.
+const CHANCE: f64 = 1.05;
+
+/// Whether more ran than can have in this time: some of it ran before, and got its names late.
+pub fn late(page: &Page, sum: Sum, seconds: f64) -> bool {
+    let most = page.shown.cpus.filter(|_| metric_of_time(page)).map(|c| c * 1e9 * seconds);
+    most.is_some_and(|most| sum.value as f64 > most * CHANCE)
 }
 
 /// A difference with its sign: what became more or less a second, or points of a share.
 pub fn difference(page: &Page, change: Change) -> String {
-    let by = change.signed();
+    let by = change.signed() / page.shown.unit.max(f64::MIN_POSITIVE);
     let sign = match by {
         b if b > 0.0 => '+',
         b if b < 0.0 => '-',
@@ -65,16 +83,5 @@ pub fn difference(page: &Page, change: Change) -> String {
             let per = if page.metric().level() { "" } else { "/s" };
             format!("{sign}{}{per}", text(by.abs(), page.metric().unit()))
         }
-    }
-}
-
-/// What a change is called.
-pub fn word(change: Change) -> &'static str {
-    match change {
-        Change::Same => "same",
-        Change::More(_) => "more",
-        Change::Less(_) => "less",
-        Change::New(_) => "new",
-        Change::Gone(_) => "gone",
     }
 }
