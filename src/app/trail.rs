@@ -99,7 +99,9 @@ impl Trail {
             }
             self.host = Some((mono_ns, table.clone()));
         }
-        if table.schema().nature() == Nature::Event && !table.is_empty() {
+        // Stacks have a book of their own, by number: their texts would be most of the memory.
+        let schema = table.schema();
+        if schema.nature() == Nature::Event && !schema.has_stacks() && !table.is_empty() {
             let kept = self.events.entry(table.name().to_owned()).or_default();
             // Of a flood only the newest are looked at.
             kept.push_back(table.tail(EVENTS));

@@ -11,7 +11,7 @@ use crate::app::stack::{Kind, MOST_ROWS};
 use crate::app::{Effect, Msg, Series, Subject, Trail, Want};
 use crate::session::Reader;
 use crate::source::{Replay, Seek, Source};
-use crate::table::{Frame, Nature, Table};
+use crate::table::{Frame, Nature, Schema, Table};
 
 /// How far back the header's figures and the events go, ns.
 const TRAIL: i64 = 240_000_000_000;
@@ -133,7 +133,8 @@ fn seek(reader: &Reader, replay: &mut Replay, to: Seek) -> Result<Msg> {
     if let Some(m) = &moment {
         let end = m.now.wall_ns;
         let schemas = reader.schemas();
-        let wanted = schemas.iter().filter(|s| s.nature() == Nature::Event || s.table() == "host");
+        let told = |s: &Schema| s.nature() == Nature::Event && !s.has_stacks();
+        let wanted = schemas.iter().filter(|s| told(s) || s.table() == "host");
         // A table whose columns changed is listed once for each version.
         let names: BTreeSet<&str> = wanted.map(|s| s.table()).collect();
         for name in names {

@@ -21,7 +21,7 @@ const MOST: usize = 400_000;
 /// A module's function or a BPF program is not longer: what lies further behind one has no name.
 const LONGEST: u64 = 1 << 20;
 /// Reading the list takes some 100 ms of CPU, so it is not read again before this has passed.
-const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(120);
 /// Addresses outside of the kernel's own text that are known to be named rightly.
 const SEEN: usize = 8192;
 /// Names of the room before each function, which nothing runs.

@@ -188,6 +188,11 @@ impl Schema {
         &self.table
     }
 
+    /// Whether its rows are call stacks of ours: wide, many, and of use only when they are summed up.
+    pub fn has_stacks(&self) -> bool {
+        !self.found && self.fields.iter().any(|f| f.kind == Kind::Stack)
+    }
+
     /// State or event.
     pub fn nature(&self) -> Nature {
         self.nature
