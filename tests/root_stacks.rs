@@ -345,7 +345,7 @@ fn of_ten_thousand_stacks_less_than_a_hundredth_is_lost() {
 /// `roots`, and how many have a function whose name holds `leaf`.
 fn reach(test: &str, command: &mut Command, roots: &[&str], leaf: &str) -> Option<(f64, f64)> {
     let mut player = Player::start(command);
-    let mut probe = sampler(test, focus(999, Scope::Process(player.pid())))?;
+    let mut probe = sampler(test, focus(499, Scope::Process(player.pid())))?;
     // The first time copies grow to what its stacks take.
     play(&mut probe, &mut player, "1");
     let (rows, _) = play(&mut probe, &mut player, "3");

@@ -298,7 +298,8 @@ impl<S: Sampler> Collector<S> {
         let (largest, least) = MOST_SIZE;
         if crowded {
             self.most = self.most.saturating_sub(1).max(least);
-        } else if self.rate < RATE / 4 {
+        } else if self.rate <= RATE / 8 * 5 {
+            // One size more is at most twice the bytes.
             self.most = (self.most + 1).min(largest);
         }
         self.skel.resize(self.sizes.default_size(), self.most);
