@@ -23,6 +23,7 @@ use lmptop::probe::io::Io;
 use lmptop::probe::{At, Focus, Options, Probe, Stacks};
 use lmptop::symbol::Symbols;
 
+use stage::beside::{children, silent};
 use stage::meter::{self, Chart, Series};
 use stage::{kernel, peer};
 
@@ -142,18 +143,6 @@ fn used(mut command: Command) -> Result<f64> {
     Ok(children() - from)
 }
 
-/// CPU seconds of all children that were waited for.
-fn children() -> f64 {
-    // SAFETY: rusage is plain numbers, which the kernel fills.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    let s = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-    s(usage.ru_utime) + s(usage.ru_stime)
-}
-
 /// What runs beside.
 enum Other {
     Nothing,
@@ -205,11 +194,6 @@ impl Other {
             }
         }
     }
-}
-
-fn silent(mut command: Command) -> Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(command.spawn()?)
 }
 
 /// The probe, read once a second.

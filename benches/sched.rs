@@ -10,16 +10,16 @@
 mod stage;
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use lmptop::probe::proc::Proc;
 use lmptop::probe::{At, Focus, Options, Probe};
 
+use stage::beside::{Other, silent, used};
 use stage::meter::{self, Chart, Series};
 use stage::{kernel, peer};
 
@@ -83,7 +83,7 @@ fn main() -> Result<()> {
 
 /// CPU seconds of both loads with `name` beside them.
 fn beside(name: &str, loops: u64) -> Result<(f64, f64)> {
-    let other = Other::start(name)?;
+    let other = start(name)?;
     let used = pipe(loops).and_then(|p| Ok((p, hack()?)));
     other.end();
     used
@@ -98,80 +98,21 @@ fn hack() -> Result<f64> {
     used("perf", &["bench", "sched", "messaging", "-g", "4", "-l", "300"])
 }
 
-/// CPU seconds that a command and its children used.
-fn used(program: &str, args: &[&str]) -> Result<f64> {
-    let from = children();
-    let status = Command::new(program)
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("{program} failed");
-    }
-    Ok(children() - from)
-}
-
-/// CPU seconds of all children that were waited for.
-fn children() -> f64 {
-    // SAFETY: rusage is plain numbers, which the kernel fills.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    let s = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-    s(usage.ru_utime) + s(usage.ru_stime)
-}
-
-/// What runs beside.
-enum Other {
-    Nothing,
-    Probe(Arc<AtomicBool>, JoinHandle<()>),
-    Tool(Child),
-}
-
-impl Other {
-    fn start(name: &str) -> Result<Other> {
-        let other = match name {
-            "nothing" | "nothing again" => return Ok(Other::Nothing),
-            "lmptop states" => account()?,
-            "perf sched record" => {
-                let mut command = peer::command("perf")?;
-                command.args(["sched", "record", "-o", "/dev/null"]);
-                Other::Tool(silent(command)?)
-            }
-            tool => Other::Tool(silent(peer::command(tool)?)?),
-        };
-        // What attaches has attached by then.
-        sleep(Duration::from_millis(1500));
-        Ok(other)
-    }
-
-    fn end(self) {
-        match self {
-            Other::Nothing => {}
-            Other::Probe(stop, thread) => {
-                stop.store(true, Ordering::Relaxed);
-                let _ = thread.join();
-            }
-            Other::Tool(mut child) => {
-                // SAFETY: our own child, not reaped yet.
-                unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
-                let end = Instant::now() + Duration::from_secs(5);
-                while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
-                    sleep(Duration::from_millis(20));
-                }
-                let _ = child.kill();
-            }
+/// Starts what this name stands for.
+fn start(name: &str) -> Result<Other> {
+    let other = match name {
+        "nothing" | "nothing again" => return Ok(Other::Nothing),
+        "lmptop states" => account()?,
+        "perf sched record" => {
+            let mut command = peer::command("perf")?;
+            command.args(["sched", "record", "-o", "/dev/null"]);
+            Other::Tool(silent(command)?)
         }
-    }
-}
-
-fn silent(mut command: Command) -> Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(command.spawn()?)
+        tool => Other::Tool(silent(peer::command(tool)?)?),
+    };
+    // What attaches has attached by then.
+    sleep(Duration::from_millis(1500));
+    Ok(other)
 }
 
 /// The probe with states, read once a second.

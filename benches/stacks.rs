@@ -14,8 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use stage::beside::used;
 use stage::meter::{self, Chart, Series};
 use stage::{kernel, peer};
 
@@ -112,33 +113,6 @@ fn pipe(loops: u64) -> Result<f64> {
 fn calls(loops: u64) -> Result<f64> {
     let loops = (loops * 50).to_string();
     used("taskset", &["-c", "1", "perf", "bench", "syscall", "basic", "-l", &loops])
-}
-
-/// CPU seconds that a command and its children used.
-fn used(program: &str, args: &[&str]) -> Result<f64> {
-    let from = children();
-    let status = Command::new(program)
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("{program} failed");
-    }
-    Ok(children() - from)
-}
-
-/// CPU seconds of all children that were waited for.
-fn children() -> f64 {
-    // SAFETY: rusage is plain numbers, which the kernel fills.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
-        usage
-    };
-    let s = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-    s(usage.ru_utime) + s(usage.ru_stime)
 }
 
 /// What runs beside, if anything does, and where it writes.
