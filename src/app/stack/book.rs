@@ -11,9 +11,9 @@ use crate::table::Table;
 use super::names::{Names, StackId};
 
 /// Rows kept of each kind, some 100 bytes each; more are not read of the past at once.
-pub const ROWS: usize = 60_000;
+pub const ROWS: usize = 30_000;
 /// Slices that are never added up: the newest.
-const FRESH: usize = 120;
+const FRESH: usize = 60;
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -116,16 +116,22 @@ impl Look {
     fn taken(&self, page: &Page) -> (Vec<(Key, Sum)>, Sum) {
         let choice = Meant::new(page, self.pid);
         let mut idle = Sum::default();
-        let mut out = Vec::new();
-        for (key, tally) in sums(page.range.slices(page.book(), self.to)) {
-            let Some(sum) = choice.of(page, &key, &tally) else { continue };
+        let mut all: HashMap<Key, Sum, RandomState> = HashMap::default();
+        let mut take = |key: &Key, tally: &Tally| {
+            let Some(sum) = choice.of(page, key, tally) else { return };
             if key.idle && !page.idle {
                 idle.add(sum);
             } else {
-                out.push((key, sum));
+                all.entry(*key).or_default().add(sum);
             }
+        };
+        let slices = page.range.slices(page.book(), self.to);
+        if page.metric().level() {
+            sums(slices).iter().for_each(|(key, tally)| take(key, tally));
+        } else {
+            slices.flat_map(|s| &s.rows).for_each(|(key, tally)| take(key, tally));
         }
-        (out, idle)
+        (all.into_iter().collect(), idle)
     }
 
     /// The totals over time, oldest first: when, how much a second, whether it is in the range.
@@ -228,6 +234,8 @@ impl Page {
     pub fn build(&mut self, look: &Look) {
         self.stale = false;
         self.waited = 0;
+        // Before the next one: it may be large.
+        self.shown = Shown::default();
         let (rows, idle) = look.taken(self);
         let mark = self.mark.take();
         let then = mark.as_ref().filter(|_| self.diff);
@@ -262,7 +270,7 @@ impl Page {
                 }
             }
         }
-        shown.total = shown.tree.nodes[0].total;
+        shown.total = shown.tree.total(0);
         shown.seconds = [self.range.seconds(self.book(), look.to), then.map_or(0.0, |m| m.seconds)];
         let totals = [shown.total[NOW].value, shown.total[THEN].value];
         let seconds = if self.metric().level() { [1.0, 1.0] } else { shown.seconds };

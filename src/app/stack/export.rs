@@ -28,7 +28,7 @@ impl Page {
             path.insert(at, tree.node(0).frame);
         }
         let name = if path.is_empty() { "all".to_owned() } else { self.line(&path) };
-        Some(format!("{name} {}", tree.node(tile.node).total[self.side()].value))
+        Some(format!("{name} {}", tree.total(tile.node)[self.side()].value))
     }
 }
 
@@ -38,8 +38,7 @@ pub fn folded(page: &Page) -> String {
     let tree: &Tree = &page.shown.tree;
     let mut out = String::new();
     for at in tree.below(page.shown.top.unwrap_or(0)) {
-        let node = tree.node(at);
-        let [now, then] = node.own;
+        let [now, then] = tree.own(at);
         if now.value == 0 && then.value == 0 {
             continue;
         }

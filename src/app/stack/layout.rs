@@ -29,7 +29,7 @@ const DEEPEST: usize = 600;
 /// The boxes below and with `top` in so many cells, level by level; widths by this side.
 pub fn layout(tree: &Tree, top: u32, width: u16, side: usize) -> Vec<Vec<Tile>> {
     let mut levels: Vec<Vec<Tile>> = Vec::new();
-    if width == 0 || tree.node(top).total[side].value == 0 {
+    if width == 0 || tree.total(top)[side].value == 0 {
         return levels;
     }
     let mut level = vec![Tile { x: 0, width, node: top, rest: 0 }];
@@ -45,17 +45,15 @@ pub fn layout(tree: &Tree, top: u32, width: u16, side: usize) -> Vec<Vec<Tile>> 
 
 /// The boxes of what a box's function called.
 fn below(tree: &Tree, of: Tile, side: usize, out: &mut Vec<Tile>) {
-    let node = tree.node(of.node);
-    let whole = u128::from(node.total[side].value);
+    let whole = u128::from(tree.total(of.node)[side].value);
     let cells = u128::from(of.width);
-    let value = |child: u32| u128::from(tree.node(child).total[side].value);
+    let value = |child: u32| u128::from(tree.total(child)[side].value);
     let wide = |child: &u32| value(*child) * cells >= whole;
     let edge = |sum: u128| (((2 * sum * cells + whole) / (2 * whole)) as u16).min(of.width);
-    let narrow: Vec<u32> =
-        node.children.iter().copied().filter(|c| value(*c) > 0 && !wide(c)).collect();
+    let narrow: Vec<u32> = tree.children(of.node).filter(|c| value(*c) > 0 && !wide(c)).collect();
     let mut sum = 0;
     let from = out.len();
-    for &child in node.children.iter().filter(|c| value(**c) > 0 && wide(c)) {
+    for child in tree.children(of.node).filter(|c| value(*c) > 0 && wide(c)) {
         let x = edge(sum);
         sum += value(child);
         out.push(Tile { x: of.x + x, width: edge(sum) - x, node: child, rest: 0 });
@@ -127,7 +125,7 @@ mod tests {
     fn every_frame_is_somewhere(tree: &Tree, levels: &[Vec<Tile>]) {
         for (d, level) in levels.iter().enumerate() {
             for b in level.iter().filter(|b| b.rest == 0) {
-                let children = tree.node(b.node).children.len();
+                let children = tree.children(b.node).count();
                 let Some(next) = levels.get(d + 1) else {
                     assert_eq!(children, 0);
                     continue;

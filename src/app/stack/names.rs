@@ -1,7 +1,7 @@
 //! Functions and stacks by number: a stack that was seen before costs one look-up.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::Hash;
 
 use ahash::RandomState;
 
@@ -44,7 +44,7 @@ const TOO_MANY: &str = "[too many functions]";
 #[derive(Clone, Debug)]
 pub struct Names {
     names: Vec<Name>,
-    ids: HashMap<Name, FrameId, RandomState>,
+    ids: HashMap<(u64, u64), FrameId, RandomState>,
     stacks: Vec<Box<[FrameId]>>,
     texts: HashMap<(u64, u64), StackId, RandomState>,
     hashers: [RandomState; 2],
@@ -71,34 +71,29 @@ impl Default for Names {
 impl Names {
     /// The number of a frame.
     pub fn id(&mut self, text: &str, module: &str, part: Part) -> FrameId {
-        let mut name = Name { text: text.into(), module: module.into(), part };
-        if let Some(id) = self.ids.get(&name) {
+        let hash = self.hash(&(text, module, part));
+        if let Some(id) = self.ids.get(&hash) {
             return *id;
         }
-        if self.names.len() >= MOST {
-            let part = Part::Call(Class::Unknown);
-            name = Name { text: TOO_MANY.into(), module: "".into(), part };
-            if let Some(id) = self.ids.get(&name) {
-                return *id;
-            }
+        if self.names.len() >= MOST && text != TOO_MANY {
+            return self.id(TOO_MANY, "", Part::Call(Class::Unknown));
         }
         let id = self.names.len() as FrameId;
-        self.names.push(name.clone());
-        self.ids.insert(name, id);
+        self.names.push(Name { text: text.into(), module: module.into(), part });
+        self.ids.insert(hash, id);
         id
+    }
+
+    /// 128 bits of two hashes: of a billion texts two are not the same, so that they need not be
+    /// kept to be known again.
+    fn hash(&self, of: &impl Hash) -> (u64, u64) {
+        let [a, b] = &self.hashers;
+        (a.hash_one(of), b.hash_one(of))
     }
 
     /// The number of a stack given by its two cells.
     pub fn stack(&mut self, stack: &str, modules: &str) -> StackId {
-        let hash = |s: &RandomState| {
-            let mut h = s.build_hasher();
-            h.write(stack.as_bytes());
-            h.write_u8(0xff);
-            h.write(modules.as_bytes());
-            h.finish()
-        };
-        // 128 bits of two hashes: of a billion stacks two are not the same.
-        let text = (hash(&self.hashers[0]), hash(&self.hashers[1]));
+        let text = self.hash(&(stack, modules));
         if let Some(id) = self.texts.get(&text) {
             return *id;
         }

@@ -25,6 +25,13 @@ impl Sum {
         self.count = self.count.saturating_add(other.count);
         self.samples = self.samples.saturating_add(other.samples);
     }
+
+    /// Takes another, which is part of it, away.
+    fn take(&mut self, other: Sum) {
+        self.value = self.value.saturating_sub(other.value);
+        self.count = self.count.saturating_sub(other.count);
+        self.samples = self.samples.saturating_sub(other.samples);
+    }
 }
 
 /// The side shown.
@@ -32,19 +39,30 @@ pub const NOW: usize = 0;
 /// The side it is compared with.
 pub const THEN: usize = 1;
 
-/// A frame at one place of the tree.
+/// A frame at one place of the tree. There may be a hundred thousand, so what follows from others
+/// is not kept: [`Tree::own`], [`Tree::children`].
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What it is.
     pub frame: FrameId,
     /// What called it; the first node is its own.
     pub parent: u32,
-    /// What it called.
-    pub children: Vec<u32>,
-    /// With all it called, on each side.
-    pub total: [Sum; 2],
-    /// By itself, on each side.
-    pub own: [Sum; 2],
+    /// The first that it called, and the next that its caller called; 0 where there is none.
+    first: u32,
+    next: u32,
+    /// With all it called, on the side shown.
+    now: Sum,
+}
+
+impl Node {
+    fn new(frame: FrameId, parent: u32, next: u32) -> Node {
+        Node { frame, parent, first: 0, next, now: Sum::default() }
+    }
+
+    /// Whether it called nothing.
+    pub fn is_leaf(&self) -> bool {
+        self.first == 0
+    }
 }
 
 /// A tree; node 0 is everything.
@@ -52,6 +70,9 @@ pub struct Node {
 pub struct Tree {
     /// The nodes; a parent comes before its children.
     pub nodes: Vec<Node>,
+    /// What the nodes have on the other side, as far as there is any.
+    then: Vec<Sum>,
+    /// Where what was called is, while it grows.
     places: HashMap<(u32, FrameId), u32, RandomState>,
 }
 
@@ -67,14 +88,7 @@ pub enum Arranged {
 impl Tree {
     /// A tree of nothing below this frame.
     pub fn new(root: FrameId) -> Tree {
-        let root = Node {
-            frame: root,
-            parent: 0,
-            children: Vec::new(),
-            total: Default::default(),
-            own: Default::default(),
-        };
-        Tree { nodes: vec![root], places: HashMap::default() }
+        Tree { nodes: vec![Node::new(root, 0, 0)], then: Vec::new(), places: HashMap::default() }
     }
 
     /// Adds what was taken at the end of a path below the root; returns the node there.
@@ -83,25 +97,34 @@ impl Tree {
         if sum == Sum::default() {
             return at;
         }
-        self.nodes[0].total[side].add(sum);
+        self.count(0, sum, side);
         for &frame in path {
             let next = self.nodes.len() as u32;
             let to = *self.places.entry((at, frame)).or_insert(next);
             if to == next {
-                self.nodes[at as usize].children.push(next);
-                self.nodes.push(Node {
-                    frame,
-                    parent: at,
-                    children: Vec::new(),
-                    total: Default::default(),
-                    own: Default::default(),
-                });
+                let before = std::mem::replace(&mut self.nodes[at as usize].first, next);
+                self.nodes.push(Node::new(frame, at, before));
             }
             at = to;
-            self.nodes[at as usize].total[side].add(sum);
+            self.count(at, sum, side);
         }
-        self.nodes[at as usize].own[side].add(sum);
         at
+    }
+
+    fn count(&mut self, at: u32, sum: Sum, side: usize) {
+        let at = at as usize;
+        if side == NOW {
+            self.nodes[at].now.add(sum);
+        } else {
+            let len = self.then.len().max(at + 1);
+            self.then.resize(len, Sum::default());
+            self.then[at].add(sum);
+        }
+    }
+
+    /// What a node took with all it called, on each side.
+    pub fn total(&self, at: u32) -> [Sum; 2] {
+        [self.node(at).now, self.then.get(at as usize).copied().unwrap_or_default()]
     }
 
     /// A node; the root for a number that is none.
@@ -109,25 +132,47 @@ impl Tree {
         self.nodes.get(at as usize).unwrap_or(&self.nodes[0])
     }
 
-    /// Puts children in order.
+    /// What a node called.
+    pub fn children(&self, at: u32) -> impl Iterator<Item = u32> {
+        let some = |at: u32| (at != 0).then_some(at);
+        std::iter::successors(some(self.node(at).first), move |at| some(self.node(*at).next))
+    }
+
+    /// What a node took by itself, on each side.
+    pub fn own(&self, at: u32) -> [Sum; 2] {
+        let mut own = self.total(at);
+        for child in self.children(at) {
+            for (own, called) in own.iter_mut().zip(self.total(child)) {
+                own.take(called);
+            }
+        }
+        own
+    }
+
+    /// Puts children in order, once all is added.
     pub fn arrange(&mut self, names: &Names, how: Arranged) {
-        for at in 0..self.nodes.len() {
-            let mut children = std::mem::take(&mut self.nodes[at].children);
+        self.places = HashMap::default();
+        self.nodes.shrink_to_fit();
+        let mut children: Vec<u32> = Vec::new();
+        for at in 0..self.nodes.len() as u32 {
+            children.clear();
+            children.extend(self.children(at));
             let by_name = |a: &u32, b: &u32| {
                 let (a, b) = (names.name(self.node(*a).frame), names.name(self.node(*b).frame));
                 a.text.cmp(&b.text).then_with(|| a.module.cmp(&b.module))
             };
-            let weight = |n: &u32| {
-                let n = self.node(*n);
-                n.total[NOW].value.max(n.total[THEN].value)
-            };
+            let weight = |n: &u32| self.total(*n).map(|sum| sum.value).into_iter().max();
             match how {
                 Arranged::ByName => children.sort_by(by_name),
                 Arranged::ByWeight => {
                     children.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| by_name(a, b)));
                 }
             }
-            self.nodes[at].children = children;
+            let mut next = 0;
+            for child in children.iter().rev() {
+                self.nodes[*child as usize].next = std::mem::replace(&mut next, *child);
+            }
+            self.nodes[at as usize].first = next;
         }
     }
 
@@ -148,8 +193,8 @@ impl Tree {
     pub fn find(&self, path: &[FrameId]) -> (u32, bool) {
         let mut at = 0;
         for &frame in path {
-            match self.places.get(&(at, frame)) {
-                Some(next) => at = *next,
+            match self.children(at).find(|c| self.node(*c).frame == frame) {
+                Some(next) => at = next,
                 None => return (at, false),
             }
         }
@@ -162,7 +207,9 @@ impl Tree {
         let mut waiting = vec![top];
         while let Some(at) = waiting.pop() {
             out.push(at);
-            waiting.extend(self.node(at).children.iter().rev());
+            let from = waiting.len();
+            waiting.extend(self.children(at));
+            waiting[from..].reverse();
         }
         out
     }
@@ -174,9 +221,9 @@ impl Tree {
         while let Some(at) = waiting.pop() {
             let node = self.node(at);
             if hit(node.frame) {
-                sum.add(node.total[side]);
+                sum.add(self.total(at)[side]);
             } else {
-                waiting.extend(&node.children);
+                waiting.extend(self.children(at));
             }
         }
         sum
@@ -236,11 +283,13 @@ pub(super) mod tests {
         for seed in 0..20 {
             let (names, mut tree, all) = forest(seed, 300);
             tree.arrange(&names, if seed % 2 == 0 { Arranged::ByName } else { Arranged::ByWeight });
-            assert_eq!(tree.nodes[0].total[NOW].value, all);
-            assert_eq!(tree.nodes.iter().map(|n| n.own[NOW].value).sum::<u64>(), all);
-            for n in &tree.nodes {
-                let called: u64 = n.children.iter().map(|c| tree.node(*c).total[NOW].value).sum();
-                assert_eq!(called + n.own[NOW].value, n.total[NOW].value);
+            assert_eq!(tree.total(0)[NOW].value, all);
+            let nodes = 0..tree.nodes.len() as u32;
+            assert_eq!(nodes.clone().map(|n| tree.own(n)[NOW].value).sum::<u64>(), all);
+            for n in nodes {
+                let called: u64 = tree.children(n).map(|c| tree.total(c)[NOW].value).sum();
+                assert_eq!(called + tree.own(n)[NOW].value, tree.total(n)[NOW].value);
+                assert!(tree.children(n).all(|c| tree.node(c).parent == n));
             }
             assert_eq!(tree.below(0).len(), tree.nodes.len());
         }
@@ -248,7 +297,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_path_leads_to_its_node_and_back() {
-        let (_, tree, _) = forest(7, 100);
+        let (names, mut tree, _) = forest(7, 100);
+        tree.arrange(&names, Arranged::ByName);
         for at in 0..tree.nodes.len() as u32 {
             assert_eq!(tree.find(&tree.path(at)), (at, true));
         }

@@ -52,7 +52,7 @@ mod tests {
         }
         assert!(all > 0);
         for tree in [&sandwich.callers, &sandwich.callees] {
-            assert_eq!(tree.nodes[0].total[NOW].value, all);
+            assert_eq!(tree.total(0)[NOW].value, all);
             assert!(tree.nodes[1..].iter().all(|n| n.frame != 4), "no recursion is left");
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn leaf(page: &Page) -> bool {
         return false;
     };
     let tree = page.tree(which);
-    tile.rest == 0 && tile.node != 0 && tree.node(tile.node).children.is_empty()
+    tile.rest == 0 && tile.node != 0 && tree.node(tile.node).is_leaf()
 }
 
 /// Takes back the last step; false where there is none.

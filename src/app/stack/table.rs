@@ -69,15 +69,16 @@ pub fn rows(tree: &Tree, top: u32, names: &Names) -> Vec<Row> {
             let empty =
                 Row { frame: node.frame, own: Default::default(), total: Default::default() };
             let row = all.entry(node.frame).or_insert(empty);
+            let (own, total) = (tree.own(at), tree.total(at));
             for side in 0..2 {
-                row.own[side].add(node.own[side]);
+                row.own[side].add(own[side]);
                 if *depth == 1 {
-                    row.total[side].add(node.total[side]);
+                    row.total[side].add(total[side]);
                 }
             }
         }
         waiting.push((at, true));
-        waiting.extend(node.children.iter().map(|c| (*c, false)));
+        waiting.extend(tree.children(at).map(|c| (c, false)));
     }
     all.into_values().collect()
 }
@@ -129,7 +130,7 @@ mod tests {
         for seed in 0..10 {
             let (names, tree, all) = forest(seed, 200);
             let own: u64 = rows(&tree, 0, &names).iter().map(|r| r.own[NOW].value).sum();
-            assert_eq!(own + tree.nodes[0].own[NOW].value, all);
+            assert_eq!(own + tree.own(0)[NOW].value, all);
         }
     }
 }

@@ -36,8 +36,14 @@ fn subject(pane: &Pane<'_>) -> Option<Subject> {
         return Some(Subject { frame: row.frame, own: row.own, total: row.total, rest: 0 });
     }
     let (which, tile) = page.chosen()?;
-    let node = page.tree(which).node(tile.node);
-    Some(Subject { frame: node.frame, own: node.own, total: node.total, rest: tile.rest })
+    let tree = page.tree(which);
+    let node = tree.node(tile.node);
+    Some(Subject {
+        frame: node.frame,
+        own: tree.own(tile.node),
+        total: tree.total(tile.node),
+        rest: tile.rest,
+    })
 }
 
 fn selected(pane: &Pane<'_>, buf: &mut Buffer) {
@@ -142,7 +148,7 @@ fn lines(pane: &Pane<'_>) -> Vec<String> {
 fn numbers(pane: &Pane<'_>, of: &Subject) -> String {
     let page = pane.page;
     let side = page.side();
-    let whole = page.shown.top.map_or(0, |t| page.shown.tree.node(t).total[side].value);
+    let whole = page.shown.top.map_or(0, |t| page.shown.tree.total(t)[side].value);
     let dot = pane.look.pick(" · ", " | ");
     let (own, total) = (of.own[side], of.total[side]);
     if of.rest > 0 {
@@ -183,8 +189,8 @@ fn together(pane: &Pane<'_>) -> Option<u64> {
     let page = pane.page;
     let (which, tile) = page.chosen()?;
     let (tree, side) = (page.tree(which), page.side());
-    let value = |node: u32| tree.node(node).total[side].value;
-    let called: u64 = tree.node(tile.node).children.iter().map(|c| value(*c)).sum();
+    let value = |node: u32| tree.total(node)[side].value;
+    let called: u64 = tree.children(tile.node).map(value).sum();
     let row = &page.shown.picture.rows.get(page.at.0)?.1;
     let own = row.iter().filter(|t| t.rest == 0 && tree.node(t.node).parent == tile.node);
     Some(called.saturating_sub(own.map(|t| value(t.node)).sum()))

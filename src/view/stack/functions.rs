@@ -159,7 +159,7 @@ fn titles(pane: &Pane<'_>, columns: &[Column], name: usize, buf: &mut Buffer) {
 fn cell(pane: &Pane<'_>, column: Column, row: &Row) -> (String, Role) {
     let page = pane.page;
     let side = page.side();
-    let whole = page.shown.top.map_or(0, |t| page.shown.tree.node(t).total[side].value);
+    let whole = page.shown.top.map_or(0, |t| page.shown.tree.total(t)[side].value);
     match column {
         Column::By(By::Own) => (number::amount(page, row.own[side].value), Role::Text),
         Column::By(By::Total) => (number::amount(page, row.total[side].value), Role::Text),

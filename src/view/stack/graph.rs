@@ -35,7 +35,7 @@ fn tile_at(pane: &Pane<'_>, which: Which, tile: Tile, y: u16, selected: bool, bu
     }
     let page = pane.page;
     let node = page.tree(which).node(tile.node);
-    let change = pane.change(&node.total);
+    let change = pane.change(&page.tree(which).total(tile.node));
     let hit = page.shown.hit(node.frame);
     let (style, edge) = look(pane, node.frame, change, hit, selected);
     let name = &page.names.name(node.frame);

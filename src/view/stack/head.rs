@@ -242,7 +242,7 @@ fn crumbs(pane: &Pane<'_>) -> Bits {
     let mut out = Bits::new();
     let name = |f: &u32| page.names.name(*f).text.to_string();
     if !page.search.is_none() {
-        let whole = page.shown.top.map_or(0, |t| page.shown.tree.node(t).total[page.side()].value);
+        let whole = page.shown.top.map_or(0, |t| page.shown.tree.total(t)[page.side()].value);
         let share = number::share(page.shown.matched.value, whole);
         out.push((format!("/{} {share} found", page.search.text.trim_matches('/')), Role::Match));
     }
