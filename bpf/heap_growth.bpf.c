@@ -18,8 +18,10 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 /* What is known of an address space. */
 struct heap_seen {
 	s64 pages[MEMBERS];
-	u64 grown; /* bytes that no sample stands for yet */
-	u64 next; /* a sample is due at so many */
+	u64 stride; /* of the bytes that it grows by, one of so many takes a stack for all of them */
+	u64 at; /* how far it is in them */
+	u64 point; /* which one */
+	u64 owed; /* bytes whose sample found no room */
 };
 
 /* By the address of its mm_struct; one that is used again has fewer pages than before. */
@@ -30,8 +32,8 @@ struct {
 	__type(value, struct heap_seen);
 } spaces SEC(".maps");
 
-/* Bytes from one sample to the next, on average; 0 for each time the counters move. */
-volatile u64 mean_bytes;
+/* Bytes that one sample stands for. */
+volatile u64 stride_bytes;
 
 struct growing {
 	u64 bytes;
@@ -83,6 +85,36 @@ static __always_inline s64 pages_of(struct mm_struct *mm, u32 member)
 	}
 }
 
+/* The next so many bytes, and the one of them that counts: not in step with anything. */
+static __always_inline void turn_over(struct heap_seen *seen)
+{
+	u64 stride = stride_bytes;
+
+	seen->stride = stride;
+	seen->point = stride * (bpf_get_prandom_u32() & 0xffff) >> 16;
+}
+
+/* What these bytes stand for. Each is the one that counts as likely as any other: sums are right
+ * on average, however short a process lives and however it grows. */
+static __always_inline u64 stands_for(struct heap_seen *seen, u64 bytes)
+{
+	u64 stride = seen->stride, from = seen->at, to = from + bytes, sum = 0;
+
+	if (!stride)
+		return bytes;
+	if (from <= seen->point && seen->point < to)
+		sum = stride;
+	if (to >= stride) {
+		sum += (to / stride - 1) * stride;
+		to %= stride;
+		turn_over(seen);
+		if (seen->point < to)
+			sum += seen->stride;
+	}
+	seen->at = to;
+	return sum;
+}
+
 SEC("tp_btf/rss_stat")
 int BPF_PROG(grew, struct mm_struct *mm, int which)
 {
@@ -98,10 +130,11 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 		return 0;
 	seen = bpf_map_lookup_elem(&spaces, &key);
 	if (!seen) {
-		/* What it has by now came before; the first growth of each is told at once. */
+		/* What it has by now came before. */
 		fresh.pages[FILES] = PAGES(mm, FILES);
 		fresh.pages[ANONYMOUS] = PAGES(mm, ANONYMOUS);
 		fresh.pages[SHARED] = PAGES(mm, SHARED);
+		turn_over(&fresh);
 		bpf_map_update_elem(&spaces, &key, &fresh, BPF_NOEXIST);
 		return 0;
 	}
@@ -113,18 +146,10 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 	seen->pages[member] = pages;
 	if (more < 0)
 		return 0;
-	g.bytes = seen->grown + more * PAGE_BYTES;
-	if (g.bytes < seen->next) {
-		seen->grown = g.bytes;
+	g.bytes = seen->owed + stands_for(seen, more * PAGE_BYTES);
+	if (!g.bytes)
 		return 0;
-	}
 	TAKE(s, size_for(this_task(), tgid), fill, &g);
-	if (!g.is_taken) {
-		seen->grown = g.bytes;
-		return 0;
-	}
-	seen->grown = 0;
-	/* Not in step with a program that grows by equal pieces. */
-	seen->next = mean_bytes / 2 + (mean_bytes * (bpf_get_prandom_u32() & 0xffff) >> 16);
+	seen->owed = g.is_taken ? 0 : g.bytes;
 	return 0;
 }

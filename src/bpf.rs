@@ -4,6 +4,8 @@
 //! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were;
 //! `x__later` is loaded, but attached by whom it belongs to.
 
+mod ring;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -14,6 +16,10 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, bail};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, OpenObject, PrintLevel, libbpf_sys, set_print};
+
+use crate::memory::trim;
+
+pub use ring::Ring;
 
 thread_local! {
     /// What libbpf and the verifier said to this thread since its last [`listen`]. Messages come
@@ -131,16 +137,6 @@ pub fn attach_fitted<B: SkelBuilder<'static>>(
     Ok(Attached { skel, links, refused })
 }
 
-/// Gives memory back: the kernel's types take some 15 MB while a program is fitted to them, its
-/// functions' names some while they are put in order.
-pub fn trim() {
-    // SAFETY: malloc_trim has no preconditions.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// What an object's programs and maps are called by.
 type Loaded<B> = <<B as SkelBuilder<'static>>::Output as OpenSkel<'static>>::Output;
 
@@ -163,6 +159,7 @@ pub fn place_fitted<B: SkelBuilder<'static>>(
 ) -> Result<Attached<Loaded<B>>> {
     let mut refused = BTreeMap::new();
     let skel = load(&make, &fit, &mut refused)?;
+    // The kernel's types take some 15 MB while programs are fitted to them.
     trim();
     Ok(Attached { skel, links: BTreeMap::new(), refused })
 }

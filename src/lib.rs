@@ -22,7 +22,7 @@
 //! | 4 | [`view`]: draws a `&State` (pure); [`term`]: the terminal, always restored |
 //! | 3 | [`source`]: live or replay behind one trait; [`app`]: state, keys, update (pure); [`export`], [`import`]: one file a format (pure) |
 //! | 2 | [`probe`]: one room a probe, all of one shape; [`tool`]: any other program's table; [`session`]: what is kept on disk |
-//! | 1 | [`table`]: the noun (pure); [`trigger`]: rules on samples and on pressure, and what fires; [`symbol`]: addresses to names, on its own thread; [`bpf`]: load and attach with the kernel's reasons; [`privilege`] |
+//! | 1 | [`table`]: the noun (pure); [`trigger`]: rules on samples and on pressure, and what fires; [`symbol`]: addresses to names, on its own thread; [`bpf`]: load and attach with the kernel's reasons; [`privilege`]; [`memory`]: what the allocator keeps |
 //!
 //! # One change, one place
 //!
@@ -50,6 +50,7 @@ pub mod cli;
 pub mod command;
 pub mod export;
 pub mod import;
+pub mod memory;
 pub mod privilege;
 pub mod probe;
 pub mod session;

@@ -8,12 +8,7 @@ use lmptop::cli::{self, Cli, Command, Usage};
 use lmptop::command;
 
 fn main() -> ExitCode {
-    // A few threads that each keep their own heap would hold on to twice the memory.
-    // SAFETY: called before any other thread exists, with a parameter mallopt(3) documents.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
+    lmptop::memory::keep_little();
     lmptop::term::install_panic_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -14,7 +14,6 @@ pub mod offcpu;
 pub mod oncpu;
 pub mod proc;
 mod records;
-mod ring;
 pub mod stack;
 pub mod status;
 mod wish;

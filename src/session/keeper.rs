@@ -22,6 +22,7 @@ use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
 use super::wire::Step;
+use crate::memory;
 use crate::table::Schema;
 
 /// Tails of one table's entries to be made a block.
@@ -110,7 +111,8 @@ fn work(todo: &Receiver<Job>, waiting: &AtomicUsize, shared: &Shared) {
             // Nothing is lost (a tail stays a tail, an unsealed segment is carved), but it is told.
             shared.note([format!("the recording could not be tidied up: {e:#}")]);
         }
-        trim();
+        // Conversions take megabytes for a moment, every ten minutes.
+        memory::trim();
         waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -209,15 +211,6 @@ fn pack(open: &Open, dir: &Path, to: &Path) -> Result<()> {
 /// Opens a database once more: only then does sled write the snapshot that makes it open fast.
 fn reopen(dir: &Path) -> Result<()> {
     Store::sled(dir)?.flush()
-}
-
-/// Gives memory back: conversions take megabytes for a moment, every ten minutes.
-fn trim() {
-    // SAFETY: malloc_trim has no preconditions.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// Waits a moment for readers to let go.

@@ -13,7 +13,7 @@ use super::format::{Head, Pairs, Tree, unframe};
 use super::guard::guarded;
 
 /// sled's cache, in bytes: the whole program has 50 MB.
-const CACHE: u64 = 8 << 20;
+const CACHE: u64 = 2 << 20;
 
 /// Key-value storage of one segment.
 pub(super) enum Store {

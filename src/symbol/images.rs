@@ -3,17 +3,15 @@
 //! while somebody takes stacks.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 
 use ahash::AHashMap;
-use anyhow::{Context, Result};
-use libbpf_rs::{RingBuffer, RingBufferBuilder};
+use anyhow::Result;
 
 use super::Space;
 use super::binary::Files;
 use super::layout::{Content, Mapping};
 use super::place::FileId;
-use crate::bpf::{self, Attached, Refusal};
+use crate::bpf::{self, Attached, Refusal, Ring};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #[allow(dead_code, unused_imports, non_camel_case_types, private_interfaces)]
@@ -27,14 +25,10 @@ use kernel::{SymbolImagesSkel, SymbolImagesSkelBuilder};
 
 /// Layouts that are kept until their stacks have come, some 200 bytes each.
 const KEPT: usize = 4096;
-/// Bytes between the ring and here at most; what is more is taken the next time.
-const TAKEN: usize = 1 << 20;
 
 /// The programs and what they told.
 pub(super) struct Images {
-    /// Dropped before the map it reads.
-    ring: RingBuffer<'static>,
-    inbox: Arc<Mutex<Vec<u8>>>,
+    ring: Ring,
     /// The programs stay attached as long as these live.
     attached: Attached<SymbolImagesSkel<'static>>,
     told: Told,
@@ -51,38 +45,14 @@ impl Images {
 
     fn attach() -> Result<Images> {
         let attached = bpf::attach(SymbolImagesSkelBuilder::default)?;
-        let inbox = Arc::new(Mutex::new(Vec::new()));
-        let filled = inbox.clone();
-        let mut builder = RingBufferBuilder::new();
-        builder.add(&attached.skel.maps.ring, move |bytes| {
-            if let Ok(mut inbox) = filled.lock() {
-                let len = bytes.len() as u32;
-                inbox.extend_from_slice(&len.to_ne_bytes());
-                inbox.extend_from_slice(bytes);
-                if inbox.len() > TAKEN {
-                    // Not an error: the rest stays where it is.
-                    return -libc::EAGAIN;
-                }
-            }
-            0
-        })?;
-        let ring = builder.build().context("the ring of mappings cannot be mapped")?;
-        Ok(Images { ring, inbox, attached, told: Told::default() })
+        let ring = Ring::open(&attached.skel.maps.ring)?;
+        Ok(Images { ring, attached, told: Told::default() })
     }
 
     /// Takes in what was told since the last call.
     pub fn drain(&mut self, files: &mut Files) {
-        // Fails only if the ring is not readable, or was left at a bound: nothing to do then.
-        let _ = self.ring.consume();
-        let Ok(mut inbox) = self.inbox.lock() else { return };
-        let mut rest = inbox.as_slice();
-        while let Some((len, after)) = rest.split_first_chunk() {
-            let len = u32::from_ne_bytes(*len) as usize;
-            let Some((record, after)) = after.split_at_checked(len) else { break };
-            self.told.take(record, files);
-            rest = after;
-        }
-        inbox.clear();
+        let Images { ring, told, .. } = self;
+        ring.consume(|record| told.take(record, files));
     }
 
     /// The mappings of an address space that is no more.

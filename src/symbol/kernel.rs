@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::demangle::without_copies;
-use crate::bpf;
 use crate::table::Clean;
 use crate::table::stack::KERNEL;
 
@@ -133,7 +132,7 @@ impl List {
         {
             self.table = Table::read(BufReader::with_capacity(1 << 16, file));
         }
-        bpf::trim();
+        crate::memory::trim();
     }
 }
 

@@ -19,7 +19,7 @@ use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolizer};
 use super::elf::Sections;
 use super::place::Binary;
 use super::separate;
-use crate::bpf;
+use crate::memory;
 use crate::table::Clean;
 use crate::table::stack::{JIT, KERNEL, Line, Lines, Spot};
 
@@ -111,7 +111,7 @@ impl Searches {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             let (lines, missing) = look_up(met, Instant::now() + PATIENCE);
             asked.give(lines, missing);
-            bpf::trim();
+            memory::trim();
         };
         // Where there can be no thread `asked` is dropped and says so.
         let _ = thread::Builder::new().name("lines".to_owned()).spawn(search);

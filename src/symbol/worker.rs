@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::lines::Asked;
 use super::{Capture, Kernel, Resolved, Status};
-use crate::bpf;
+use crate::memory;
 use crate::table::stack::{Lines, Spot};
 
 /// Captures that may wait, 2 to 32 KB each.
@@ -20,7 +20,7 @@ const WAITING: usize = 4096;
 /// Bytes of user stacks that may wait.
 const WAITING_BYTES: usize = 12 << 20;
 /// How often freed memory is given back while stacks are named: texts of all lengths come and go.
-const TRIM: Duration = Duration::from_secs(30);
+const TRIM: Duration = Duration::from_secs(10);
 /// How often it is looked after what the kernel tells of processes that end, while somebody takes
 /// stacks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -170,7 +170,7 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
             looked = Instant::now();
             if trimmed.elapsed() >= TRIM {
                 trimmed = looked;
-                bpf::trim();
+                memory::trim();
             }
             engine.drain();
             if let Ok(mut status) = status.lock() {

@@ -1,7 +1,7 @@
 //! Growth of resident memory, of any process, by stack.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use libbpf_rs::Link;
@@ -20,16 +20,28 @@ mod kernel {
 
 use kernel::{HeapGrowthSkel, HeapGrowthSkelBuilder};
 
-/// Bytes from one sample to the next of one process, on average.
+/// Bytes that one sample of a chosen process stands for at least.
 const CHOSEN: u64 = 128 << 10;
 /// Where all are looked at.
 const ALL: u64 = 512 << 10;
+/// What it is raised by at most.
+const RAISED: u64 = 256;
+/// Samples a second above which each stands for more, and below which for less.
+const MANY: u64 = 150;
+const FEW: u64 = 50;
+/// How often that is looked at.
+const PACE: Duration = Duration::from_millis(500);
 sampler!(HeapGrowthSkel<'static>);
 
 /// The running sampler.
 pub(super) struct Growth {
     _link: Link,
     collector: Collector<HeapGrowthSkel<'static>>,
+    /// What one sample stands for at least, bytes.
+    least: u64,
+    /// Samples since that was last looked at.
+    samples: u64,
+    since: Instant,
 }
 
 impl Growth {
@@ -38,7 +50,8 @@ impl Growth {
         let bpf::Attached { skel, mut refused, .. } =
             bpf::place_fitted(HeapGrowthSkelBuilder::default, fit)?;
         let mut collector = Collector::open(skel, symbols, scope)?;
-        pace(&mut collector, scope);
+        let least = least(scope);
+        pace(&mut collector, |_| least);
         let link = match bpf::told(|| collector.skel.progs.grew.attach()) {
             Ok(link) => link,
             Err(words) => {
@@ -46,13 +59,14 @@ impl Growth {
                 return Err(bpf::Refusal::from(refused).into());
             }
         };
-        Ok(Growth { _link: link, collector })
+        Ok(Growth { _link: link, collector, least, samples: 0, since: Instant::now() })
     }
 
     /// From now on of these.
     pub fn aim(&mut self, scope: &Scope) {
         self.collector.aim(scope);
-        pace(&mut self.collector, scope);
+        self.least = least(scope);
+        pace(&mut self.collector, |_| self.least);
     }
 
     /// What is wrong with the scope.
@@ -67,7 +81,23 @@ impl Growth {
 
     /// Takes what the kernel has queued; how soon to do so again.
     pub fn drain(&mut self) -> Duration {
-        self.collector.drain(add)
+        let samples = &mut self.samples;
+        let soon = self.collector.drain(|gather, key, told, stack| {
+            *samples += 1;
+            add(gather, key, told, stack);
+        });
+        let elapsed = self.since.elapsed();
+        if elapsed >= PACE {
+            let least = self.least;
+            let many = self.samples * 1000 / elapsed.as_millis().max(1) as u64;
+            pace(&mut self.collector, |now| match many {
+                MANY.. => (now * 2).min(least * RAISED),
+                ..FEW => (now / 2).max(least),
+                _ => now,
+            });
+            (self.samples, self.since) = (0, Instant::now());
+        }
+        soon
     }
 
     /// What was sampled since the last call.
@@ -77,12 +107,17 @@ impl Growth {
 }
 
 /// Less often where it is of all.
-fn pace(collector: &mut Collector<HeapGrowthSkel<'static>>, scope: &Scope) {
+fn least(scope: &Scope) -> u64 {
+    match scope {
+        Scope::All => ALL,
+        Scope::Process(_) | Scope::Tree(_) | Scope::Cgroup(_) => CHOSEN,
+    }
+}
+
+/// Changes what a sample stands for.
+fn pace(collector: &mut Collector<HeapGrowthSkel<'static>>, to: impl FnOnce(u64) -> u64) {
     if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
-        bss.mean_bytes = match scope {
-            Scope::All => ALL,
-            Scope::Process(_) | Scope::Tree(_) | Scope::Cgroup(_) => CHOSEN,
-        };
+        bss.stride_bytes = to(bss.stride_bytes);
     }
 }
 

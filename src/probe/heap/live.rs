@@ -13,11 +13,10 @@ use super::allocators::{self, Allocator, Call, Hook, Looked};
 use super::exact::{Exact, Sum};
 use super::sampled::{Sampled, gaps};
 use super::sites::{Owner, Sites};
-use crate::bpf::{self, Refusal};
+use crate::bpf::{self, Refusal, Ring};
 use crate::probe::Scope;
 use crate::probe::entries::{entries, long};
 use crate::probe::maps::Maps;
-use crate::probe::ring::Ring;
 use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
 use crate::symbol::{Stack, Symbols};
 use crate::table::Clean;
@@ -59,7 +58,6 @@ enum Way {
 /// The breakpoints, set in one process.
 pub(super) struct Live {
     links: Vec<Link>,
-    // Before the object: the ring is unmapped before its map goes.
     events: Ring,
     collector: Collector<HeapSkel<'static>>,
     way: Way,
@@ -313,12 +311,11 @@ impl Live {
             Way::Sampled(sampled) => {
                 named.iter().for_each(|(id, stack, _)| sampled.named(*id, stack));
                 bytes = events.consume(|bytes| {
-                    let (id, stack, size) = (long(bytes, 0)?, long(bytes, 8)?, long(bytes, 16)?);
-                    match stack {
-                        0 => sampled.freed(id, sites),
-                        _ => sampled.begun(id, stack, size),
+                    match (long(bytes, 0), long(bytes, 8), long(bytes, 16)) {
+                        (Some(id), Some(0), _) => sampled.freed(id, sites),
+                        (Some(id), Some(stack), Some(size)) => sampled.begun(id, stack, size),
+                        _ => {}
                     }
-                    Some(size_of::<types::heap_event>())
                 });
                 sampled.settle(false, sites);
             }

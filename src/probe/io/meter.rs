@@ -12,9 +12,8 @@ use libbpf_rs::{Link, MapCore, MapFlags};
 use super::calls;
 use super::device::Devices;
 use super::sums::{self, Share, Sums, Total, Which};
-use crate::bpf;
+use crate::bpf::{self, Ring};
 use crate::probe::Scope;
-use crate::probe::ring::Ring;
 use crate::probe::stack::{Collector, Gather, Key, StackRow, Told, fit, sampler};
 use crate::symbol::{Capture, Stack, Symbols};
 
@@ -38,8 +37,10 @@ const NO_CALL: u32 = u32::MAX;
 /// A sample's bytes in the ring are about half as many: so what is allowed between two looks into
 /// the ring fills half of it, and keys that are new have the other half.
 const SAMPLE: u32 = 10 << 10;
-/// Samples in a tenth of a second at most, however large the ring.
-const ALLOWED: u32 = 256;
+/// Samples in a tenth of a second at most, however large the ring: of chosen processes, and of the
+/// whole machine, where naming them costs more than they tell.
+const CHOSEN: u32 = 256;
+const MACHINE: u32 = 16;
 /// Entries of the map `totals` from which on threads that rest are let go though they live.
 const CROWD: usize = 12_288;
 /// How many entries are read at a time.
@@ -47,7 +48,7 @@ const BATCH: u32 = 512;
 
 /// The hooks and what was heard of them.
 pub(super) struct Meter {
-    // Before the object: links are what runs it, the ring is unmapped before its map goes.
+    // Before the object: links are what runs it.
     links: BTreeMap<String, Link>,
     ends: Ring,
     collector: Collector<IoSkel<'static>>,
@@ -75,22 +76,36 @@ impl Meter {
             }
         }
         let ends = Ring::open(&skel.maps.ends)?;
-        let allowed = (skel.maps.ring.max_entries() / SAMPLE).min(ALLOWED);
         let mut collector = Collector::open(skel, symbols, scope)?;
         if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
             bss.calls = calls::table();
             bss.calls_ia32 = calls::table_ia32();
             bss.complete_ends = u32::from(refused.contains_key("done"));
             bss.page_shift = page_shift();
-            bss.allowed = i64::from(allowed);
             bss.turn = 1;
         }
-        Ok(Meter { links, ends, collector, refused, fates: Fates::default(), turn: 1 })
+        let fates = Fates::default();
+        let mut meter = Meter { links, ends, collector, refused, fates, turn: 1 };
+        meter.allow(scope);
+        Ok(meter)
     }
 
     /// From now on of these.
     pub fn aim(&mut self, scope: &Scope) {
         self.collector.aim(scope);
+        self.allow(scope);
+    }
+
+    /// How many stacks may be taken.
+    fn allow(&mut self, scope: &Scope) {
+        let maps = &mut self.collector.skel.maps;
+        let most = match scope {
+            Scope::All => MACHINE,
+            Scope::Process(_) | Scope::Tree(_) | Scope::Cgroup(_) => CHOSEN,
+        };
+        if let Some(bss) = maps.bss_data.as_deref_mut() {
+            bss.allowed = i64::from((maps.ring.max_entries() / SAMPLE).min(most));
+        }
     }
 
     /// Whether this way works: a request has a beginning and an end.
@@ -127,9 +142,9 @@ impl Meter {
     pub fn drain(&mut self) -> Duration {
         let Meter { ends, collector, fates, .. } = self;
         ends.consume(|bytes| {
-            let (size, done) = sums::done(bytes)?;
-            fates.sums.ended(&done, &mut collector.gather);
-            Some(size)
+            if let Some(done) = sums::done(bytes) {
+                fates.sums.ended(done, &mut collector.gather);
+            }
         });
         let mut kept = Vec::new();
         let wish = collector.drain_with(

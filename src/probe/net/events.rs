@@ -7,9 +7,8 @@ use anyhow::Result;
 use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::kernel_event::{NetEventSkel, NetEventSkelBuilder, types};
-use crate::bpf;
+use crate::bpf::{self, Ring};
 use crate::probe::records::front;
-use crate::probe::ring::Ring;
 
 /// What happened.
 pub(super) enum Event<'a> {
@@ -34,7 +33,6 @@ pub(super) struct Lost {
 
 /// The hooks, attached.
 pub(super) struct Events {
-    // Before the skeleton: the ring is unmapped before its map goes.
     ring: Ring,
     skel: NetEventSkel<'static>,
     links: BTreeMap<String, Link>,
@@ -75,7 +73,11 @@ impl Events {
 
     /// Hands over what has happened since the last call; how many bytes of records that was.
     pub fn consume(&mut self, mut each: impl FnMut(Event<'_>)) -> usize {
-        self.ring.consume(|bytes| parse(bytes, &mut each))
+        self.ring.consume(|bytes| {
+            if let Some(event) = parse(bytes) {
+                each(event);
+            }
+        })
     }
 
     /// What is gone.
@@ -100,32 +102,12 @@ impl Events {
 }
 
 /// Hands over the record at the front; its size.
-fn parse(bytes: &[u8], each: &mut impl FnMut(Event<'_>)) -> Option<usize> {
+fn parse(bytes: &[u8]) -> Option<Event<'_>> {
     let event = front::<types::event>(bytes)?;
-    match u32::from(event.kind) {
-        k if k == types::event_kind::EVENT_STATE.0 => {
-            each(Event::State(event));
-            Some(size_of::<types::event>())
-        }
-        k if k == types::event_kind::EVENT_OPEN.0 => {
-            each(Event::Open(front(bytes)?));
-            Some(size_of::<types::event_open>())
-        }
-        k if k == types::event_kind::EVENT_END.0 => {
-            each(Event::End(front(bytes)?));
-            Some(size_of::<types::event_end>())
-        }
-        _ => {
-            each(Event::Packet(front(bytes)?));
-            Some(size_of::<types::event_packet>())
-        }
-    }
+    Some(match u32::from(event.kind) {
+        k if k == types::event_kind::EVENT_STATE.0 => Event::State(event),
+        k if k == types::event_kind::EVENT_OPEN.0 => Event::Open(front(bytes)?),
+        k if k == types::event_kind::EVENT_END.0 => Event::End(front(bytes)?),
+        _ => Event::Packet(front(bytes)?),
+    })
 }
-
-// Records follow each other in words of 8 bytes.
-const _: () = assert!(
-    size_of::<types::event>().is_multiple_of(8)
-        && size_of::<types::event_open>().is_multiple_of(8)
-        && size_of::<types::event_end>().is_multiple_of(8)
-        && size_of::<types::event_packet>().is_multiple_of(8)
-);

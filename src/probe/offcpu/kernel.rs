@@ -23,15 +23,17 @@ sampler!(OffcpuSkel<'static>);
 /// One stack for so much waiting of the whole machine, and of chosen processes; ns.
 const MACHINE: u64 = 10_000_000;
 const CHOSEN: u64 = 1_000_000;
-/// Stacks a second above which fewer are taken, and below which more.
-const MANY: u64 = 2000;
-const FEW: u64 = 600;
+/// Stacks a second above which fewer are taken, and below which more: of the whole machine, and of
+/// chosen processes.
+const MACHINE_RATE: (u64, u64) = (300, 100);
+const CHOSEN_RATE: (u64, u64) = (2000, 600);
 /// How often that is looked at.
 const PACE: Duration = Duration::from_millis(500);
 /// The most that the threshold is raised by.
 const RAISED: u64 = 256;
 /// Short waits that are sampled between two calls only because they are the first at their place.
-const FIRSTS: i32 = 100;
+const MACHINE_FIRSTS: i32 = 10;
+const CHOSEN_FIRSTS: i32 = 100;
 /// Threads whose stacks are taken while they wait, in one refresh.
 const LOOKS: i32 = 1000;
 /// How long a sample waits for its thread to come back to user space.
@@ -56,6 +58,10 @@ pub(super) struct Kernel {
     pub refused: BTreeMap<String, String>,
     waits: Waits,
     least: u64,
+    /// Short waits that are sampled between two calls.
+    firsts: i32,
+    /// The stacks a second that are aimed at.
+    between: (u64, u64),
     rate: Rate,
 }
 
@@ -87,6 +93,8 @@ impl Kernel {
             refused,
             waits: Waits::default(),
             least: MACHINE,
+            firsts: MACHINE_FIRSTS,
+            between: MACHINE_RATE,
             rate: Rate { since: Instant::now(), samples: 0, lost: 0 },
         };
         kernel.adjust(scope);
@@ -140,13 +148,13 @@ impl Kernel {
     }
 
     fn adjust(&mut self, scope: &Scope) {
-        self.least = match scope {
-            Scope::All | Scope::Cgroup(_) => MACHINE,
-            Scope::Process(_) | Scope::Tree(_) => CHOSEN,
+        (self.least, self.firsts, self.between) = match scope {
+            Scope::All | Scope::Cgroup(_) => (MACHINE, MACHINE_FIRSTS, MACHINE_RATE),
+            Scope::Process(_) | Scope::Tree(_) => (CHOSEN, CHOSEN_FIRSTS, CHOSEN_RATE),
         };
         if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.threshold_ns = self.least;
-            bss.firsts = FIRSTS;
+            bss.firsts = self.firsts;
             bss.scope_round = bss.scope_round.wrapping_add(1);
         }
     }
@@ -202,14 +210,15 @@ impl Kernel {
         let elapsed = self.rate.since.elapsed();
         let lost = self.collector.lost();
         let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() else { return };
-        bss.firsts = FIRSTS;
+        bss.firsts = self.firsts;
         if elapsed < PACE {
             return;
         }
         let a_second = self.rate.samples * 1000 / elapsed.as_millis().max(1) as u64;
-        if a_second > MANY || lost > self.rate.lost {
+        let (many, few) = self.between;
+        if a_second > many || lost > self.rate.lost {
             bss.threshold_ns = (bss.threshold_ns * 2).min(self.least * RAISED);
-        } else if a_second < FEW {
+        } else if a_second < few {
             bss.threshold_ns = (bss.threshold_ns / 2).max(self.least);
         }
         self.rate = Rate { since: Instant::now(), samples: 0, lost };

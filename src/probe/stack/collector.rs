@@ -12,10 +12,9 @@ use super::gather::{Gather, Key};
 use super::row::StackRow;
 use super::sample::{Sizes, Told, parse};
 use super::scope::Scoped;
-use crate::bpf;
+use crate::bpf::{self, Ring};
 use crate::probe::cgroup::Cgroups;
 use crate::probe::proc::class::call_name;
-use crate::probe::ring::Ring;
 use crate::probe::{SELDOM, Scope};
 use crate::symbol::{Capture, Client, Resolved, Stack, Symbols};
 use crate::table::Clean;
@@ -24,16 +23,14 @@ use crate::table::Clean;
 const SLICE: Duration = Duration::from_millis(20);
 /// The soonest that a ring wants to be emptied again.
 const SOON: Duration = Duration::from_millis(5);
-/// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it is
-/// mapped twice and counts twice into this process's memory.
+/// Bytes of the ring for each CPU, and for all together at least and at most. Every page of it
+/// counts into this process's memory.
 const RING: (u32, u32, u32) = (512 << 10, 2 << 20, 16 << 20);
 /// Bytes a second from which on copies do not grow any more and the largest ones shrink: two CPUs
 /// at 999 Hz with the largest copies. A ring of 2 MB is emptied every 30 ms then.
 const RATE: usize = 64 << 20;
 /// The largest size of copies (`SIZES`), and the one that it shrinks to.
 const MOST_SIZE: (u32, u32) = (4, 1);
-/// Records copied out of it at a time, some 5 KB each.
-const BATCH: usize = 128;
 
 /// A loaded object that includes `bpf/stack_sample.h`; [`sampler`] makes a skeleton one.
 pub(in crate::probe) trait Sampler {
@@ -109,7 +106,6 @@ fn ring_bytes(cpus: u32) -> u32 {
 
 /// A loaded object, and what was gathered from it.
 pub(in crate::probe) struct Collector<S> {
-    // Before the object: the ring is unmapped before its map goes.
     ring: Ring,
     keepers: Vec<Link>,
     /// The object.
@@ -140,7 +136,7 @@ impl<S: Sampler> Collector<S> {
     /// When the ring cannot be mapped.
     pub fn open(skel: S, symbols: &Symbols, scope: &Scope) -> Result<Collector<S>> {
         use libbpf_rs::MapCore;
-        let ring = Ring::open_for(skel.ring(), BATCH)?;
+        let ring = Ring::open(skel.ring())?;
         let ring_bytes = skel.ring().max_entries() as usize;
         let mut collector = Collector {
             ring,
@@ -266,13 +262,12 @@ impl<S: Sampler> Collector<S> {
     fn pour(&mut self, mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>) {
         let Collector { ring, client, dropped, .. } = self;
         let bytes = ring.consume(|bytes| {
-            let (size, told, capture) = parse(bytes)?;
-            if let Some((told, capture)) = join((told, capture))
+            if let Some((_, told, capture)) = parse(bytes)
+                && let Some((told, capture)) = join((told, capture))
                 && !client.send(capture, told)
             {
                 *dropped += 1;
             }
-            Some(size)
         });
         self.second.0 += bytes;
         let seconds = self.second.1.elapsed().as_secs() as usize;

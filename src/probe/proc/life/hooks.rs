@@ -7,9 +7,8 @@ use anyhow::Result;
 use libbpf_rs::Link;
 
 use self::kernel::{ProcLifeSkel, ProcLifeSkelBuilder};
-use crate::bpf;
+use crate::bpf::{self, Ring};
 use crate::probe::records::front;
-use crate::probe::ring::Ring;
 
 pub(super) use self::kernel::types;
 
@@ -62,7 +61,6 @@ impl Lost {
 
 /// The hooks, attached.
 pub(super) struct Hooks {
-    // Before the skeleton: the ring is unmapped before its map goes.
     ring: Ring,
     skel: ProcLifeSkel<'static>,
     links: BTreeMap<String, Link>,
@@ -102,9 +100,9 @@ impl Hooks {
     /// Hands over what has happened since the last call; how many bytes of records that was.
     pub fn consume(&mut self, mut each: impl FnMut(Event<'_>)) -> usize {
         self.ring.consume(|bytes| {
-            let (event, size) = parse(bytes)?;
-            each(event);
-            Some(size)
+            if let Some(event) = parse(bytes) {
+                each(event);
+            }
         })
     }
 
@@ -123,36 +121,24 @@ impl Hooks {
     }
 }
 
-/// The record at the front and its size.
-fn parse(bytes: &[u8]) -> Option<(Event<'_>, usize)> {
+/// A record.
+fn parse(bytes: &[u8]) -> Option<Event<'_>> {
     type Kind = types::life_kind;
     let life = front::<types::life>(bytes)?;
     let kind = u32::from(life.kind);
     let len = usize::from(life.argv_len);
     Some(if kind == Kind::LIFE_FORK.0 {
-        (Event::Fork(life), size_of::<types::life>())
+        Event::Fork(life)
     } else if kind == Kind::LIFE_THREAD.0 {
-        (Event::Thread(life), size_of::<types::life>())
+        Event::Thread(life)
     } else if kind == Kind::LIFE_EXEC.0 {
-        let e = front::<types::life_exec>(bytes)?;
-        (Event::Exec(life, e.argv.get(..len)?), size_of::<types::life_exec>())
+        Event::Exec(life, front::<types::life_exec>(bytes)?.argv.get(..len)?)
     } else if kind == Kind::LIFE_EXEC_LONG.0 {
-        let e = front::<types::life_exec_long>(bytes)?;
-        (Event::Exec(life, e.argv.get(..len)?), size_of::<types::life_exec_long>())
+        Event::Exec(life, front::<types::life_exec_long>(bytes)?.argv.get(..len)?)
     } else if kind == Kind::LIFE_RENAME.0 {
-        (Event::Rename(front(bytes)?), size_of::<types::life_rename>())
+        Event::Rename(front(bytes)?)
     } else {
         let e = front::<types::life_exit>(bytes)?;
-        let event = if kind == Kind::LIFE_EXIT.0 { Event::Exit(e) } else { Event::ThreadExit(e) };
-        (event, size_of::<types::life_exit>())
+        if kind == Kind::LIFE_EXIT.0 { Event::Exit(e) } else { Event::ThreadExit(e) }
     })
 }
-
-// Records follow each other in words of 8 bytes.
-const _: () = assert!(
-    size_of::<types::life>().is_multiple_of(8)
-        && size_of::<types::life_exec>().is_multiple_of(8)
-        && size_of::<types::life_exec_long>().is_multiple_of(8)
-        && size_of::<types::life_rename>().is_multiple_of(8)
-        && size_of::<types::life_exit>().is_multiple_of(8)
-);

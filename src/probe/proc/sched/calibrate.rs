@@ -7,7 +7,7 @@ use libbpf_rs::btf::types::{DataSec, Var};
 use libbpf_rs::btf::{Btf, BtfType};
 
 use super::kernel::Contexts;
-use crate::bpf;
+use crate::memory;
 
 /// How long wakes are provoked at most.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ pub(super) fn tid() -> u32 {
 /// its per-CPU data.
 pub(super) fn count_from_rq() -> Option<i64> {
     let found = described();
-    bpf::trim();
+    memory::trim();
     found
 }
 

@@ -6,17 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
-use libbpf_rs::{Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags};
 
 use super::calibrate;
 use super::calls;
 use super::graph::Edge;
 use super::kernel_hash::{ProcSchedHashSkel, ProcSchedHashSkelBuilder};
 use super::kernel_storage::{ProcSchedSkel, ProcSchedSkelBuilder, types};
-use crate::bpf::{self, Refusal};
+use crate::bpf::{self, Refusal, Ring};
 use crate::probe::monotonic_ns;
 use crate::probe::records::{Records, front};
 
@@ -67,10 +66,7 @@ macro_rules! with {
 
 /// The programs, attached.
 pub(super) struct Kernel {
-    // Before the object: the ring is unmapped before its map goes.
-    ring: RingBuffer<'static>,
-    inbox: Arc<Mutex<Vec<u64>>>,
-    taken: Vec<u64>,
+    ring: Ring,
     links: BTreeMap<String, Link>,
     object: Object,
     records: Records,
@@ -82,21 +78,18 @@ pub(super) struct Kernel {
     pub contexts: Contexts,
 }
 
-/// Records copied out of the ring at a time: bounds the memory between ring and rows.
-const BATCH: usize = 4096;
-
 impl Kernel {
     /// Loads and attaches what the kernel takes, and begins the account.
     pub fn open() -> Result<Kernel> {
         let why = match bpf::attach(ProcSchedSkelBuilder::default) {
             Ok(a) => {
-                let ring = ring(&a.skel.maps.ring)?;
+                let ring = Ring::open(&a.skel.maps.ring)?;
                 return Kernel::begin(Object::Storage(Box::new(a.skel)), a.links, a.refused, ring);
             }
             Err(why) => why,
         };
         let a = bpf::attach(ProcSchedHashSkelBuilder::default)?;
-        let ring = ring(&a.skel.maps.ring)?;
+        let ring = Ring::open(&a.skel.maps.ring)?;
         let mut kernel = Kernel::begin(Object::Hash(Box::new(a.skel)), a.links, a.refused, ring)?;
         kernel.no_storage = Some(why.into());
         Ok(kernel)
@@ -106,12 +99,10 @@ impl Kernel {
         object: Object,
         links: BTreeMap<String, Link>,
         refused: BTreeMap<String, String>,
-        (ring, inbox): (RingBuffer<'static>, Arc<Mutex<Vec<u64>>>),
+        ring: Ring,
     ) -> Result<Kernel> {
         let mut kernel = Kernel {
             ring,
-            inbox,
-            taken: Vec::new(),
             links,
             object,
             records: Records::new(),
@@ -230,20 +221,11 @@ impl Kernel {
 
     /// Hands over what was told since the last call; how many bytes of records that was.
     pub fn consume(&mut self, mut each: impl FnMut(Told<'_>)) -> usize {
-        let mut bytes = 0;
-        loop {
-            let consumed = self.ring.consume_raw_n(BATCH);
-            if let Ok(mut inbox) = self.inbox.lock() {
-                std::mem::swap(&mut *inbox, &mut self.taken);
+        self.ring.consume(|bytes| {
+            if let Some(told) = parse(bytes) {
+                each(told);
             }
-            parse(&self.taken, &mut each);
-            bytes += size_of_val(self.taken.as_slice());
-            self.taken.clear();
-            // Below zero only if the ring is not readable: then there is nothing to hand over.
-            if consumed < BATCH as i32 {
-                return bytes;
-            }
-        }
+        })
     }
 
     /// Edges of the wake graph that are in no thread's record.
@@ -282,27 +264,13 @@ impl Kernel {
     }
 }
 
-type Filled = (RingBuffer<'static>, Arc<Mutex<Vec<u64>>>);
-
-fn ring(map: &dyn MapCore) -> Result<Filled> {
-    let inbox = Arc::new(Mutex::new(Vec::new()));
-    let filled = inbox.clone();
-    let mut builder = RingBufferBuilder::new();
-    builder.add(map, move |bytes| {
-        if let Ok(mut inbox) = filled.lock() {
-            let inbox: &mut Vec<u64> = &mut inbox;
-            let words = bytes.chunks_exact(8).filter_map(|c| c.try_into().ok());
-            inbox.extend(words.map(u64::from_ne_bytes));
-        }
-        0
-    })?;
-    Ok((builder.build().context("the ring of stretches cannot be mapped")?, inbox))
-}
+/// Entries of a hash read at a time.
+const BATCH: u32 = 4096;
 
 /// All of a hash (5.6 and later read it at once).
 fn pairs<K: Copy, V: Copy>(map: &dyn MapCore) -> Vec<(K, V)> {
     let mut all = Vec::new();
-    if let Ok(batch) = map.lookup_batch(BATCH as u32, MapFlags::ANY, MapFlags::ANY) {
+    if let Ok(batch) = map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY) {
         all.extend(batch.filter_map(|(k, v)| Some((copied(&k)?, copied(&v)?))));
     }
     all
@@ -318,37 +286,14 @@ fn copied<T: Copy>(bytes: &[u8]) -> Option<T> {
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
-/// The records in the words of the ring, one after another.
-fn parse(words: &[u64], each: &mut impl FnMut(Told<'_>)) {
-    let mut at = 0;
-    while let Some(rest) = words.get(at..).filter(|r| !r.is_empty()) {
-        let bytes = as_bytes(rest);
-        let Some(&kind) = front::<u32>(bytes) else { return };
-        let size = if kind == types::kind::KIND_STRETCH.0 {
-            let Some(stretch) = front(bytes) else { return };
-            each(Told::Stretch(stretch));
-            size_of::<types::stretch>()
-        } else if kind == types::kind::KIND_BIN.0 {
-            let Some(bin) = front(bytes) else { return };
-            each(Told::Bin(bin));
-            size_of::<types::bin>()
-        } else {
-            let Some(row) = front(bytes) else { return };
-            each(Told::End(row));
-            size_of::<types::row>()
-        };
-        at += size / 8;
-    }
+/// A record of the ring.
+fn parse(bytes: &[u8]) -> Option<Told<'_>> {
+    let kind = *front::<u32>(bytes)?;
+    Some(if kind == types::kind::KIND_STRETCH.0 {
+        Told::Stretch(front(bytes)?)
+    } else if kind == types::kind::KIND_BIN.0 {
+        Told::Bin(front(bytes)?)
+    } else {
+        Told::End(front(bytes)?)
+    })
 }
-
-fn as_bytes(words: &[u64]) -> &[u8] {
-    // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
-    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) }
-}
-
-// Records follow each other in words of 8 bytes.
-const _: () = assert!(
-    size_of::<types::row>().is_multiple_of(8)
-        && size_of::<types::stretch>().is_multiple_of(8)
-        && size_of::<types::bin>().is_multiple_of(8)
-);
