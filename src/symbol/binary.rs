@@ -21,7 +21,7 @@ use crate::table::stack::VDSO;
 /// Files that are open at once: a user may often have 1,024.
 const OPEN: usize = 256;
 /// Memory for the tables of how to unwind them.
-const TABLES: usize = 24 << 20;
+const TABLES: usize = 12 << 20;
 /// Files whose paths are remembered.
 const KNOWN: usize = 16_384;
 /// How soon a file that could not be opened is tried again.
@@ -41,14 +41,14 @@ impl Loaded {
         Loaded { binary: Arc::new(binary), rules: None }
     }
 
-    /// How to unwind it.
-    pub fn rules(&mut self) -> &mut Rules {
+    /// How to unwind it, and the file to read more of that from.
+    pub fn rules(&mut self) -> (&mut Rules, &File) {
         let Loaded { binary, rules } = self;
-        rules.get_or_insert_with(|| Box::new(Rules::of(binary)))
+        (rules.get_or_insert_with(|| Box::new(Rules::of(binary))), &binary.file)
     }
 
     fn bytes(&self) -> usize {
-        self.rules.as_ref().map_or(0, |r| r.bytes)
+        self.rules.as_ref().map_or(0, |r| r.bytes())
     }
 }
 

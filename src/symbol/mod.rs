@@ -27,6 +27,7 @@ mod layout;
 mod lines;
 mod names;
 mod perf_map;
+mod pieces;
 mod place;
 mod separate;
 mod unwind;

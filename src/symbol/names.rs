@@ -148,7 +148,7 @@ impl Names {
             let Some(oldest) = others.min_by_key(|(_, l)| l.used).map(|(s, _)| *s) else { break };
             bytes -= self.tables.remove(&oldest).map_or(0, |l| l.functions.bytes());
             // Large pieces: they go back at once.
-            crate::bpf::trim();
+            crate::memory::trim();
         }
     }
 

@@ -4,6 +4,7 @@
 //! first turned into the one that the file itself gives it. Registers and the words on the stack
 //! stay as they were. So a new process costs the list of its mappings and nothing else.
 
+use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -15,6 +16,7 @@ use framehop::{
 use super::binary::{Files, Opened};
 use super::images::Images;
 use super::layout::{self, Content, Layouts, Mapping, Source};
+use super::pieces::{Piece, Pieces};
 use super::place::{Binary, Place};
 use super::{Capture, Regs, Space, elf};
 
@@ -25,16 +27,22 @@ const REACH: u64 = 64 << 10;
 /// How long the code is that a program begins with: glibc's loader has 80 bytes of it.
 const ENTRY: u64 = 96;
 
+type Tables = UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>;
+
 /// How to get from a frame in one binary to its caller.
 pub(super) struct Rules {
-    unwinder: UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>,
+    unwinder: Tables,
+    /// Of a large binary, instead of all at once.
+    pieces: Option<Pieces<Tables>>,
+    /// What the pieces have in common: where the code begins, `.text`, `.got`.
+    about: (u64, Option<Range<u64>>, Option<Range<u64>>),
     cache: CacheNative<MayAllocateDuringUnwind>,
     /// Functions that are called by nobody.
     begins: Vec<Range<u64>>,
     /// Where execution begins.
     entry: u64,
-    /// Memory that the tables take.
-    pub bytes: usize,
+    /// Memory that the tables take which are read at once.
+    bytes: usize,
 }
 
 impl Rules {
@@ -43,6 +51,7 @@ impl Rules {
         let tables = elf::tables(&binary.file, &binary.segments);
         let bytes = tables.bytes();
         let mut rules = Rules::frame_pointers();
+        let about = (tables.base, tables.text.clone(), tables.got.clone());
         let (index_svma, index) = tables.index.unzip();
         let (frames_svma, frames) = tables.frames.unzip();
         let sections = ExplicitModuleSectionInfo {
@@ -59,13 +68,16 @@ impl Rules {
         // Offsets inside a module have 32 bits.
         let range = tables.base..tables.base.saturating_add(u64::from(u32::MAX));
         rules.unwinder.add_module(Module::new(String::new(), range, tables.base, sections));
-        Rules { begins: tables.begins, entry: tables.entry, bytes, ..rules }
+        let pieces = tables.pieces.map(Pieces::new);
+        Rules { pieces, about, begins: tables.begins, entry: tables.entry, bytes, ..rules }
     }
 
     /// By frame pointers alone.
     pub fn frame_pointers() -> Rules {
         Rules {
             unwinder: UnwinderNative::new(),
+            pieces: None,
+            about: (0, None, None),
             cache: CacheNative::new(),
             begins: Vec::new(),
             entry: 0,
@@ -76,6 +88,7 @@ impl Rules {
     /// The caller's address and registers; `None` where there is no caller.
     fn step(
         &mut self,
+        file: Option<&File>,
         address: FrameAddress,
         regs: &mut UnwindRegsNative,
         stack: &Copied<'_>,
@@ -85,8 +98,36 @@ impl Rules {
         if before.checked_sub(1).and_then(|i| self.begins.get(i)).is_some_and(|b| at < b.end) {
             return Ok(None);
         }
-        self.unwinder.unwind_frame(address, regs, &mut self.cache, &mut |at| stack.word(at))
+        let Rules { unwinder, pieces, about, cache, .. } = self;
+        let mut tables = &*unwinder;
+        if let (Some(pieces), Some(file)) = (pieces, file)
+            && let Some(piece) = pieces.of(file, at, |piece| tables_of(piece, about))
+        {
+            tables = piece;
+        }
+        tables.unwind_frame(address, regs, cache, &mut |at| stack.word(at))
     }
+
+    /// Memory that the tables take.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.pieces.as_ref().map_or(0, Pieces::bytes)
+    }
+}
+
+/// The tables of a piece.
+fn tables_of(piece: Piece, about: &(u64, Option<Range<u64>>, Option<Range<u64>>)) -> Tables {
+    let (base, text, got) = about.clone();
+    let sections = ExplicitModuleSectionInfo {
+        base_svma: base,
+        text_svma: text,
+        got_svma: got,
+        eh_frame_svma: Some(piece.address..piece.address.saturating_add(piece.frames.len() as u64)),
+        eh_frame: Some(piece.frames),
+        ..ExplicitModuleSectionInfo::default()
+    };
+    let mut tables = Tables::new();
+    tables.add_module(Module::new(String::new(), piece.code, base, sections));
+    tables
 }
 
 /// What was copied of a stack.
@@ -221,7 +262,7 @@ impl Walker {
         };
         let offset = mapping.file_offset(address.address_for_lookup());
         let at = loaded.binary.address(offset).unwrap_or(0);
-        let entry = loaded.rules().entry;
+        let entry = loaded.rules().0.entry;
         entry != 0 && (entry..entry.saturating_add(ENTRY)).contains(&at)
     }
 
@@ -274,17 +315,20 @@ impl Walker {
                 Opened::Other | Opened::Lost(_) => None,
             },
         };
-        let Some(loaded) = loaded else { return self.pointers.step(*address, regs, stack) };
+        let Some(loaded) = loaded else { return self.pointers.step(None, *address, regs, stack) };
         let at = address.address_for_lookup();
         match loaded.binary.address(mapping.file_offset(at)) {
-            None => self.pointers.step(*address, regs, stack),
+            None => self.pointers.step(None, *address, regs, stack),
             Some(svma) if address.is_return_address() => {
                 let back = FrameAddress::from_return_address(svma.wrapping_add(1));
                 let back = back.ok_or(Error::ReturnAddressIsNull)?;
-                loaded.rules().step(back, regs, stack)
+                let (rules, file) = loaded.rules();
+                rules.step(Some(file), back, regs, stack)
             }
             Some(svma) => {
-                loaded.rules().step(FrameAddress::from_instruction_pointer(svma), regs, stack)
+                let at = FrameAddress::from_instruction_pointer(svma);
+                let (rules, file) = loaded.rules();
+                rules.step(Some(file), at, regs, stack)
             }
         }
     }
@@ -302,7 +346,7 @@ impl Walker {
             let address = FrameAddress::from_instruction_pointer(interrupted);
             return Some(Frame { address, mapping });
         }
-        let caller = self.pointers.step(frame.address, regs, stack).ok()??;
+        let caller = self.pointers.step(None, frame.address, regs, stack).ok()??;
         self.frame(space, caller)
     }
 

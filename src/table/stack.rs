@@ -188,12 +188,14 @@ impl Folding {
         }
         self.frames += 1;
         plain(name, &mut self.stack);
-        let mut shown = String::new();
-        plain(module, &mut shown);
-        if self.frames == 1 || shown != self.last {
-            self.modules.push_str(&shown);
+        let from = self.modules.len();
+        plain(module, &mut self.modules);
+        if self.frames > 1 && self.modules[from..] == *self.last {
+            self.modules.truncate(from);
+        } else {
+            self.last.clear();
+            self.last.push_str(&self.modules[from..]);
         }
-        self.last = shown;
     }
 
     /// How many frames it has.
@@ -221,6 +223,10 @@ pub fn frame(text: &str) -> String {
 
 /// Without what separates frames and lines; a nameless frame is unknown.
 fn plain(text: &str, out: &mut String) {
+    if !text.is_empty() && !text.bytes().any(|b| b == b';' || !(b' '..0x7f).contains(&b)) {
+        out.push_str(text);
+        return;
+    }
     let from = out.len();
     for c in text.chars() {
         out.push(match c {
