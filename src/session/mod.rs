@@ -20,9 +20,12 @@ mod list;
 mod meta;
 mod place;
 mod reader;
+mod remote;
 mod segment;
+mod serve;
 mod store;
 mod tail;
+mod talk;
 mod wire;
 mod writer;
 
