@@ -10,6 +10,7 @@
 mod block;
 mod carve;
 mod change;
+mod check;
 mod cursor;
 mod format;
 mod guard;
@@ -22,10 +23,12 @@ mod place;
 mod reader;
 mod segment;
 mod store;
+mod stray;
 mod tail;
 mod wire;
 mod writer;
 
+pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
 pub use limits::Limits;

@@ -45,7 +45,7 @@ impl Open {
     }
 
     /// Finds all samples; `false` when some index entries could not be read.
-    fn load(&self) -> Result<bool> {
+    pub(super) fn load(&self) -> Result<bool> {
         let (mut stamps, mut readable) = (Vec::new(), true);
         let sound = self.store.all(Tree::Index, |head, payload| {
             let Ok(e) = Entry::unpack(head, payload) else {
