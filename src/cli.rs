@@ -243,6 +243,9 @@ pub struct Sessions {
     /// Where they are, or one session
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Go through everything that is stored, of one recording or of all, and say what is damaged
+    #[arg(long, value_name = "SESSION", num_args = 0..=1)]
+    pub check: Option<Option<PathBuf>>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,

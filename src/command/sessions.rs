@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::say;
+use super::{inspection, say};
 use crate::cli::{self, Plain};
 use crate::export::grid;
 use crate::session::{Listing, default_place, list};
@@ -22,6 +22,9 @@ use crate::table::{Field, Type, Unit, Value};
 /// # Errors
 /// When the place cannot be read.
 pub fn run(args: &cli::Sessions) -> Result<()> {
+    if let Some(named) = &args.check {
+        return inspection::run(args, named.as_deref());
+    }
     let sessions = match &args.session {
         None => list(&default_place())?,
         Some(dir) => listed(dir)?,
@@ -46,7 +49,7 @@ pub fn run(args: &cli::Sessions) -> Result<()> {
 }
 
 /// The sessions in `dir`, or `dir` itself if it is one.
-fn listed(dir: &Path) -> Result<Vec<Listing>> {
+pub(super) fn listed(dir: &Path) -> Result<Vec<Listing>> {
     let dir = dir.canonicalize().with_context(|| {
         format!("cannot look for recordings in {}; is the path right?", dir.display())
     })?;

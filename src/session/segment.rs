@@ -46,7 +46,7 @@ impl Open {
     }
 
     /// Finds all samples; `false` when some index entries could not be read.
-    fn load(&self) -> Result<bool> {
+    pub(super) fn load(&self) -> Result<bool> {
         if let Store::Remote(remote, segment) = &self.store {
             let more = remote.stamps(*segment, self.with(<[Stamp]>::len) as u64)?;
             more.into_iter().for_each(|stamp| self.push(stamp));

@@ -275,6 +275,9 @@ impl Writer {
     fn end_segment(&mut self, cut: String) {
         let Some(mut live) = self.live.take() else { return };
         self.sealed += live.bytes;
+        // Now, not when the keeper comes to it: the writer's own flushes go to the next segment.
+        // If it fails, the keeper's flush fails too, and says so.
+        let _ = live.open.store.flush();
         let numbers: Vec<u16> = live.tables.keys().copied().collect();
         if cut.is_empty() {
             for n in numbers {
