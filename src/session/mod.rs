@@ -22,14 +22,17 @@ mod place;
 mod reader;
 mod segment;
 mod store;
+mod sum;
 mod tail;
+mod thin;
 mod wire;
 mod writer;
 
 pub use guard::caught;
 pub use keep::{Retention, prune};
-pub use limits::Limits;
+pub use limits::{Limits, Thin};
 pub use list::{Listing, default_place, list};
 pub use meta::{FORMAT, Info};
 pub use reader::{Position, Reader};
+pub use thin::thin;
 pub use writer::{Status, Writer, memory_writer};

@@ -24,6 +24,9 @@ use crate::table::{Sample, Schema};
 const MAX_WAITING: usize = 8;
 /// Never flushed more often than this: samples may come faster.
 const MIN_FLUSH: Duration = Duration::from_millis(200);
+/// By how much the wall clock may part from the monotonic one in a segment, in ns; more is a clock
+/// that was set, or a machine that slept.
+const EVEN: i128 = 60_000_000_000;
 /// How long recording waits after an error that was not a lack of room.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -68,6 +71,9 @@ struct Live {
     open: Arc<Open>,
     summary: Summary,
     start_mono_ns: u64,
+    /// Wall clock less monotonic clock at the first sample, in ns, and whether that stayed so.
+    ahead: i128,
+    even: bool,
     bytes: u64,
     tables: HashMap<u16, State>,
 }
@@ -156,12 +162,15 @@ impl Writer {
             return Ok(());
         }
         if self.full(s.mono_ns) {
+            // A clock that was just set may be set again: what goes for its sake does not come back.
+            let even = self.live.as_ref().is_some_and(|l| l.even);
             self.end_segment(String::new());
             if let Err(e) = self.begin(s.mono_ns) {
                 self.stop(&format!("{e:#}"));
                 return Ok(());
             }
-            self.prune(s.wall_ns);
+            self.prune(if even { s.wall_ns } else { i64::MIN });
+            self.thin(if even { s.wall_ns } else { i64::MIN });
             self.drop_oldest();
         }
         if let Err(e) = self.write(s) {
@@ -207,6 +216,15 @@ impl Writer {
         &mut self.limits
     }
 
+    /// Waits until the keeper has nothing to do.
+    #[cfg(test)]
+    pub(super) fn settle(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.keeper.as_ref().is_some_and(|k| k.waiting() > 0) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the recording as it should: everything in blocks, sealed, marked clean.
     ///
     /// # Errors
@@ -250,7 +268,9 @@ impl Writer {
         drop(all);
         let tables = HashMap::new();
         let summary = Summary::default();
-        self.live = Some(Live { segment, open, summary, start_mono_ns: mono_ns, bytes, tables });
+        let (start_mono_ns, ahead, even) = (mono_ns, 0, true);
+        let live = Live { segment, open, summary, start_mono_ns, ahead, even, bytes, tables };
+        self.live = Some(live);
         self.status = Status::Recording;
         Ok(())
     }
@@ -338,9 +358,11 @@ impl Writer {
 
     fn write_into(&mut self, live: &mut Live, s: &Sample, numbers: &[u16]) -> Result<()> {
         let seq = self.next;
+        let ahead = i128::from(s.wall_ns) - i128::from(s.mono_ns);
         if live.summary.samples == 0 {
-            live.start_mono_ns = s.mono_ns;
+            (live.start_mono_ns, live.ahead) = (s.mono_ns, ahead);
         }
+        live.even &= (ahead - live.ahead).abs() < EVEN;
         let mut tables = Vec::with_capacity(numbers.len());
         let mut pairs = Vec::new();
         for (table, &number) in s.tables.iter().zip(numbers) {
@@ -452,7 +474,17 @@ impl Writer {
     fn prune(&self, now_wall_ns: i64) {
         if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
             let place = place.clone();
-            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns });
+            // The segment being written finds room within what is allowed.
+            let mut keep = self.limits.keep;
+            keep.bytes = keep.bytes.saturating_sub(self.limits.segment_bytes);
+            keeper.give(Job::Prune { place, keep, now_wall_ns });
+        }
+    }
+
+    fn thin(&self, now_wall_ns: i64) {
+        if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
+            let (place, steps) = (place.clone(), self.limits.thin.clone());
+            keeper.give(Job::Thin { place, steps, now_wall_ns });
         }
     }
 
