@@ -115,6 +115,23 @@ fn help_version_and_references_need_nothing() {
 }
 
 #[test]
+fn systemd_understands_its_unit() {
+    let unit = include_str!("../packaging/lmptop.service");
+    // It looks for the program, too; this one is there.
+    let unit = unit.replace("/usr/bin/lmptop", env!("CARGO_BIN_EXE_lmptop"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lmptop.service");
+    fs::write(&path, unit).unwrap();
+    let verify = ["verify", "--man=no"];
+    let Ok(out) = Command::new("systemd-analyze").args(verify).arg(&path).output() else {
+        eprintln!("systemd_understands_its_unit skipped: no systemd-analyze");
+        return;
+    };
+    let said = text(&out.stderr);
+    assert!(out.status.success() && !said.contains("lmptop.service"), "{said}");
+}
+
+#[test]
 fn the_column_reference_is_the_same_in_every_format() {
     let json = objects(&said(&["columns", "--format", "json"]));
     let csv = said(&["columns", "--format", "csv"]);

@@ -89,6 +89,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -105,6 +107,16 @@ mod tests {
         assert_eq!(age("12h"), Ok(Duration::from_secs(43_200)));
         assert_eq!(age("30m"), Ok(Duration::from_secs(1800)));
         assert!(age("9m").unwrap_err().contains("10m"));
+    }
+
+    #[test]
+    fn the_unit_of_systemd_says_what_can_be_said() {
+        let unit = include_str!("../../packaging/lmptop.service");
+        let line = unit.lines().find_map(|l| l.strip_prefix("ExecStart=")).unwrap();
+        let said = crate::cli::Cli::try_parse_from(line.split(' ')).unwrap();
+        let Some(crate::cli::Command::Record(record)) = said.command else { panic!("{line}") };
+        assert_eq!(record.keeping.limits().keep, Retention::default());
+        assert_eq!(record.session.unwrap(), std::path::Path::new("/var/lib/lmptop"));
     }
 
     #[test]

@@ -187,7 +187,13 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
     segment.set_summary(summary.clone());
     let Some(dir) = segment.dir() else { return Ok(()) };
     let session = dir.parent().context("a segment has no session")?;
-    open.store.flush()?;
+    if let Err(e) = open.store.flush() {
+        // It cannot be written any more, for want of room: it is closed, and read from its files.
+        drop(open);
+        segment.unpin();
+        segment.close();
+        return Err(e);
+    }
     let mut slot = segment.slot();
     drop(slot.take());
     match alone(open) {

@@ -156,7 +156,7 @@ impl Work<'_> {
                 return Ok(None);
             }
             let summary = made.write(&to, &old)?;
-            Ok((tidy(&to) < bytes).then_some(summary))
+            Ok((tidy(&to) <= bytes).then_some(summary))
         };
         let outcome = guarded("a segment", rewrite);
         let placed = match outcome {

@@ -255,7 +255,9 @@ impl Writer {
             self.room()?;
             let dir = segment_dir(&self.dir, number);
             private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            (Store::sled(&dir)?, Some(dir))
+            // What is half made would be in the way when it is tried again.
+            let clear = |_: &_| drop(std::fs::remove_dir_all(&dir));
+            (Store::sled(&dir).inspect_err(clear)?, Some(dir))
         } else {
             (Store::memory(), None)
         };
@@ -436,7 +438,10 @@ impl Writer {
 
     /// Stops recording, keeping what there is.
     fn stop(&mut self, reason: &str) {
-        let reason = crate::table::clean(reason).into_owned();
+        // ENOSPC and EDQUOT, from wherever: it goes on as soon as there is room.
+        let full = ["(os error 28)", "(os error 122)"].iter().any(|e| reason.contains(e));
+        let reason = if full { format!("{FULL}: {reason}") } else { reason.to_owned() };
+        let reason = crate::table::clean(&reason).into_owned();
         self.end_segment(reason.clone());
         self.status = Status::Stopped { reason };
         self.retry = Some(Instant::now());

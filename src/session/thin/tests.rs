@@ -18,12 +18,13 @@ const COUNTERS: &[Column<Row>] = &[
     Column::u64("n", "N", Means::Counter, |r| Some(r.1)),
 ];
 type Stacked = (u64, &'static str, u64, Option<u64>);
-const STACKS: &[Column<Stacked>] = &[
-    Column::u64("tid", "TID", Means::Key, |r| Some(r.0)).unit(Unit::Id),
-    Column::text("stack", "STACK", Means::Stack, |r| Some(r.1)),
-    Column::u64("count", "COUNT", Means::Gauge, |r| Some(r.2)),
-    Column::u64("live_bytes", "LIVE", Means::Gauge, |r| r.3),
-    Column::text("hist", "HIST", Means::Text, |_| Some("3:1 10:2")),
+type D = Column<Stacked>;
+const STACKS: &[D] = &[
+    D::u64("tid", "TID", Means::Key, |r| Some(r.0)).unit(Unit::Id),
+    D::text("stack", "STACK", Means::Stack, |r| Some(r.1)),
+    D::u64("count", "COUNT", Means::Gauge, |r| Some(r.2)),
+    D::u64("live_bytes", "LIVE", Means::Gauge, |r| r.3),
+    D::text("hist", "HIST", Means::Text, |_| Some("3:1 10:2")),
 ];
 
 fn samples(n: u64) -> Vec<Sample> {
@@ -32,7 +33,9 @@ fn samples(n: u64) -> Vec<Sample> {
     let heap = TableDef::new("heap", Nature::Event, STACKS);
     (0..n)
         .map(|i| {
-            let rows: Vec<Row> = (0..20).map(|id| (id, id * i / 3)).collect();
+            // They do not compress, so that a segment takes more than sled takes at least.
+            let n = |id: u64| (id * 7919 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let rows: Vec<Row> = (0..300).map(|id| (id, n(id))).collect();
             let happened: Vec<Row> = (0..i % 3).map(|k| (i, k)).collect();
             let live = (i % 10 == 9).then_some(i);
             let stacks: Vec<Stacked> =
