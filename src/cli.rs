@@ -2,6 +2,8 @@
 //!
 //! Scripts depend on names, defaults and exit codes here: 0 done, 1 failure, 2 usage.
 
+mod keeping;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::import::Each;
 use crate::source::{Focus, Scope, Stacks};
 use crate::trigger::Rule;
 use crate::view::theme::Glyphs;
+
+pub use keeping::Keeping;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -86,6 +90,9 @@ pub struct Live {
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// Which characters are drawn.
     #[command(flatten)]
     pub characters: Characters,
@@ -184,6 +191,9 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,

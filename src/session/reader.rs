@@ -259,7 +259,7 @@ impl Reader {
                 self.shared
                     .note([format!("{lost} samples before segment {} are lost", segment.number)]);
             }
-            next = Some(s.first + s.samples);
+            next = Some(s.next());
         }
         if let Some(e) = failed {
             ensure!(opened > 0, "{e:#}");
