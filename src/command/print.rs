@@ -245,6 +245,16 @@ pub(super) fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
 
 /// First and last Unix time in ns that are wanted.
 pub(super) fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
+    between(&args.from, &args.to, &args.at, reader)
+}
+
+/// The same from what was typed.
+pub(super) fn between(
+    from: &Option<String>,
+    to: &Option<String>,
+    at: &Option<String>,
+    reader: &Reader,
+) -> Result<(i64, i64)> {
     let Some((start, end)) = reader.span() else {
         bail!("this recording holds no sample");
     };
@@ -260,8 +270,8 @@ pub(super) fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
             Err(why) => Err(usage(anyhow!("--{option}: {why}"))),
         }
     };
-    let from = time("from", &args.from)?.unwrap_or(i64::MIN);
-    let to = time("to", &args.to)?.or(time("at", &args.at)?).unwrap_or(i64::MAX);
+    let from = time("from", from)?.unwrap_or(i64::MIN);
+    let to = time("to", to)?.or(time("at", at)?).unwrap_or(i64::MAX);
     if from > to {
         return Err(usage(anyhow!("--from is after --to; swap them")));
     }

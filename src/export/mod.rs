@@ -9,6 +9,7 @@ mod folded;
 mod json;
 mod parquet;
 pub mod pprof;
+pub mod report;
 mod selection;
 mod speedscope;
 mod svg;
