@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::escape::{escaped, rounded};
 use super::span::Span;
 use crate::export::Sheet;
+use crate::table::clock::clock;
 use crate::table::quantity::{Style, number};
 use crate::table::{Frame, Unit};
 
@@ -54,7 +55,7 @@ const PLANS: &[Plan] = &[
         ],
     },
     Plan {
-        title: "Pressure: some task waits",
+        title: "Some task waits",
         unit: Unit::Percent,
         top: None,
         lines: &[
@@ -238,7 +239,7 @@ impl Courses {
         );
         for (i, ((name, _), steps)) in plan.lines.iter().zip(lines).enumerate() {
             if steps.iter().any(|s| s.count > 0) {
-                let _ = write!(out, "<span class=\"l{i}\">{}<i></i></span> ", escaped(name));
+                let _ = write!(out, "<span class=\"l{i}\"><i></i>{}</span> ", escaped(name));
             }
         }
         let _ = write!(
@@ -278,7 +279,12 @@ impl Courses {
                 self.path(line, Step::mean, top, span)
             );
         }
-        out.push_str("<path class=\"cursor\" d=\"\"/></svg></div><output></output></figure>\n");
+        let [from, to] = [span.from, span.to].map(|t| clock(t, &span.zone()));
+        let _ = writeln!(
+            out,
+            "<path class=\"cursor\" d=\"\"/></svg></div><div class=\"axis\"><span>{from}</span>\
+             <span>{to}</span></div><output></output></figure>"
+        );
     }
 
     /// A line through the steps that are known, broken where the recording is.
@@ -286,7 +292,7 @@ impl Courses {
         let mut out = String::new();
         let mut before: Option<usize> = None;
         for (i, n) in line.iter().enumerate().filter_map(|(i, s)| Some((i, get(s)?))) {
-            let (x, y) = (i as f64 + 0.5, 100.0 - 100.0 * (n / top).clamp(0.0, 1.0));
+            let (x, y) = (i as f64 + 0.5, 98.0 - 96.0 * (n / top).clamp(0.0, 1.0));
             let ends = before.and_then(|b| Some((self.ends[b]?.1, self.ends[i]?.0)));
             let joined = ends.is_some_and(|(a, b)| !span.broken(a, b));
             // A point alone is a dot: the line's ends are round.

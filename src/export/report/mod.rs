@@ -145,7 +145,7 @@ pub fn page(about: &About, span: &Span, mut parts: Vec<Part>) -> Result<String> 
         let _ = write!(
             out,
             "<section id=\"overview\"><h2>Overview</h2>\n<p class=\"note\">Lines are the mean of \
-             each step, the pale ones the highest sample in it; hatched: no samples.</p>\n\
+             each step, the pale ones the highest sample in it; grey is a time without samples.</p>\n\
              <div class=\"charts\">\n{}</div></section>\n",
             charts.0
         );

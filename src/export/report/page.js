@@ -39,6 +39,7 @@
     for (const { el, numbers } of charts) {
       const cursor = el.querySelector(".cursor"), out = el.querySelector("output");
       const count = numbers.lines[0][1].length;
+      el.classList.toggle("live", step !== null);
       if (step === null) { cursor.setAttribute("d", ""); out.textContent = ""; continue; }
       cursor.setAttribute("d", `M${step + 0.5} 0V100`);
       const at = data.from + (data.to - data.from) * (step + 0.5) / count;
