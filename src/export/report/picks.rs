@@ -30,6 +30,7 @@ const PICKS: &[Pick] = &[
         &[
             "comm",
             "pid",
+            "state",
             "cpu_ns",
             "runq_ns",
             "rss_bytes",
@@ -37,8 +38,6 @@ const PICKS: &[Pick] = &[
             "write_bytes",
             "majflt",
             "threads",
-            "uid",
-            "state",
             "argv",
         ],
     ),

@@ -163,6 +163,9 @@ impl Rows {
                 return Cell { text: text.to_string(), number: None };
             }
             let number = sum.result(s.how);
+            // A sum of rates times seconds: of what is counted in whole numbers it is one.
+            let whole = s.how == How::Gain && s.as_field.ty != Type::F64;
+            let number = number.map(|n| if whole { n.round() } else { n });
             let mut text = String::new();
             let value = match number {
                 None => Value::None,
@@ -235,10 +238,18 @@ fn columns(schema: &Schema, f: usize) -> Vec<Shown> {
                 make(rate, How::Peak, format!("{share} max"), "Highest share of a sample. "),
             ]
         }
-        (Kind::Counter, Some(rate)) => vec![
-            make(rate, How::Gain, title.clone(), "Gained in this range. "),
-            make(rate, How::Peak, format!("{title}/s max"), "Highest rate of a sample. "),
-        ],
+        // What a probe lost is lost for all that comes after it, too.
+        (Kind::Counter, Some(_)) if schema.table() == "probe" => {
+            vec![make(f, How::Most, title, "")]
+        }
+        (Kind::Counter, Some(rate)) => {
+            let mut all = vec![make(rate, How::Gain, title.clone(), "Gained in this range. ")];
+            if field.unit == Unit::Bytes {
+                let peak = format!("{title}/s max");
+                all.push(make(rate, How::Peak, peak, "Highest rate of a sample. "));
+            }
+            all
+        }
         (Kind::Gauge | Kind::Duration, _)
             if !name && !matches!(field.unit, Unit::Instant | Unit::Wall) =>
         {
