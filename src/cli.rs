@@ -245,6 +245,9 @@ pub struct Sessions {
     /// Where they are, or one session
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Go through everything that is stored, of one recording or of all, and say what is damaged
+    #[arg(long, value_name = "SESSION", num_args = 0..=1)]
+    pub check: Option<Option<PathBuf>>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
@@ -255,7 +258,8 @@ pub struct Sessions {
 pub struct Print {
     /// The table; `lmptop columns` lists them
     pub table: String,
-    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call stacks
+    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call
+    /// stacks, openmetrics is for Prometheus
     #[arg(long, value_name = "FORMAT", default_value = "table",
           value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod doctor;
 pub mod flight;
 pub mod import;
+mod inspection;
 pub mod live;
 mod machine;
 pub mod man;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::tz::TimeZone;
 
 use super::print::{between, schema_in};
-use super::sessions::find;
+use super::sessions::{Found, find_at};
 use super::{say, usage};
 use crate::cli;
 use crate::export::Sheet;
@@ -30,8 +30,10 @@ pub fn run(args: &cli::Report) -> Result<()> {
         return Err(usage(anyhow!("a page is not for a terminal; name a file with -o")));
     }
     privilege::drop_all_but(&privilege::FILES)?;
-    let reader = Reader::open(&find(args.session.as_deref())?)?;
-    let text = made(&reader, args)?;
+    let zone = TimeZone::system();
+    let found = find_at(args.session.as_deref(), args.from.as_deref(), &zone)?;
+    let reader = Reader::open(&found.path)?;
+    let text = made(&reader, &found, args, zone)?;
     for note in reader.notes() {
         eprintln!("lmptop: {}", clean(&note));
     }
@@ -43,9 +45,8 @@ pub fn run(args: &cli::Report) -> Result<()> {
     })
 }
 
-fn made(reader: &Reader, args: &cli::Report) -> Result<String> {
-    let zone = TimeZone::system();
-    let (from, to) = between(&args.from, &args.to, &None, reader)?;
+fn made(reader: &Reader, found: &Found, args: &cli::Report, zone: TimeZone) -> Result<String> {
+    let (from, to) = between([&args.from, &args.to, &None], reader, found.span)?;
     let times = reader.times(from, to)?;
     if times.is_empty() {
         let (start, end) = reader.span().unwrap_or_default();
