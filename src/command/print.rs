@@ -251,6 +251,15 @@ pub(super) fn bounds(
     reader: &Reader,
     span: Option<(i64, i64)>,
 ) -> Result<(i64, i64)> {
+    between([&args.from, &args.to, &args.at], reader, span)
+}
+
+/// The same from what was typed: from, to, at.
+pub(super) fn between(
+    [from, to, at]: [&Option<String>; 3],
+    reader: &Reader,
+    span: Option<(i64, i64)>,
+) -> Result<(i64, i64)> {
     let Some(own) = reader.span() else {
         bail!("this recording holds no sample");
     };
@@ -263,8 +272,8 @@ pub(super) fn bounds(
             Err(why) => Err(usage(anyhow!("--{option}: {why}"))),
         }
     };
-    let from = time("from", &args.from)?.unwrap_or(i64::MIN);
-    let to = time("to", &args.to)?.or(time("at", &args.at)?).unwrap_or(i64::MAX);
+    let from = time("from", from)?.unwrap_or(i64::MIN);
+    let to = time("to", to)?.or(time("at", at)?).unwrap_or(i64::MAX);
     if from > to {
         return Err(usage(anyhow!("--from is after --to; swap them")));
     }
