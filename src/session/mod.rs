@@ -33,6 +33,6 @@ pub use keep::{Retention, prune};
 pub use limits::Limits;
 pub use list::{Listing, default_place, list};
 pub use meta::{FORMAT, Info};
-pub use portable::{PORTABLE, Packed, Portion, pack};
+pub use portable::{PORTABLE, Packed, Portion, pack, portable_name};
 pub use reader::{Position, Reader};
 pub use writer::{Status, Writer, memory_writer};

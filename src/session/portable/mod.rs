@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::meta::Info;
 use crate::table::{Schema, numbered};
 
-pub use pack::{Packed, Portion, pack};
+pub use pack::{Packed, Portion, pack, portable_name};
 pub(super) use unpack::open;
 
 /// Version of this form; a newer one is refused.

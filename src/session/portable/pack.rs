@@ -349,7 +349,7 @@ fn zip(
 fn meta(parts: &Parts<'_>, reader: &Reader, redactor: Option<&Redactor>) -> Result<Meta> {
     let mut tables: Vec<Held> = Vec::new();
     for (schema, part) in &parts.tables {
-        let name = file_name(schema.table());
+        let name = portable_name(schema.table());
         let taken = |name: &str| tables.iter().any(|t| t.file == format!("{name}.parquet"));
         let file = format!("{}.parquet", crate::table::numbered(&name, taken));
         tables.push(Held { file, rows: part.rows, schema: Schema::clone(schema) });
@@ -372,7 +372,7 @@ fn meta(parts: &Parts<'_>, reader: &Reader, redactor: Option<&Redactor>) -> Resu
 
 /// A table's name as a file's: nothing that a path or a shell could take for something else.
 /// `samples` is the index.
-pub(super) fn file_name(table: &str) -> String {
+pub fn portable_name(table: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
     let name: String = table.chars().take(100).map(plain).collect();
     match name.as_str() {
