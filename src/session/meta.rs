@@ -45,7 +45,7 @@ pub struct Info {
 }
 
 impl Info {
-    fn cleaned(mut self) -> Info {
+    pub(super) fn cleaned(mut self) -> Info {
         let texts =
             [&mut self.id, &mut self.host, &mut self.kernel, &mut self.boot_id, &mut self.lmptop];
         for text in texts.into_iter().chain(&mut self.argv) {
@@ -110,7 +110,7 @@ fn json_crc<T: Serialize>(value: &T) -> Result<u32> {
     Ok(crc32fast::hash(&serde_json::to_vec(value)?))
 }
 
-/// Without what a terminal would obey.
+/// A schema from a file, its words neutralised.
 pub(super) fn cleaned(schema: Schema) -> Schema {
     let mut fields = schema.stored().to_vec();
     for f in &mut fields {

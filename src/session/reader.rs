@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::cursor::Cursor;
 use super::list::list;
 use super::meta::{Info, Last, Meta, Summary, recorded_now, segments};
+use super::portable;
 use super::remote::Remote;
 use super::segment::{Open, Segment, Stamp};
 use crate::table::{Sample, Schema, Table};
@@ -193,12 +194,15 @@ impl Reader {
         Reader { shared, cursors: Arc::default() }
     }
 
-    /// Opens a session, or the newest one of a place. Needs no right to write.
+    /// Opens a session, the newest one of a place, or an exported file. Needs no right to write.
     ///
     /// # Errors
     /// When there is none, it is being recorded by another process, is of a newer format, or may
     /// not be read. Damage inside is no error: see [`Reader::notes`].
     pub fn open(path: &Path) -> Result<Reader> {
+        if path.is_file() {
+            return portable::open(path);
+        }
         let dir = find_session(path)?;
         let (info, schemas, sound) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
@@ -239,6 +243,16 @@ impl Reader {
     /// Whether another process records it now: there will be more.
     pub fn grows(&self) -> bool {
         self.shared.is_remote()
+    }
+
+    /// Adds sentences about what was lost.
+    pub(super) fn note(&self, notes: impl IntoIterator<Item = String>) {
+        self.shared.note(notes);
+    }
+
+    /// Says whether the recording ended as it should.
+    pub(super) fn ended(&self, clean: bool) {
+        self.shared.clean.store(clean, Ordering::Relaxed);
     }
 
     /// Opens what no summary tells about, and says what is not there.

@@ -562,3 +562,19 @@ pub fn memory_writer(mut info: Info, max_bytes: usize) -> Result<Writer> {
     writer.begin(0)?;
     Ok(writer)
 }
+
+/// A session in memory of which nothing goes: as a file holds it that is looked at. `many` rows
+/// are gathered in blocks, which takes time and saves memory.
+pub(super) fn memory_copy(mut info: Info, many: bool) -> Result<Writer> {
+    info.version = FORMAT;
+    let whole = Limits { segment_ns: u64::MAX, segment_bytes: u64::MAX, ..Limits::default() };
+    let limits = if many {
+        whole
+    } else {
+        let (block_ns, block_bytes, block_samples) = (u64::MAX, usize::MAX, usize::MAX);
+        Limits { block_ns, block_bytes, block_samples, ..whole }
+    };
+    let mut writer = Writer::with(info, None, PathBuf::new(), None, limits)?;
+    writer.begin(0)?;
+    Ok(writer)
+}
