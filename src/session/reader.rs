@@ -51,16 +51,16 @@ impl Shared {
         }
     }
 
-    fn segments(&self) -> Vec<Arc<Segment>> {
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn schema(&self, table: u16) -> Option<Arc<Schema>> {
+    pub(super) fn schema(&self, table: u16) -> Option<Arc<Schema>> {
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
         schemas.get(usize::from(table)).cloned()
     }
 
-    fn open(&self, segment: &Arc<Segment>) -> Result<Arc<Open>> {
+    pub(super) fn open(&self, segment: &Arc<Segment>) -> Result<Arc<Open>> {
         let mut notes = Vec::new();
         let open = segment.open(&mut notes);
         self.note(notes);
@@ -100,14 +100,14 @@ impl Shared {
 /// A place in time: one sample of a session. Ordered by when samples were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    segment: u32,
-    index: usize,
+    pub(super) segment: u32,
+    pub(super) index: usize,
 }
 
 /// Reads a session. Cheap to clone; clones share what is open.
 #[derive(Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     cursors: Arc<Mutex<Cursors>>,
 }
 
@@ -360,7 +360,7 @@ impl Reader {
         }
     }
 
-    fn table(
+    pub(super) fn table(
         &self,
         cursors: &mut HashMap<u16, Cursor>,
         open: &Open,
@@ -378,7 +378,7 @@ impl Reader {
         }
     }
 
-    fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
+    pub(super) fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
         let at = jiff::Timestamp::from_nanosecond(i128::from(wall_ns))
             .map_or_else(|_| wall_ns.to_string(), |t| t.to_string());
         self.shared.note([format!("at {at}: {e:#}")]);
