@@ -28,7 +28,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
             Some(Overlay::Image(image)) => {
                 super::image::scrolled(image, if action == Action::Up { -3 } else { 3 });
             }
-            Some(Overlay::Prompt(_) | Overlay::Columns { .. }) => {}
+            Some(Overlay::Prompt(_) | Overlay::Columns { .. } | Overlay::Marks { .. }) => {}
             Some(Overlay::Detail(_)) | None => {
                 for _ in 0..3 {
                     act(state, action);

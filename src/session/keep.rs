@@ -84,7 +84,7 @@ pub(super) fn remove_segment(session: &Path, number: u32) -> Result<()> {
 }
 
 fn remove_session(session: &Path) -> Result<()> {
-    for name in ["last", "meta", "meta.tmp"] {
+    for name in ["last", "meta", "meta.tmp", super::marks::FILE] {
         let path = session.join(name);
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;

@@ -42,6 +42,7 @@ mod footer;
 mod header;
 mod help;
 mod image;
+mod marks;
 mod paint;
 mod rows;
 mod screen;

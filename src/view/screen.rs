@@ -6,7 +6,7 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chart, chooser, detail, fate, footer, header, help, image, rows, stack, strip};
+use super::{chart, chooser, detail, fate, footer, header, help, image, marks, rows, stack, strip};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -25,6 +25,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
             help::draw(state, look, search, *scroll, layout, buf);
         }
         Some(Overlay::Columns { at }) => chooser::draw(state, look, *at, layout, buf),
+        Some(Overlay::Marks { at }) => marks::draw(state, look, *at, layout, buf),
         Some(Overlay::Detail(d)) if d.graph.is_some() => chart::draw(state, look, d, layout, buf),
         Some(Overlay::Detail(d)) => detail::draw(state, look, d, layout, buf),
         Some(Overlay::Image(i)) => image::draw(state, look, i, layout, buf),

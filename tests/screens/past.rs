@@ -116,7 +116,7 @@ fn steps_jumps_and_ends() {
     assert_eq!(at(&s), 8);
     // A rate over the gap is over three seconds: as much as before.
     assert_eq!(s.column("RATE")[0], "70M");
-    s.press("m<Home>'");
+    s.press("m<Enter><Home>'<Enter>");
     assert_eq!(at(&s), 8);
     s.press("b-3s<Enter>");
     assert_eq!(at(&s), 5);
@@ -128,6 +128,133 @@ fn steps_jumps_and_ends() {
 fn named(stage: &Stage) -> String {
     let name = stage.state.replayed.clone().unwrap();
     stage.text().replace(&name, "SESSION")
+}
+
+#[test]
+fn search_goes_to_samples_in_which_a_row_matches() {
+    let (_place, reader) = recording();
+    let mut s = Stage::replay(80, 24, reader);
+    // What holds in every sample: one step.
+    s.press("}nginx<Enter>");
+    assert_eq!(at(&s), 1);
+    assert!(s.selected().contains("nginx"), "{}", s.text());
+    // Every fourth second the machine is busier: a share of time, derived from two samples.
+    s.press("f<^U>host.cpu_user_ns>100%<Enter>");
+    let first = at(&s);
+    assert_eq!(first, 3, "{}", s.line(23));
+    s.press("}");
+    assert_eq!(at(&s), 8, "the late sample is over three seconds");
+    s.press("}");
+    assert_eq!(at(&s), 11);
+    s.press("}");
+    assert_eq!(at(&s), 11, "nothing later");
+    assert_eq!(
+        s.state.note.clone().unwrap().text,
+        "No later sample has a row of host that is host.cpu_user_ns>100%."
+    );
+    s.press("{{");
+    assert_eq!(at(&s), 3);
+    // Another table shows its pane, with what happened selected.
+    s.press("<Home>f<^U>tcpevent kind:retransmit 198.51.100.0/24<Enter>");
+    assert_eq!(at(&s), 1);
+    assert_eq!(s.state.view().pane.table, "tcpevent");
+    assert!(s.selected().contains("retransmit"), "{}", s.text());
+    snapshot(&s, "past_found_80x24");
+    for (typed, said) in [
+        ("nothing.such>5", "tcpevent cannot answer nothing.such>5 (no column nothing.such)"),
+        ("proc.cpu>5% net.rtt>5ms", "proc and net are two tables"),
+    ] {
+        s.press(&format!("f<^U>{typed}<Enter>"));
+        let note = s.state.note.clone().unwrap().text;
+        assert!(note.starts_with(said), "{note}");
+        assert_eq!(at(&s), 1);
+    }
+    s.press("f<^U>rtt>5oops<Enter>");
+    assert!(s.state.prompt().unwrap().wrong.is_some());
+    s.press("<^U><Enter>");
+    assert!(s.state.prompt().unwrap().wrong.is_some());
+}
+
+#[test]
+fn a_live_view_is_searched_backwards() {
+    let mut s = Stage::running(80, 24, 10);
+    s.press("}nginx<Enter>");
+    assert_eq!((at(&s), s.state.mode), (9, Mode::Live));
+    s.press("f<^U>host.cpu_user_ns>100%<Enter>{");
+    assert_eq!((at(&s), s.state.mode), (7, Mode::Frozen));
+    s.press("{");
+    assert_eq!(at(&s), 3);
+}
+
+#[test]
+fn minutes_and_hours() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    // Ten hours, one sample each half a minute, with a gap of three hours.
+    for n in (0..300).chain(660..1200) {
+        writer.append(&sample(30 * n)).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let mut s = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    let minute = |s: &Stage| at(s) as f64 / 60.0;
+    s.press("yy");
+    assert_eq!(minute(&s), 2.0);
+    s.press("zY");
+    assert_eq!(minute(&s), 61.0);
+    s.press("z");
+    assert_eq!(minute(&s), 121.0);
+    s.press("z");
+    assert_eq!(minute(&s), 149.5, "the last before the gap");
+    s.press("z");
+    assert_eq!(minute(&s), 330.0, "over it");
+    s.press("Z");
+    assert_eq!(minute(&s), 149.5);
+    s.press("ZZZZ");
+    assert_eq!(minute(&s), 0.0);
+    s.press("b50%<Enter>");
+    assert_eq!(minute(&s), 149.5);
+    let mut live = Stage::running(80, 24, 5);
+    live.press("Y");
+    assert_eq!((at(&live), live.state.mode), (0, Mode::Frozen));
+}
+
+#[test]
+fn marks_are_kept_in_the_session() {
+    let (_place, reader) = recording();
+    let dir = reader.path().unwrap().to_path_buf();
+    let mut s = Stage::replay(80, 24, reader.clone());
+    s.press("'");
+    assert_eq!(s.state.note.clone().unwrap().text, "There is no mark yet; m makes one.");
+    s.press("ttmdeploy began<Enter>");
+    assert!(s.state.note.clone().unwrap().text.starts_with("Marked "));
+    s.press("tm<Esc>ttm<Enter>");
+    // Another screen on the same session knows them.
+    let mut other = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    other.press("'");
+    snapshot(&other, "past_marks_80x24");
+    other.press("k<Enter>");
+    assert_eq!(at(&other), 2);
+    other.send(Msg::Fired { at: WALL + 4 * S as i64, cause: "load1 9 > 8".into(), bell: false });
+    other.press("'");
+    assert!(other.text().contains("fired load1 9 > 8"), "{}", other.text());
+    other.press("<Enter>");
+    assert_eq!(at(&other), 4);
+    // Where it cannot be written it is kept for this run, and that is said.
+    let file = dir.join("marks");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    other.press("mhere<Enter>");
+    let note = other.state.note.clone().unwrap().text;
+    assert!(note.contains("for this run only: cannot write"), "{note}");
+    other.press("'");
+    assert!(other.text().contains("here"), "{}", other.text());
+}
+
+fn snapshot(stage: &Stage, name: &str) {
+    insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!(name, named(stage));
+    });
 }
 
 #[test]
