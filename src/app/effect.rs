@@ -64,6 +64,8 @@ pub enum Effect {
     Hunt(Hunt),
     /// End a search.
     StopHunt,
+    /// Compute the bar of time; answered by `Msg::Bar`.
+    Bar,
     /// Keep a mark; answered by `Msg::Marks`.
     Mark {
         /// Unix ns.

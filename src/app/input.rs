@@ -13,7 +13,7 @@ use super::pane::TREE;
 use super::prompt::{Dear, Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{choose, ended, focus, hunt, marks, target, travel, tree, typed};
+use super::{bar, choose, ended, focus, hunt, marks, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -109,6 +109,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         }
         Action::FindNext => return hunt::again(state, true),
         Action::FindPrev => return hunt::again(state, false),
+        Action::Bar => bar::turn(state),
         Action::Mark => marks::ask(state),
         Action::GoMark => return marks::open(state),
         Action::Kill => target::ask(state),

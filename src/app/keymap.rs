@@ -93,6 +93,8 @@ pub enum Action {
     ZoomIn,
     /// Longer time window.
     ZoomOut,
+    /// The bar of time: what it shows, or none.
+    Bar,
     /// Mark this instant, with a note.
     Mark,
     /// List the marks, to go to one.
@@ -329,6 +331,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Char('[')], A::ZoomOut, Quiet, "zoom out", "Longer time window in the details"),
     bind(&[Char('m')], A::Mark, Quiet, "mark", "Mark this instant, with a note"),
     bind(&[Char('\'')], A::GoMark, Quiet, "to mark", "List the marks and what fired, to go to one"),
+    bind(&[Char('B')], A::Bar, Quiet, "bar", "Bar of time, in the past: CPU, pressure, none"),
     bind(
         &[Char('K')],
         A::Kill,

@@ -3,6 +3,7 @@
 //! [`update`] takes the [`State`] and a [`Msg`] and gives back [`Effect`]s, which the commands
 //! carry out. Time, samples and keys arrive as messages.
 
+mod bar;
 mod choose;
 mod columns;
 mod detail;
@@ -36,6 +37,7 @@ mod trend;
 mod typed;
 mod update;
 
+pub use bar::{Bar, BarState, Bin, Figure, Track};
 pub use choose::choices;
 pub use columns::{Columns, FOLD, Shown};
 pub use detail::{Detail, Segment};

@@ -11,6 +11,10 @@ use super::tree;
 
 /// Carries out a mouse event.
 pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    let typing = state.prompt().is_some();
+    if mouse.kind == MouseKind::Press && state.layout().bar == Some(mouse.y) && !typing {
+        return super::bar::click(state, mouse.x);
+    }
     let tabs_row = state.layout().tabs;
     if state.overlays.is_empty() && state.view().pane.stacks && mouse.y != tabs_row {
         return super::stack::mouse(state, mouse);

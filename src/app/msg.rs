@@ -5,6 +5,7 @@ use crate::source::Moment;
 use crate::table::Table;
 use crate::table::stack::Lines;
 
+use super::bar::Bar;
 use super::effect::Want;
 use super::hunt::Hunted;
 use super::key::Key;
@@ -34,6 +35,8 @@ pub enum Msg {
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
     },
+    /// The bar of time.
+    Bar(Bar),
     /// How far a search through time is, 0 to 1.
     Hunting(f64),
     /// How a search ended.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::source::{Focus, Moment};
 use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
+use super::bar::BarState;
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
 use super::ended::Ended;
@@ -74,6 +75,8 @@ pub struct State {
     pub mark: Option<i64>,
     /// Marks with their notes, and what fired, oldest instant first.
     pub marks: Vec<Mark>,
+    /// The bar of time.
+    pub bar: BarState,
     /// What was searched for through time last.
     pub hunt: Option<Hunt>,
     /// Whether it is being searched for now.
@@ -243,6 +246,7 @@ impl State {
             mouse: true,
             mark: None,
             marks: Vec::new(),
+            bar: BarState::default(),
             hunt: None,
             hunting: false,
             recording: None,

@@ -127,7 +127,9 @@ pub fn arrived(
         state.trail = trail;
         show(state, moment, false);
     }
-    past(state)
+    let mut effects = past(state);
+    effects.extend(super::bar::ask(state));
+    effects
 }
 
 /// One step of a playing recording.

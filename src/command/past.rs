@@ -1,5 +1,6 @@
 //! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
 
+mod bar;
 mod marks;
 mod search;
 
@@ -41,6 +42,8 @@ pub enum Ask {
     Hunt(Hunt),
     /// End the search; has no answer of its own.
     StopHunt,
+    /// The bar of time.
+    Bar,
     /// Keep a mark.
     Mark {
         /// Unix ns.
@@ -63,6 +66,7 @@ pub fn question(effect: &Effect) -> Option<Ask> {
         }),
         Effect::Rows(want) => Some(Ask::Rows(want.clone())),
         Effect::Hunt(hunt) => Some(Ask::Hunt(hunt.clone())),
+        Effect::Bar => Some(Ask::Bar),
         Effect::StopHunt => Some(Ask::StopHunt),
         Effect::Mark { at, note } => Some(Ask::Mark { at: *at, note: note.clone() }),
         Effect::Marks => Some(Ask::Marks),
@@ -93,6 +97,10 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
         }
         waiting.extend(asked.try_iter());
         for ask in newest(std::mem::take(&mut waiting)) {
+            if let (Ask::Bar, Some((reader, _))) = (&ask, &past.at) {
+                draw_bar(reader.clone(), out.clone());
+                continue;
+            }
             let mut told = Instant::now();
             let mut go_on = |done: f64| {
                 waiting.extend(asked.try_iter());
@@ -109,6 +117,17 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
             }
         }
     }
+}
+
+/// All of a long recording is looked through for it: beside the seeks, which must not wait.
+fn draw_bar(reader: Reader, out: UnboundedSender<Msg>) {
+    let draw = move || {
+        // Without it the screen is as good; what is damaged is noted by the reader.
+        if let Ok(bar) = bar::bar(&reader) {
+            let _ = out.send(Msg::Bar(bar));
+        }
+    };
+    let _ = thread::Builder::new().name("bar".to_owned()).spawn(draw);
 }
 
 /// Time between two words about how far a search is.
@@ -185,6 +204,7 @@ impl Past {
             (Ask::Hunt(hunt), Some((reader, replay))) => {
                 Ok(search::search(reader, replay, hunt, go_on))
             }
+            (Ask::Bar, Some((reader, _))) => bar::bar(reader).map(Msg::Bar),
             (Ask::Mark { at, note }, Some((reader, _))) => {
                 let said = self.marks.add(reader, at, note);
                 Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })

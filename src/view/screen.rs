@@ -6,7 +6,9 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chart, chooser, detail, fate, footer, header, help, image, marks, rows, stack, strip};
+use super::{
+    bar, chart, chooser, detail, fate, footer, header, help, image, marks, rows, stack, strip,
+};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -40,6 +42,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
             rows::draw(state, look, layout, buf);
         }
     }
+    bar::draw(state, look, layout, buf);
     if area.height > 1 {
         footer::draw(state, look, layout, buf);
     }

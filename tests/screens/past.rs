@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lmptop::app::{Mode, Msg};
+use lmptop::app::{Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::Moment;
-use lmptop::table::Sample;
+use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
 
 use super::scene::*;
@@ -66,7 +66,8 @@ fn the_live_screen_and_the_replayed_one_are_the_same() {
         live.press(keys);
         let (_place, reader) = recording();
         let mut past = Stage::replay(120, 30, reader);
-        past.press("<End>");
+        // The bar of time is of the past alone.
+        past.press("BB<End>");
         past.press(keys);
         assert_eq!(past.state.wall_ns(), live.state.wall_ns());
         assert_eq!(body(&past), body(&live), "after {keys}");
@@ -78,6 +79,7 @@ fn the_live_screen_and_the_replayed_one_are_the_same() {
 fn every_instant_is_as_it_was_live() {
     let (_place, reader) = recording();
     let mut past = Stage::replay(120, 30, reader);
+    past.press("BB");
     let mut live = Stage::new(120, 30);
     for sample in recorded() {
         live.live([sample]);
@@ -249,6 +251,63 @@ fn marks_are_kept_in_the_session() {
     assert!(note.contains("for this run only: cannot write"), "{note}");
     other.press("'");
     assert!(other.text().contains("here"), "{}", other.text());
+}
+
+/// A day of one sample each minute: busy at noon, without any from four to five in the afternoon.
+fn day() -> (TempDir, Reader) {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    let mut busy = 0;
+    for n in (0..960).chain(1020..1440u64) {
+        let idle = 2 * 60 * S;
+        busy += if (720..740).contains(&n) { idle * 19 / 20 } else { idle / 10 };
+        let host = host(n)
+            .set("cpu_user_ns", busy)
+            .set("cpu_idle_ns", (n + 1) * idle - busy.min((n + 1) * idle))
+            .set("cpu_system_ns", 0)
+            .set("io_some_stall_ns", if n > 200 { 50 * S } else { 0 });
+        let tables = vec![table("host", &[host]), table("net", &[])];
+        let wall_ns = WALL - WALL % (86_400 * S as i64) + (n * 60 * S) as i64;
+        writer.append(&Sample { mono_ns: MONO + n * 60 * S, wall_ns, tables }).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    (place, reader)
+}
+
+#[test]
+fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
+    let (_place, reader) = day();
+    for (width, height) in [(80, 24), (120, 40), (40, 10)] {
+        let mut s = Stage::replay(width, height, reader.clone());
+        s.press("b3am<Enter>mbackup<Enter>b50%<Enter>");
+        snapshot(&s, &format!("past_bar_{width}x{height}"));
+        if height == 10 {
+            assert_eq!(s.state.layout().bar, None, "there is no room");
+            continue;
+        }
+        let y = s.state.layout().bar.unwrap();
+        assert_eq!(y, height - 2);
+        let track = s.state.bar.bar.track(width);
+        let click = |s: &mut Stage, x| {
+            s.send(Msg::Mouse(Mouse { kind: MouseKind::Press, x, y }));
+            clock::clock(s.state.wall_ns().unwrap(), &s.state.zone)
+        };
+        assert_eq!(click(&mut s, 0), "00:00:00");
+        assert_eq!(click(&mut s, width - 1), "23:59:00");
+        let noon = click(&mut s, track.x + track.width / 2);
+        assert!(noon.starts_with("11:5") || noon.starts_with("12:0"), "{noon}");
+        // In the gap it is the last sample before it.
+        let in_gap = track.x + track.width * 33 / 48;
+        assert_eq!(click(&mut s, in_gap), "15:59:00");
+        s.press("B");
+        assert!(s.line(usize::from(y)).starts_with("psi "), "{}", s.line(usize::from(y)));
+        s.press("B");
+        assert_eq!(s.state.layout().bar, None);
+    }
+    // Live there is none.
+    assert_eq!(Stage::running(80, 24, 9).state.layout().bar, None);
 }
 
 fn snapshot(stage: &Stage, name: &str) {
