@@ -25,7 +25,13 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::HourBack => go(state, Seek::By(-60 * MINUTE)),
         Action::FirstSample => go(state, Seek::First),
         Action::LastSample if state.mode == Mode::Frozen => thaw(state),
-        Action::LastSample => go(state, Seek::Last),
+        Action::LastSample => {
+            if let (Mode::Replay { .. }, true) = (state.mode, state.grows) {
+                state.mode = Mode::Replay { playing: true };
+                state.say(Tone::Plain, "Following what is recorded; Space stops.");
+            }
+            go(state, Seek::Last)
+        }
         _ => Vec::new(),
     }
 }
@@ -46,7 +52,7 @@ pub(super) fn freeze(state: &mut State) -> Vec<Effect> {
             state.mode = Mode::Replay { playing: !playing };
             let end = state.span.map(|s| s.1);
             // Played again at the end, it starts at the beginning.
-            if !playing && end.is_some() && state.wall_ns() == end {
+            if !playing && !state.grows && end.is_some() && state.wall_ns() == end {
                 return vec![Effect::Seek(Seek::First)];
             }
             Vec::new()
@@ -103,6 +109,7 @@ pub fn arrived(
         return Vec::new();
     };
     if let Mode::Replay { playing: true } = state.mode
+        && !state.grows
         && state.wall_ns() == Some(moment.now.wall_ns)
     {
         state.mode = Mode::Replay { playing: false };

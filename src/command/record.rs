@@ -102,10 +102,13 @@ impl Store {
             let flight = Flight::new(place, args.interval, before, after);
             return Ok(Store::Flight(Box::new(flight), None));
         }
-        let writer = Writer::create(place, info(args.interval)).with_context(|| {
+        let mut writer = Writer::create(place, info(args.interval)).with_context(|| {
             let place = place.display();
             format!("cannot record into {place}; name a directory of yours with --session")
         })?;
+        if let Err(e) = writer.serve() {
+            eprintln!("lmptop: {}", clean(&format!("{e:#}")));
+        }
         say(&format!("{}\n", writer.path().display()))?;
         Ok(Store::Session(Box::new(writer)))
     }

@@ -43,6 +43,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let tool = schemas.iter().find(|s| ran && s.found()).map(|s| s.table());
     let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone, tool);
     state.knows(&schemas);
+    state.grows = reader.grows();
     state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;

@@ -21,10 +21,13 @@ mod marks;
 mod meta;
 mod place;
 mod reader;
+mod remote;
 mod search;
 mod segment;
+mod serve;
 mod store;
 mod tail;
+mod talk;
 mod wire;
 mod writer;
 

@@ -66,8 +66,7 @@ fn the_live_screen_and_the_replayed_one_are_the_same() {
         live.press(keys);
         let (_place, reader) = recording();
         let mut past = Stage::replay(120, 30, reader);
-        // The bar of time is of the past alone.
-        past.press("BB<End>");
+        past.press("<End>");
         past.press(keys);
         assert_eq!(past.state.wall_ns(), live.state.wall_ns());
         assert_eq!(body(&past), body(&live), "after {keys}");
@@ -79,7 +78,6 @@ fn the_live_screen_and_the_replayed_one_are_the_same() {
 fn every_instant_is_as_it_was_live() {
     let (_place, reader) = recording();
     let mut past = Stage::replay(120, 30, reader);
-    past.press("BB");
     let mut live = Stage::new(120, 30);
     for sample in recorded() {
         live.live([sample]);
@@ -130,6 +128,30 @@ fn steps_jumps_and_ends() {
 fn named(stage: &Stage) -> String {
     let name = stage.state.replayed.clone().unwrap();
     stage.text().replace(&name, "SESSION")
+}
+
+#[test]
+fn what_is_being_recorded_is_followed_until_it_is_stopped() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    writer.serve().unwrap();
+    let all = recorded();
+    all[..5].iter().for_each(|s| writer.append(s).unwrap());
+    let mut s = Stage::replay(80, 24, Reader::open(writer.path()).unwrap());
+    assert_eq!(at(&s), 0);
+    s.press("<End>");
+    assert_eq!(at(&s), 4);
+    assert!(s.line(0).contains("REPLAY following"), "{}", s.line(0));
+    writer.append(&all[5]).unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while at(&s) != 5 {
+        assert!(std::time::Instant::now() < end, "the new sample is not shown");
+        s.send(Msg::Beat);
+    }
+    s.press(" ");
+    assert_eq!(s.state.mode, Mode::Replay { playing: false });
+    s.press("t");
+    assert_eq!(at(&s), 5, "there is no later one");
 }
 
 #[test]
@@ -281,6 +303,7 @@ fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
     let (_place, reader) = day();
     for (width, height) in [(80, 24), (120, 40), (40, 10)] {
         let mut s = Stage::replay(width, height, reader.clone());
+        s.with_bar();
         s.press("b3am<Enter>mbackup<Enter>b50%<Enter>");
         snapshot(&s, &format!("past_bar_{width}x{height}"));
         if height == 10 {
@@ -306,8 +329,14 @@ fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
         s.press("B");
         assert_eq!(s.state.layout().bar, None);
     }
-    // Live there is none.
-    assert_eq!(Stage::running(80, 24, 9).state.layout().bar, None);
+    // Live there is none; frozen there is.
+    let mut live = Stage::running(80, 24, 9);
+    live.with_bar();
+    assert_eq!(live.state.layout().bar, None);
+    live.press(" ");
+    assert_eq!(live.state.layout().bar, Some(22));
+    live.press(" ");
+    assert_eq!(live.state.layout().bar, None);
 }
 
 fn snapshot(stage: &Stage, name: &str) {
