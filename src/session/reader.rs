@@ -121,7 +121,7 @@ impl Shared {
         Ok(())
     }
 
-    fn schema(&self, table: u16) -> Option<Arc<Schema>> {
+    pub(super) fn schema(&self, table: u16) -> Option<Arc<Schema>> {
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
         schemas.get(usize::from(table)).cloned()
     }
@@ -171,14 +171,14 @@ impl Shared {
 /// A place in time: one sample of a session. Ordered by when samples were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    segment: u32,
-    index: usize,
+    pub(super) segment: u32,
+    pub(super) index: usize,
 }
 
 /// Reads a session. Cheap to clone; clones share what is open.
 #[derive(Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     cursors: Arc<Mutex<Cursors>>,
 }
 
@@ -459,7 +459,7 @@ impl Reader {
         }
     }
 
-    fn table(
+    pub(super) fn table(
         &self,
         cursors: &mut HashMap<u16, Cursor>,
         open: &Open,
@@ -477,7 +477,7 @@ impl Reader {
         }
     }
 
-    fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
+    pub(super) fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
         let at = jiff::Timestamp::from_nanosecond(i128::from(wall_ns))
             .map_or_else(|_| wall_ns.to_string(), |t| t.to_string());
         self.shared.note([format!("at {at}: {e:#}")]);

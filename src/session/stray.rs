@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::meta::segments;
+use super::{marks, talk};
 use crate::table::clean;
 
 /// Sentences about one directory; a directory full of foreign files says no more after that.
@@ -51,7 +52,7 @@ pub(super) fn strays(session: &Path, recording: bool) -> Vec<String> {
                 true
             }
             Some((stem, "json")) => numbered(stem).is_some(),
-            _ => ["meta", "last"].contains(&name),
+            _ => ["meta", "last", marks::FILE, talk::NAME].contains(&name),
         };
         if dir || !known {
             out.push(format!("`{name}` does not belong to a session"));
