@@ -17,6 +17,7 @@ pub mod past;
 pub mod print;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod run;
 mod sampler;
 mod screen;
