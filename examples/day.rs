@@ -80,9 +80,9 @@ impl State {
             Kind::Key => Manner::Name,
             Kind::Counter if i % 9 == 8 => Manner::Never,
             // Most counters of most rows stand still: waits, errors, faults of the slow kind.
-            Kind::Counter if f.id.contains("cpu") || i % 3 == 0 => Manner::Counts(22),
+            Kind::Counter if i % 8 == 0 => Manner::Counts(22),
             Kind::Counter => Manner::Counts(0),
-            Kind::Gauge if i % 4 == 0 => Manner::Moves(12),
+            Kind::Gauge if i % 6 == 0 => Manner::Moves(12),
             _ => Manner::Still,
         });
         let manners: Vec<Manner> = manners.collect();
