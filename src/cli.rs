@@ -57,6 +57,8 @@ pub enum Command {
     Sessions(Sessions),
     /// Print rows to standard output, live or from a recording
     Print(Print),
+    /// Write a recording as one HTML page: pictures over time, tables, flame graphs
+    Report(Report),
     /// Run any tool that prints a table: a panel on a terminal, rows to a pipe, always recorded
     Run(Run),
     /// Explain the columns of every table, or of one
@@ -253,6 +255,9 @@ pub struct Sessions {
     /// Where they are, or one session
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Go through everything that is stored, of one recording or of all, and say what is damaged
+    #[arg(long, value_name = "SESSION", num_args = 0..=1)]
+    pub check: Option<Option<PathBuf>>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
@@ -263,7 +268,8 @@ pub struct Sessions {
 pub struct Print {
     /// The table; `lmptop columns` lists them
     pub table: String,
-    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call stacks
+    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call
+    /// stacks, openmetrics is for Prometheus
     #[arg(long, value_name = "FORMAT", default_value = "table",
           value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,
@@ -304,6 +310,22 @@ pub struct Print {
     /// What call stacks are compared with.
     #[command(flatten)]
     pub against: Against,
+}
+
+/// A recording as a page.
+#[derive(Args, Clone, Debug)]
+pub struct Report {
+    /// A session's directory or id, or a directory of sessions; the newest by default
+    pub session: Option<PathBuf>,
+    /// From this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// To this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Write the page here; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
 }
 
 /// What call stacks are compared with: the same table then, there, or of another process.

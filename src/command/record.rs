@@ -103,11 +103,14 @@ impl Store {
             return Ok(Store::Flight(Box::new(flight), None));
         }
         let limits = args.keeping.limits();
-        let writer =
+        let mut writer =
             Writer::create_with(place, info(args.interval), limits).with_context(|| {
                 let place = place.display();
                 format!("cannot record into {place}; name a directory of yours with --session")
             })?;
+        if let Err(e) = writer.serve() {
+            eprintln!("lmptop: {}", clean(&format!("{e:#}")));
+        }
         say(&format!("{}\n", writer.path().display()))?;
         Ok(Store::Session(Box::new(writer)))
     }

@@ -263,7 +263,9 @@ impl Kept {
     fn new(place: &Path, interval: Duration) -> Result<Kept> {
         // What cannot be removed is no reason not to record.
         let _ = prune(place, Retention::default(), clocks().1);
-        let writer = Writer::create(place, info(interval))?;
+        let mut writer = Writer::create(place, info(interval))?;
+        // Without it the recording is the same, only nobody else sees it yet.
+        let _ = writer.serve();
         let tables = Tables::default();
         Ok(Kept { writer, tables, lines: Vec::new(), last: Instant::now(), told: false })
     }

@@ -307,7 +307,11 @@ fn open(
         // What cannot be removed is no reason not to record.
         let _ = prune(place, limits.keep, clocks().1);
         match Writer::create_with(place, info(interval), limits) {
-            Ok(writer) => return Ok((writer, true)),
+            Ok(mut writer) => {
+                // Without it the recording is the same, only nobody else sees it yet.
+                let _ = writer.serve();
+                return Ok((writer, true));
+            }
             Err(e) => {
                 let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
             }

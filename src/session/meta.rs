@@ -110,7 +110,8 @@ fn json_crc<T: Serialize>(value: &T) -> Result<u32> {
     Ok(crc32fast::hash(&serde_json::to_vec(value)?))
 }
 
-fn cleaned(schema: Schema) -> Schema {
+/// Without what a terminal would obey.
+pub(super) fn cleaned(schema: Schema) -> Schema {
     let mut fields = schema.stored().to_vec();
     for f in &mut fields {
         for text in [&mut f.id, &mut f.title, &mut f.help].into_iter().chain(&mut f.alias) {

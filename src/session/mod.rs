@@ -10,6 +10,7 @@
 mod block;
 mod carve;
 mod change;
+mod check;
 mod cursor;
 mod format;
 mod guard;
@@ -20,14 +21,19 @@ mod list;
 mod meta;
 mod place;
 mod reader;
+mod remote;
 mod segment;
+mod serve;
 mod store;
+mod stray;
 mod sum;
 mod tail;
+mod talk;
 mod thin;
 mod wire;
 mod writer;
 
+pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
 pub use limits::{Limits, Thin};

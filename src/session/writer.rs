@@ -16,6 +16,7 @@ use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segm
 use super::place::{free_bytes, new_dir};
 use super::reader::{Reader, Shared};
 use super::segment::{Open, Segment, Stamp};
+use super::serve::Server;
 use super::store::Store;
 use super::tail::{State, Unfit};
 use crate::table::{Sample, Schema};
@@ -51,6 +52,8 @@ pub struct Writer {
     limits: Limits,
     live: Option<Live>,
     keeper: Option<Keeper>,
+    /// Lets others look at the session.
+    server: Option<Server>,
     packer: Packer,
     status: Status,
     /// Number of the next sample.
@@ -132,6 +135,7 @@ impl Writer {
             last_wall_ns,
             keeper: Some(Keeper::start(Arc::clone(&shared))?),
             shared,
+            server: None,
             place,
             dir,
             last,
@@ -196,6 +200,17 @@ impl Writer {
         Reader::shared(Arc::clone(&self.shared))
     }
 
+    /// Lets other processes of this user, and root, look at the session while it is written.
+    ///
+    /// # Errors
+    /// When there can be no socket in its directory: recording goes on without.
+    pub fn serve(&mut self) -> Result<()> {
+        if self.place.is_some() && self.server.is_none() {
+            self.server = Some(Server::start(&self.dir, Arc::clone(&self.shared))?);
+        }
+        Ok(())
+    }
+
     /// The session's directory; empty for one in memory.
     pub fn path(&self) -> &Path {
         &self.dir
@@ -234,6 +249,7 @@ impl Writer {
             self.flush(true)?;
         }
         self.end_segment(String::new());
+        self.server = None;
         self.keeper = None;
         self.mark(true)?;
         self.finished = true;
@@ -281,6 +297,9 @@ impl Writer {
     fn end_segment(&mut self, cut: String) {
         let Some(mut live) = self.live.take() else { return };
         self.sealed += live.bytes;
+        // Now, not when the keeper comes to it: the writer's own flushes go to the next segment.
+        // If it fails, the keeper's flush fails too, and says so.
+        let _ = live.open.store.flush();
         let numbers: Vec<u16> = live.tables.keys().copied().collect();
         if cut.is_empty() {
             for n in numbers {
