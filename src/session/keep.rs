@@ -32,6 +32,8 @@ const AHEAD: i64 = 3_600_000_000_000;
 
 /// A finished segment.
 struct Piece {
+    /// Of a session that begins after now.
+    ahead: bool,
     /// Since when it is not needed, Unix ns: never later than for the segments after it.
     end: i64,
     session: usize,
@@ -58,7 +60,7 @@ pub fn prune(place: &Path, keep: Retention, now_wall_ns: i64) -> Result<Vec<Path
     let mut gone = Vec::new();
     for piece in pieces(&sessions, now_wall_ns)? {
         if piece.end >= oldest && total <= keep.bytes {
-            break;
+            continue;
         }
         let path = &sessions[piece.session].path;
         // Somebody else thins or removes it just now.
@@ -92,8 +94,9 @@ fn pieces(sessions: &[Listing], now_wall_ns: i64) -> Result<Vec<Piece>> {
         }
         let ended = s.end.or(s.start).unwrap_or(i64::MIN);
         // A clock that was ahead once must not make a session the newest of all for ever.
-        let ahead = s.start.is_some_and(|start| start > now_wall_ns.saturating_add(AHEAD));
-        let mut end = if ahead && !live { i64::MIN } else { i64::MAX };
+        let begins = s.start.unwrap_or(i64::MIN);
+        let ahead = !live && begins > now_wall_ns.saturating_add(AHEAD);
+        let mut end = i64::MAX;
         let mut own = Vec::new();
         // From the last to the first: none may go before one that was recorded earlier, also
         // where the clock was set back in between.
@@ -101,12 +104,12 @@ fn pieces(sessions: &[Listing], now_wall_ns: i64) -> Result<Vec<Piece>> {
             let said = Summary::read(&s.path, number).ok().flatten();
             let known = said.filter(|s| s.samples > 0).map(|s| s.max_wall_ns);
             end = end.min(known.unwrap_or(ended));
-            own.push(Piece { end, session, number });
+            own.push(Piece { ahead, end, session, number });
         }
         out.extend(own.into_iter().rev());
     }
     // Stable: sessions of the same age stay in order of their start, segments of their number.
-    out.sort_by_key(|p| p.end);
+    out.sort_by_key(|p| (!p.ahead, p.end));
     Ok(out)
 }
 

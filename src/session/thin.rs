@@ -23,7 +23,7 @@ use super::keeper::alone;
 use super::limits::{Limits, Thin};
 use super::list::{disk_bytes, list};
 use super::meta::{
-    Meta, Summary, lock_dir, packed_dir, private_dir, recorded_now, segment_dir, segments,
+    Last, Meta, Summary, lock_dir, packed_dir, private_dir, recorded_now, segment_dir, segments,
     sync_dir, tidy,
 };
 use super::place::free_bytes;
@@ -34,7 +34,7 @@ use super::wire::Step;
 use crate::table::{Nature, Schema, Table};
 
 /// Sessions shorter than this stay as they are: what a trigger fired for, a look at something.
-const SHORT: i64 = 600_000_000_000;
+const SHORT_MS: u64 = 600_000;
 /// Rows of events that wait for a sample that stays, in bytes of memory; with more, one stays
 /// earlier. Also what a block is made of at most.
 const MOST: usize = 8 << 20;
@@ -82,8 +82,7 @@ impl Work<'_> {
         let mut done = 0;
         for session in list(place)?.iter().filter(|s| s.error.is_none()) {
             let own = self.own.as_ref().is_some_and(|(path, _)| *path == session.path);
-            let span = session.end.zip(session.start).map_or(0, |(end, start)| end - start);
-            if !own && (recorded_now(&session.path) || span < SHORT) {
+            if !own && recorded_now(&session.path) {
                 continue;
             }
             done += self.session(&session.path, own)?;
@@ -97,7 +96,12 @@ impl Work<'_> {
         for dir in remains(path)? {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
-        let (_, schemas, _) = Meta::read(path)?;
+        let (info, schemas, _) = Meta::read(path)?;
+        // Not from one wall clock time to another: it may have been set in between.
+        let samples = Last::read(path).map_or(0, |last| last.next);
+        if !own && samples.saturating_mul(info.interval_ms) < SHORT_MS {
+            return Ok(0);
+        }
         let mut done = 0;
         for number in segments(path)? {
             // Without a summary it is being written, or cut off: then what is there is left alone.

@@ -457,9 +457,15 @@ impl Writer {
 
     /// Stops recording, keeping what there is.
     fn stop(&mut self, reason: &str) {
-        // ENOSPC and EDQUOT, from wherever: it goes on as soon as there is room.
-        let full = ["(os error 28)", "(os error 122)"].iter().any(|e| reason.contains(e));
-        let reason = if full { format!("{FULL}: {reason}") } else { reason.to_owned() };
+        // ENOSPC and EDQUOT, from wherever: it goes on as soon as there is room. sled's own words
+        // are those of Rust's debug format.
+        let full = ["StorageFull", "QuotaExceeded", "(os error 28)", "(os error 122)"];
+        let reason = match &self.place {
+            Some(place) if full.iter().any(|e| reason.contains(e)) => {
+                format!("{FULL}: nothing more can be written into {}", place.display())
+            }
+            _ => reason.to_owned(),
+        };
         let reason = crate::table::clean(&reason).into_owned();
         self.end_segment(reason.clone());
         self.status = Status::Stopped { reason };

@@ -343,3 +343,84 @@ fn the_recorder_thins_its_own_session_while_it_is_read() {
     assert_eq!(events(&after), events(&before));
     assert_eq!(counts(&after), counts(&before));
 }
+
+/// Figures, not a check: `cargo test --lib an_hour -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints bytes of a generated hour, before and after; takes a minute"]
+fn an_hour_of_300_processes_before_and_after() {
+    type Proc = [u64; 8];
+    const PROCS: &[Column<Proc>] = &[
+        Column::u64("pid", "PID", Means::Key, |r: &Proc| Some(r[0])),
+        Column::u64("utime_ns", "UTIME", Means::Counter, |r: &Proc| Some(r[1])),
+        Column::u64("stime_ns", "STIME", Means::Counter, |r: &Proc| Some(r[2])),
+        Column::u64("rss_bytes", "RSS", Means::Gauge, |r: &Proc| Some(r[3])),
+        Column::u64("read_bytes", "READ", Means::Counter, |r: &Proc| Some(r[4])),
+        Column::u64("vol", "VOL", Means::Counter, |r: &Proc| Some(r[5])),
+        Column::u64("invol", "INVOL", Means::Counter, |r: &Proc| Some(r[6])),
+        Column::u64("minflt", "MINFLT", Means::Counter, |r: &Proc| Some(r[7])),
+    ];
+    let proc = TableDef::new("proc", Nature::State, PROCS);
+    let event = TableDef::new("event", Nature::Event, COUNTERS);
+    let oncpu = TableDef::new("oncpu", Nature::Event, STACKS);
+    let stacks: Vec<&'static str> = (0..200u64)
+        .map(|i| &*format!("main;run;step_{};work_{i};leaf_{}", i % 20, i * 7 % 50).leak())
+        .collect();
+    let mut dice = 88_172_645_463_325_252u64;
+    let mut below = move |n: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % n
+    };
+    let mut rows: Vec<Proc> = (0..300).map(|pid| [pid + 1, 0, 0, 4096 * pid, 0, 0, 0, 0]).collect();
+    let place = tempfile::tempdir().unwrap();
+    let info = Info { start_wall_ns: START, interval_ms: 1000, ..Info::default() };
+    let limits = Limits { floor_bytes: 0, ..Limits::default() };
+    let mut w = Writer::create_with(place.path(), info, limits).unwrap();
+    for i in 0..3600u64 {
+        for row in rows.iter_mut() {
+            // Every tenth process is busy, a third wakes now and then.
+            if row[0] % 10 == 0 || row[0] % 3 == 0 && below(4) == 0 {
+                row[1] += below(50_000_000);
+                row[2] += below(9_000_000);
+                row[3] = row[3].saturating_add(4096 * below(3));
+                row[4] += 4096 * below(20);
+                row[5] += below(300);
+                row[6] += below(10);
+                row[7] += below(40);
+            }
+        }
+        let happened: Vec<Row> = (0..below(8)).map(|_| (below(300), i)).collect();
+        let seen: Vec<Stacked> =
+            (0..50).map(|_| (below(30), stacks[below(200) as usize], 1 + below(9), None)).collect();
+        let tables = vec![
+            proc.table(&rows).unwrap(),
+            event.table(&happened).unwrap(),
+            oncpu.table(&seen).unwrap(),
+        ];
+        w.append(&Sample { mono_ns: i * S as u64, wall_ns: START + i as i64 * S, tables }).unwrap();
+    }
+    let path = w.path().to_path_buf();
+    w.finish().unwrap();
+    let packed = |what: &str| {
+        let r = Segment::found(&path, 0, &mut Vec::new()).open(&mut Vec::new()).unwrap();
+        let (mut bytes, mut blocks) = (0, 0);
+        for tree in Tree::ALL {
+            r.store
+                .all(tree, |_, payload| {
+                    bytes += payload.len() + 28;
+                    blocks += 1;
+                    Ok(())
+                })
+                .unwrap();
+        }
+        eprintln!("{what}: {} on disk, {bytes} in {blocks} values", disk_bytes(&path));
+    };
+    packed("1 s");
+    for (what, days) in [("10 s", 2), ("1 min", 4)] {
+        let begun = std::time::Instant::now();
+        thin(place.path(), &steps(), START + days * DAY).unwrap();
+        eprintln!("took {:?}", begun.elapsed());
+        packed(what);
+    }
+}
