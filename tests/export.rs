@@ -103,7 +103,7 @@ fn ours(table: &str, rows: &[&[(&str, &str)]]) -> Table {
         match f.ty {
             Type::Text => Arc::new(cells.collect::<StringArray>()),
             Type::U64 => {
-                Arc::new(cells.map(|c| c.map(|c| c.parse().unwrap())).collect::<UInt64Array>())
+                Arc::new(cells.map(|c| c.and_then(|c| c.parse().ok())).collect::<UInt64Array>())
             }
             _ => new_null_array(a.data_type(), rows.len()),
         }
@@ -687,7 +687,7 @@ fn parquet_answers_what_the_screen_shows() {
 
 const DUCKDB: &str = r#"
 import duckdb, json
-q = lambda text: duckdb.sql(text).fetchone()
+q = lambda text: duckdb.sql(text).fetchall()[0]
 rows, cpu, rate = q("SELECT count(*), sum(cpu_ns)::UBIGINT, sum(cpu_ns_rate) FROM 'proc.parquet'")
 here, = q("SELECT count(*) FROM 'net.parquet' WHERE saddr = '127.77.66.55'")
 utc, = q("SELECT typeof(min(time)) LIKE 'TIMESTAMP%' FROM 'proc.parquet'")
