@@ -2,6 +2,8 @@
 //!
 //! Scripts depend on names, defaults and exit codes here: 0 done, 1 failure, 2 usage.
 
+mod keeping;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::import::Each;
 use crate::source::{Focus, Scope, Stacks};
 use crate::trigger::Rule;
 use crate::view::theme::Glyphs;
+
+pub use keeping::Keeping;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -55,6 +59,8 @@ pub enum Command {
     Sessions(Sessions),
     /// Print rows to standard output, live or from a recording
     Print(Print),
+    /// Write a recording as one HTML page: pictures over time, tables, flame graphs
+    Report(Report),
     /// Run any tool that prints a table: a panel on a terminal, rows to a pipe, always recorded
     Run(Run),
     /// Explain the columns of every table, or of one
@@ -88,6 +94,9 @@ pub struct Live {
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// Which characters are drawn.
     #[command(flatten)]
     pub characters: Characters,
@@ -186,6 +195,9 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,
@@ -276,6 +288,9 @@ pub struct Sessions {
     /// Where they are, or one session
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+    /// Go through everything that is stored, of one recording or of all, and say what is damaged
+    #[arg(long, value_name = "SESSION", num_args = 0..=1)]
+    pub check: Option<Option<PathBuf>>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Plain,
@@ -286,7 +301,8 @@ pub struct Sessions {
 pub struct Print {
     /// The table; `lmptop columns` lists them
     pub table: String,
-    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call stacks
+    /// How to print: json is one object a line; folded, svg, pprof and speedscope are for call
+    /// stacks, openmetrics is for Prometheus
     #[arg(long, value_name = "FORMAT", default_value = "table",
           value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,
@@ -327,6 +343,22 @@ pub struct Print {
     /// What call stacks are compared with.
     #[command(flatten)]
     pub against: Against,
+}
+
+/// A recording as a page.
+#[derive(Args, Clone, Debug)]
+pub struct Report {
+    /// A session's directory or id, or a directory of sessions; the newest by default
+    pub session: Option<PathBuf>,
+    /// From this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// To this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Write the page here; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
 }
 
 /// What call stacks are compared with: the same table then, there, or of another process.

@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Export(args)) => command::export::run(args),
         Some(Command::Sessions(args)) => command::sessions::run(args),
         Some(Command::Print(args)) => command::print::run(args),
+        Some(Command::Report(args)) => command::report::run(args),
         Some(Command::Columns(args)) => command::columns::run(args),
         Some(Command::Doctor(args)) => command::doctor::run(args),
         Some(Command::Panel(args)) => command::panel::run(args),

@@ -604,6 +604,8 @@ fn a_live_recording_is_shared_without_names() {
             let telling = word.len() >= 5
                 && word.contains(|c: char| c.is_alphabetic())
                 && !word.starts_with("/usr/")
+                // Of the recorder itself: replay asks for it.
+                && !["record", "run", "import"].contains(&word)
                 && !programs.iter().any(|p| p.starts_with(word));
             assert!(!telling || !words.contains(word), "an argument: {word}");
         }

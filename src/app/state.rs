@@ -80,6 +80,8 @@ pub struct State {
     pub settling: bool,
     /// Name of the recording being replayed.
     pub replayed: Option<String>,
+    /// Another process is recording it: there will be more.
+    pub grows: bool,
     /// The pane of stacks.
     pub stacks: Page,
     /// Time zone of the clock on screen.
@@ -234,6 +236,7 @@ impl State {
             ended: None,
             settling: false,
             replayed: None,
+            grows: false,
             stacks: Page::default(),
             zone,
         }

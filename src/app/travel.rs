@@ -18,7 +18,13 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::StepBack => go(state, Seek::Step(-1)),
         Action::FirstSample => go(state, Seek::First),
         Action::LastSample if state.mode == Mode::Frozen => thaw(state),
-        Action::LastSample => go(state, Seek::Last),
+        Action::LastSample => {
+            if let (Mode::Replay { .. }, true) = (state.mode, state.grows) {
+                state.mode = Mode::Replay { playing: true };
+                state.say(Tone::Plain, "Following what is recorded; Space stops.");
+            }
+            go(state, Seek::Last)
+        }
         Action::Mark => {
             state.mark = state.wall_ns();
             if let Some(at) = state.mark {
@@ -54,7 +60,7 @@ fn freeze(state: &mut State) -> Vec<Effect> {
             state.mode = Mode::Replay { playing: !playing };
             let end = state.span.map(|s| s.1);
             // Played again at the end, it starts at the beginning.
-            if !playing && end.is_some() && state.wall_ns() == end {
+            if !playing && !state.grows && end.is_some() && state.wall_ns() == end {
                 return vec![Effect::Seek(Seek::First)];
             }
             Vec::new()
@@ -109,6 +115,7 @@ pub fn arrived(
         return Vec::new();
     };
     if let Mode::Replay { playing: true } = state.mode
+        && !state.grows
         && state.wall_ns() == Some(moment.now.wall_ns)
     {
         state.mode = Mode::Replay { playing: false };

@@ -42,7 +42,7 @@ pub fn run(args: &cli::Print, format: Format) -> Result<()> {
     let fields = Selection::fields(&schema, &args.columns).map_err(usage)?;
     let compare = Compare::new(&schema, &fields).map_err(usage)?;
     for (side, (args, reader)) in [args, &then].into_iter().zip(&readers).enumerate() {
-        let (from, to) = bounds(args, reader)?;
+        let (from, to) = bounds(args, reader, None)?;
         let mut rows = Rows::into(args, compare.side(side), &schema)?;
         range(reader, &schema, from, to, &mut rows)?;
         for note in reader.notes() {

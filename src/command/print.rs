@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::tz::TimeZone;
 
-use super::sessions::find;
+use super::sessions::{anchor, find_at};
 use super::stop::Stop;
 use super::usage;
 use crate::cli;
@@ -17,7 +17,7 @@ use crate::privilege;
 use crate::session::Reader;
 use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::symbol::Patience;
-use crate::table::clock::{self, Anchor};
+use crate::table::clock;
 use crate::table::{Bound, Filter, Frame, Nature, Schema, Table, clean, meant};
 use crate::{tool, trigger};
 
@@ -204,9 +204,11 @@ fn explain(live: &Live) {
 
 fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
     privilege::drop_all_but(&privilege::FILES)?;
-    let reader = Reader::open(&find(Some(named))?)?;
+    let time = args.at.as_deref().or(args.from.as_deref());
+    let found = find_at(Some(named), time, &TimeZone::system())?;
+    let reader = Reader::open(&found.path)?;
     let schema = schema_in(&reader, &args.table).map_err(usage)?;
-    let (from, to) = bounds(args, &reader)?;
+    let (from, to) = bounds(args, &reader, found.span)?;
     let ranged = args.from.is_some() || args.to.is_some();
     let limit = args.samples.unwrap_or(if ranged { 0 } else { 1 });
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
@@ -244,24 +246,34 @@ pub(super) fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
 }
 
 /// First and last Unix time in ns that are wanted.
-pub(super) fn bounds(args: &cli::Print, reader: &Reader) -> Result<(i64, i64)> {
-    let Some((start, end)) = reader.span() else {
+pub(super) fn bounds(
+    args: &cli::Print,
+    reader: &Reader,
+    span: Option<(i64, i64)>,
+) -> Result<(i64, i64)> {
+    between([&args.from, &args.to, &args.at], reader, span)
+}
+
+/// The same from what was typed: from, to, at.
+pub(super) fn between(
+    [from, to, at]: [&Option<String>; 3],
+    reader: &Reader,
+    span: Option<(i64, i64)>,
+) -> Result<(i64, i64)> {
+    let Some(own) = reader.span() else {
         bail!("this recording holds no sample");
     };
+    let span = span.unwrap_or(own);
     let zone = TimeZone::system();
-    let (_, now) = clocks();
     let time = |option: &str, text: &Option<String>| -> Result<Option<i64>> {
         let Some(text) = text else { return Ok(None) };
-        // On screen these count from the instant looked at; here from the ends.
-        let current = if text.trim_start().starts_with('+') { start } else { end };
-        let anchor = Anchor { now, current, start, end };
-        match clock::parse(text, &anchor, &zone) {
+        match clock::parse(text, &anchor(text, span), &zone) {
             Ok(ns) => Ok(Some(ns)),
             Err(why) => Err(usage(anyhow!("--{option}: {why}"))),
         }
     };
-    let from = time("from", &args.from)?.unwrap_or(i64::MIN);
-    let to = time("to", &args.to)?.or(time("at", &args.at)?).unwrap_or(i64::MAX);
+    let from = time("from", from)?.unwrap_or(i64::MIN);
+    let to = time("to", to)?.or(time("at", at)?).unwrap_or(i64::MAX);
     if from > to {
         return Err(usage(anyhow!("--from is after --to; swap them")));
     }

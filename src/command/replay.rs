@@ -28,10 +28,10 @@ pub fn run(args: &cli::Replay) -> Result<()> {
         "there is no terminal to draw on; lmptop print --session needs none"
     );
     privilege::drop_all_but(&privilege::FILES)?;
-    let path = super::sessions::find(args.session.as_deref())?;
-    let reader = Reader::open(&path)?;
     let zone = jiff::tz::TimeZone::system();
-    let first = first_seek(args, &reader, &zone)?;
+    let found = super::sessions::find_at(args.session.as_deref(), args.at.as_deref(), &zone)?;
+    let reader = Reader::open(&found.path)?;
+    let first = first_seek(args, &reader, found.span, &zone)?;
     let other = args.against.as_deref().map(|named| super::sessions::find(Some(named)));
     let other = other.transpose()?.map(|path| Reader::open(&path)).transpose()?;
     let (out, inbox) = unbounded_channel();
@@ -43,6 +43,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let tool = schemas.iter().find(|s| ran && s.found()).map(|s| s.table());
     let mut state = State::new((0, 0), Mode::Replay { playing: false }, zone, tool);
     state.knows(&schemas);
+    state.grows = reader.grows();
     state.replayed = Some(crate::table::clean(&reader.info().id).into_owned());
     if let Some(pid) = args.pid {
         state.pin = pin_filter(&pid.to_string()).map_err(anyhow::Error::msg)?;
@@ -62,15 +63,20 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     runtime.block_on(screen::run(state, &look, std::time::Duration::ZERO, inbox, &mut outside))
 }
 
-fn first_seek(args: &cli::Replay, reader: &Reader, zone: &jiff::tz::TimeZone) -> Result<Seek> {
-    let (start, end) = reader.span().context("the recording holds no sample")?;
+fn first_seek(
+    args: &cli::Replay,
+    reader: &Reader,
+    span: Option<(i64, i64)>,
+    zone: &jiff::tz::TimeZone,
+) -> Result<Seek> {
+    let own = reader.span().context("the recording holds no sample")?;
     let Some(text) = &args.at else {
         // All of one is compared with all of the other.
         return Ok(if args.against.is_some() { Seek::Last } else { Seek::First });
     };
-    let anchor = clock::Anchor { now: end, current: end, start, end };
+    let anchor = super::sessions::anchor(text, span.unwrap_or(own));
     let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
-    Ok(Seek::At(at.max(start)))
+    Ok(Seek::At(at.max(own.0)))
 }
 
 /// Reads the stacks of another recording, to compare with them.

@@ -16,7 +16,7 @@ use super::usage;
 use crate::cli::{self, Listed};
 use crate::export::{Export, Format, Layout, Sheet};
 use crate::privilege;
-use crate::session::{Retention, Status, Writer, default_place, prune};
+use crate::session::{Limits, Retention, Status, Writer, default_place, prune};
 use crate::source::{Focus, Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean, numbered};
 use crate::tool::config::OWN_TABLES;
@@ -48,6 +48,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
         let place = args.output.clone().unwrap_or_else(default_place);
         let first = specs.first().map(|s| s.name.clone());
         live::open(Screen {
+            limits: Limits::default(),
             interval: args.interval,
             pid: None,
             focus: Focus::default(),
@@ -262,7 +263,9 @@ impl Kept {
     fn new(place: &Path, interval: Duration) -> Result<Kept> {
         // What cannot be removed is no reason not to record.
         let _ = prune(place, Retention::default(), clocks().1);
-        let writer = Writer::create(place, info(interval))?;
+        let mut writer = Writer::create(place, info(interval))?;
+        // Without it the recording is the same, only nobody else sees it yet.
+        let _ = writer.serve();
         let tables = Tables::default();
         Ok(Kept { writer, tables, lines: Vec::new(), last: Instant::now(), told: false })
     }

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::say;
+use super::{inspection, say};
 use crate::cli::{self, Plain};
 use crate::export::grid;
 use crate::session::{Listing, default_place, list};
-use crate::table::clock::{date_and_clock, rfc3339};
+use crate::source::clocks;
+use crate::table::clock::{self, Anchor, date_and_clock, rfc3339};
 use crate::table::quantity::{Style, format};
 use crate::table::{Field, Type, Unit, Value};
 
@@ -21,6 +22,9 @@ use crate::table::{Field, Type, Unit, Value};
 /// # Errors
 /// When the place cannot be read.
 pub fn run(args: &cli::Sessions) -> Result<()> {
+    if let Some(named) = &args.check {
+        return inspection::run(args, named.as_deref());
+    }
     let sessions = match &args.session {
         None => list(&default_place())?,
         Some(dir) => listed(dir)?,
@@ -45,7 +49,7 @@ pub fn run(args: &cli::Sessions) -> Result<()> {
 }
 
 /// The sessions in `dir`, or `dir` itself if it is one.
-fn listed(dir: &Path) -> Result<Vec<Listing>> {
+pub(super) fn listed(dir: &Path) -> Result<Vec<Listing>> {
     let dir = dir.canonicalize().with_context(|| {
         format!("cannot look for recordings in {}; is the path right?", dir.display())
     })?;
@@ -147,6 +151,54 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     bail!("there is no recording {}; lmptop sessions lists them", named.display())
 }
 
+/// A recording, and the span of time that typed times count in, Unix ns.
+pub struct Found {
+    /// Its directory.
+    pub path: PathBuf,
+    /// From the first sample to the newest of all that was meant.
+    pub span: Option<(i64, i64)>,
+}
+
+/// The same; where a place with many recordings is meant and a time is named, the one of that time.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_at(named: Option<&Path>, at: Option<&str>, zone: &TimeZone) -> Result<Found> {
+    let place = match named {
+        None => Some(default_place()),
+        Some(dir) => (dir.is_dir() && !is_session(dir)).then(|| dir.to_owned()),
+    };
+    if let (Some(place), Some(text)) = (place, at) {
+        let all: Vec<(i64, i64, PathBuf)> = list(&place)?
+            .into_iter()
+            .filter(|s| s.error.is_none())
+            .filter_map(|s| Some((s.start?, s.end?, s.path)))
+            .collect();
+        let span = all.iter().map(|s| s.0).min().zip(all.iter().map(|s| s.1).max());
+        if let Some((start, end)) = span
+            && let Ok(at) = clock::parse(text, &anchor(text, (start, end)), zone)
+            && let Some(path) = covering(all, at)
+        {
+            return Ok(Found { path, span });
+        }
+    }
+    Ok(Found { path: find(named)?, span: None })
+}
+
+/// What a time on the command line counts from: the ends of what is recorded.
+pub fn anchor(text: &str, (start, end): (i64, i64)) -> Anchor {
+    let current = if text.trim_start().starts_with('+') { start } else { end };
+    Anchor { now: clocks().1, current, start, end }
+}
+
+/// The newest recording that has this instant; else the one before it, else the first after it.
+fn covering(all: Vec<(i64, i64, PathBuf)>, at: i64) -> Option<PathBuf> {
+    let has = |s: &&(i64, i64, PathBuf)| s.0 <= at && at <= s.1;
+    let begun = |s: &&(i64, i64, PathBuf)| s.0 <= at;
+    let found = all.iter().rev().find(has).or_else(|| all.iter().rev().find(begun));
+    found.or(all.first()).map(|s| s.2.clone())
+}
+
 fn is_session(dir: &Path) -> bool {
     dir.join("meta").is_file()
 }
@@ -163,6 +215,58 @@ fn newest(place: &Path) -> Result<PathBuf> {
         ),
         (None, None) => {
             bail!("nothing is recorded in {}; lmptop record makes a recording", place.display())
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::session::{Info, Writer};
+    use crate::table::Sample;
+
+    const S: i64 = 1_000_000_000;
+    const T: i64 = 1_795_264_000;
+
+    /// A recording from one second to another.
+    fn recorded(place: &Path, from: i64, to: i64) -> PathBuf {
+        let info = Info { start_wall_ns: from * S, ..Info::default() };
+        let mut writer = Writer::create(place, info).unwrap();
+        for at in from..=to {
+            let sample = Sample { mono_ns: at as u64, wall_ns: at * S, tables: Vec::new() };
+            writer.append(&sample).unwrap();
+        }
+        let path = writer.path().to_owned();
+        writer.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn a_time_leads_to_the_recording_of_that_time() {
+        let place = tempfile::tempdir().unwrap();
+        let first = recorded(place.path(), T, T + 60);
+        let second = recorded(place.path(), T + 100, T + 160);
+        for (text, want) in [
+            ("start", &first),
+            ("1795264030", &first),
+            ("-2m", &first),
+            ("+10s", &first),
+            // Between two: how it was before the gap.
+            ("1795264080", &first),
+            ("1795264101", &second),
+            ("end", &second),
+            ("-10s", &second),
+            // Before everything there is only what comes first.
+            ("1795263000", &first),
+        ] {
+            let found = find_at(Some(place.path()), Some(text), &TimeZone::UTC).unwrap();
+            assert_eq!(&found.path, want, "{text}");
+            assert_eq!(found.span, Some((T * S, (T + 160) * S)));
+        }
+        for (named, at) in [(place.path(), None), (&second, Some("start"))] {
+            let found = find_at(Some(named), at, &TimeZone::UTC).unwrap();
+            assert_eq!((found.path, found.span), (second.clone(), None));
         }
     }
 }

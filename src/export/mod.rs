@@ -7,8 +7,10 @@ mod compare;
 mod csv;
 mod folded;
 mod json;
+mod openmetrics;
 mod parquet;
 pub mod pprof;
+pub mod report;
 mod selection;
 mod speedscope;
 mod svg;
@@ -26,6 +28,7 @@ pub use compare::Compare;
 pub use csv::{Csv, csv_line};
 pub use folded::Folded;
 pub use json::Json;
+pub use openmetrics::OpenMetrics;
 pub use parquet::Parquet;
 pub use pprof::Pprof;
 pub use selection::Selection;
@@ -106,11 +109,13 @@ pub enum Format {
     Speedscope,
     /// One Parquet file.
     Parquet,
+    /// OpenMetrics text, which Prometheus reads.
+    OpenMetrics,
 }
 
 impl Format {
     /// Every format by the name it has on the command line.
-    pub const ALL: [(&'static str, Format); 8] = [
+    pub const ALL: [(&'static str, Format); 9] = [
         ("table", Format::Text),
         ("csv", Format::Csv),
         ("json", Format::Json),
@@ -119,6 +124,7 @@ impl Format {
         ("pprof", Format::Pprof),
         ("speedscope", Format::Speedscope),
         ("parquet", Format::Parquet),
+        ("openmetrics", Format::OpenMetrics),
     ];
 
     /// The format called `name`.
@@ -151,6 +157,7 @@ impl Format {
             Format::Pprof => "pb.gz",
             Format::Speedscope => "speedscope.json",
             Format::Parquet => "parquet",
+            Format::OpenMetrics => "prom",
         }
     }
 
@@ -175,6 +182,7 @@ impl Format {
             Format::Pprof => Box::new(Pprof::new(out, schema, &fields)?),
             Format::Speedscope => Box::new(Speedscope::new(out, schema, &fields)?),
             Format::Parquet => Box::new(Parquet::new(out, schema, fields)?),
+            Format::OpenMetrics => Box::new(OpenMetrics::new(out, schema, &fields)?),
         })
     }
 }
@@ -366,7 +374,9 @@ mod tests {
         let said = Format::parse("xml").unwrap_err().to_string();
         assert!(
             said.contains("xml")
-                && said.contains("table, csv, json, folded, svg, pprof, speedscope, parquet")
+                && said.contains(
+                    "table, csv, json, folded, svg, pprof, speedscope, parquet, openmetrics"
+                )
         );
     }
 }

@@ -50,6 +50,19 @@ impl Cursor {
         Ok(table)
     }
 
+    /// Whether the table as entry `seq` left it can be rebuilt; rows of a block are not copied out.
+    pub(super) fn check(&mut self, open: &Open, seq: u64) -> Result<()> {
+        let walked = |walk: &mut Option<Walk>| match walk {
+            Some(w) => w.block.find(seq).map(|at| w.go(at)),
+            None => None,
+        };
+        let name = format!("table {}", self.schema.table());
+        if let Some(done) = guarded(&name, || Ok(walked(&mut self.block)))? {
+            return done;
+        }
+        self.table(open, seq).map(drop)
+    }
+
     /// Tail first: while its entries move into a block, the block is there before they go.
     fn find(&mut self, open: &Open, seq: u64) -> Result<Table> {
         if let Some(found) = self.held(seq)? {
@@ -118,6 +131,12 @@ impl Cursor {
 
 impl Walk {
     fn to(&mut self, at: usize) -> Result<Table> {
+        self.go(at)?;
+        self.block.table(&self.rows)
+    }
+
+    /// Brings `rows` to the entry; fails when one of them is missing.
+    fn go(&mut self, at: usize) -> Result<()> {
         let from = match self.at {
             Some(now) if now <= at => now + 1,
             _ => {
@@ -129,8 +148,9 @@ impl Walk {
         for entry in from..=at {
             self.block.advance(&mut self.rows, entry)?;
         }
+        ensure!(!self.rows.contains(&u32::MAX), "a block's row is missing");
         self.at = Some(at);
-        self.block.table(&self.rows)
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use super::cursor::Cursor;
 use super::list::list;
 use super::meta::{Info, Last, Meta, Summary, recorded_now, segments};
 use super::portable;
+use super::remote::Remote;
 use super::segment::{Open, Segment, Stamp};
 use crate::table::{Sample, Schema, Table};
 
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub segments: RwLock<Vec<Arc<Segment>>>,
     pub schemas: RwLock<Vec<Arc<Schema>>>,
     pub clean: AtomicBool,
+    /// Who writes it, if that is another process.
+    remote: Mutex<Option<Arc<Remote>>>,
     notes: Mutex<Vec<String>>,
     recent: Mutex<VecDeque<Arc<Segment>>>,
 }
@@ -38,6 +41,7 @@ impl Shared {
             segments: RwLock::default(),
             schemas: RwLock::default(),
             clean: AtomicBool::new(false),
+            remote: Mutex::default(),
             notes: Mutex::default(),
             recent: Mutex::default(),
         }
@@ -52,8 +56,69 @@ impl Shared {
         }
     }
 
-    fn segments(&self) -> Vec<Arc<Segment>> {
+    /// The segments, as they are now also where another process writes them.
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.catch_up();
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was lost or salvaged so far.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in what another process has recorded meanwhile. When that has ended the session is
+    /// read from the disk, as any other.
+    fn catch_up(&self) {
+        let mut slot = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(remote) = slot.clone() else { return };
+        if let Err(e) = self.ask(&remote) {
+            *slot = None;
+            drop(slot);
+            if let Err(why) = self.from_disk() {
+                self.note([format!("{e:#}; {why:#}")]);
+            }
+        }
+    }
+
+    fn ask(&self, remote: &Arc<Remote>) -> Result<()> {
+        let Some(overview) = remote.overview()? else { return Ok(()) };
+        let known = self.schemas.read().unwrap_or_else(PoisonError::into_inner).len();
+        if overview.tables != known {
+            let schemas = remote.schemas()?;
+            *self.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
+        }
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |number: u32| overview.segments.iter().any(|s| s.0 == number);
+        segments.retain(|s| is_there(s.number));
+        for (number, samples, summary) in overview.segments {
+            let at = segments.partition_point(|s| s.number < number);
+            if segments.get(at).is_none_or(|s| s.number != number) {
+                segments.insert(at, Arc::new(Segment::remote(number, remote)));
+            }
+            let segment = &segments[at];
+            if segment.held_samples().is_some_and(|held| held < samples) {
+                segment.catch_up()?;
+            }
+            if let Some(summary) = summary {
+                segment.set_summary(summary);
+            }
+        }
+        self.note(overview.notes);
+        Ok(())
+    }
+
+    /// Goes over to the files of a session whose recorder has ended.
+    fn from_disk(&self) -> Result<()> {
+        let dir = self.dir.as_deref().context("the recording is gone")?;
+        let (_, schemas, _) = Meta::read(dir)?;
+        *self.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
+        let (found, notes) = found(dir)?;
+        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = found;
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.note(notes);
+        self.clean.store(Last::read(dir).is_some_and(|l| l.clean), Ordering::Relaxed);
+        Ok(())
     }
 
     fn schema(&self, table: u16) -> Option<Arc<Schema>> {
@@ -61,7 +126,7 @@ impl Shared {
         schemas.get(usize::from(table)).cloned()
     }
 
-    fn open(&self, segment: &Arc<Segment>) -> Result<Arc<Open>> {
+    pub(super) fn open(&self, segment: &Arc<Segment>) -> Result<Arc<Open>> {
         let mut notes = Vec::new();
         let open = segment.open(&mut notes);
         self.note(notes);
@@ -70,6 +135,7 @@ impl Shared {
         });
         let open = match open {
             Ok(open) => open,
+            Err(e) if self.is_remote() => return Err(e),
             Err(e) => {
                 // It counts as empty from now on: the others are still there to be seen.
                 self.note([format!("{e:#}")]);
@@ -92,6 +158,10 @@ impl Shared {
 }
 
 impl Shared {
+    fn is_remote(&self) -> bool {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// How many samples a segment has; none when it cannot be read, which is noted.
     fn len(&self, segment: &Arc<Segment>) -> usize {
         self.open(segment).map_or(0, |open| open.with(<[Stamp]>::len))
@@ -136,11 +206,14 @@ impl Reader {
         let dir = find_session(path)?;
         let (info, schemas, sound) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
-        ensure!(
-            !recorded_now(&dir),
-            "session {} is being recorded by another lmptop: look at it there (Space freezes, t and T step), or end that recording first",
-            crate::table::clean(&name)
-        );
+        if recorded_now(&dir) {
+            return Reader::of_recorder(&dir, info).with_context(|| {
+                format!(
+                    "session {} is being recorded by another lmptop, which cannot be asked: look at it there (Space freezes, t and T step), or end that recording first",
+                    crate::table::clean(&name)
+                )
+            });
+        }
         let last = Last::read(&dir);
         let shared = Arc::new(Shared::new(info, Some(dir.clone())));
         *shared.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
@@ -148,10 +221,8 @@ impl Reader {
         if !sound {
             notes.push("`meta` is damaged: names, columns or the host may be wrong".to_owned());
         }
-        let found: Vec<Arc<Segment>> = segments(&dir)?
-            .into_iter()
-            .map(|n| Arc::new(Segment::found(&dir, n, &mut notes)))
-            .collect();
+        let (found, more) = found(&dir)?;
+        notes.extend(more);
         shared.note(notes);
         shared.clean.store(last.is_some_and(|l| l.clean), Ordering::Relaxed);
         *shared.segments.write().unwrap_or_else(PoisonError::into_inner) = found;
@@ -168,6 +239,20 @@ impl Reader {
     /// Says whether the recording ended as it should.
     pub(super) fn ended(&self, clean: bool) {
         self.shared.clean.store(clean, Ordering::Relaxed);
+    }
+
+    /// Reads a session by asking whoever writes it.
+    fn of_recorder(dir: &Path, info: Info) -> Result<Reader> {
+        let remote = Arc::new(Remote::connect(dir)?);
+        let shared = Shared::new(info, Some(dir.to_path_buf()));
+        shared.ask(&remote)?;
+        *shared.remote.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote);
+        Ok(Reader::shared(Arc::new(shared)))
+    }
+
+    /// Whether another process records it now: there will be more.
+    pub fn grows(&self) -> bool {
+        self.shared.is_remote()
     }
 
     /// Opens what no summary tells about, and says what is not there.
@@ -188,7 +273,7 @@ impl Reader {
                 self.shared
                     .note([format!("{lost} samples before segment {} are lost", segment.number)]);
             }
-            next = Some(s.first + s.samples);
+            next = Some(s.next());
         }
         if let Some(e) = failed {
             ensure!(opened > 0, "{e:#}");
@@ -232,7 +317,7 @@ impl Reader {
 
     /// What was lost or salvaged so far, one sentence each.
     pub fn notes(&self) -> Vec<String> {
-        self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.notes()
     }
 
     /// Least and greatest Unix time in ns of its samples.
@@ -503,6 +588,14 @@ fn newest(open: &Open, wall_ns: i64) -> Option<(usize, i64)> {
         let known = stamps.iter().enumerate().filter(|(_, s)| s.wall_ns <= wall_ns);
         known.map(|(i, s)| (i, s.wall_ns)).max_by_key(|(_, t)| *t)
     })
+}
+
+/// The segments in a session's directory, and what is wrong with them.
+fn found(dir: &Path) -> Result<(Vec<Arc<Segment>>, Vec<String>)> {
+    let mut notes = Vec::new();
+    let all = segments(dir)?.into_iter();
+    let found = all.map(|n| Arc::new(Segment::found(dir, n, &mut notes))).collect();
+    Ok((found, notes))
 }
 
 fn find_session(path: &Path) -> Result<PathBuf> {

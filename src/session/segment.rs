@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::carve::Carved;
 use super::format::{Entry, Head, Tree, Value, index_key, part_key, unpack};
 use super::meta::{Summary, packed_dir, segment_dir, tidy};
+use super::remote::Remote;
 use super::store::Store;
 
 /// When a sample was taken.
@@ -45,7 +46,12 @@ impl Open {
     }
 
     /// Finds all samples; `false` when some index entries could not be read.
-    fn load(&self) -> Result<bool> {
+    pub(super) fn load(&self) -> Result<bool> {
+        if let Store::Remote(remote, segment) = &self.store {
+            let more = remote.stamps(*segment, self.with(<[Stamp]>::len) as u64)?;
+            more.into_iter().for_each(|stamp| self.push(stamp));
+            return Ok(true);
+        }
         let (mut stamps, mut readable) = (Vec::new(), true);
         let sound = self.store.all(Tree::Index, |head, payload| {
             let Ok(e) = Entry::unpack(head, payload) else {
@@ -67,7 +73,8 @@ impl Open {
         self.spare.get_or_init(carve).as_ref()
     }
 
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<(Head, Vec<u8>)>> {
+    /// The checked value under `key`.
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<(Head, Vec<u8>)>> {
         match self.store.get(tree, key) {
             Ok(found) => Ok(found),
             Err(e) => match self.spare() {
@@ -89,16 +96,21 @@ impl Open {
         unpack(|part| self.get(tree, &part_key(table, seq, part)))
     }
 
+    /// The greatest key at or before `key`.
+    pub(super) fn at_or_before(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.store.at_or_before(tree, key) {
+            Ok(found) => Ok(found),
+            Err(e) => match self.spare() {
+                Some(spare) => spare.at_or_before(tree, key),
+                None => Err(e),
+            },
+        }
+    }
+
     /// The first sample of the last block that begins at or before `seq`.
     pub(super) fn block_before(&self, table: u16, seq: u64) -> Result<Option<u64>> {
         let key = part_key(table, seq, u16::MAX);
-        let found = match self.store.at_or_before(Tree::Block, &key) {
-            Ok(found) => found,
-            Err(e) => match self.spare() {
-                Some(spare) => spare.at_or_before(Tree::Block, &key)?,
-                None => return Err(e),
-            },
-        };
+        let found = self.at_or_before(Tree::Block, &key)?;
         let Some(key) = found.filter(|k| k.len() == 12 && k[..2] == table.to_be_bytes()) else {
             return Ok(None);
         };
@@ -118,6 +130,8 @@ pub(super) struct Segment {
     sealed: bool,
     /// Being written by this process: it must not be closed.
     pinned: AtomicBool,
+    /// Who has it, if that is another process.
+    remote: Option<Arc<Remote>>,
 }
 
 impl Segment {
@@ -131,6 +145,7 @@ impl Segment {
             open,
             sealed: true,
             pinned: AtomicBool::new(true),
+            remote: None,
         }
     }
 
@@ -160,7 +175,32 @@ impl Segment {
             open: Mutex::default(),
             sealed,
             pinned: AtomicBool::new(false),
+            remote: None,
         }
+    }
+
+    /// A segment that another process has.
+    pub(super) fn remote(number: u32, remote: &Arc<Remote>) -> Segment {
+        Segment {
+            number,
+            dir: RwLock::default(),
+            summary: RwLock::default(),
+            open: Mutex::default(),
+            sealed: false,
+            pinned: AtomicBool::new(false),
+            remote: Some(Arc::clone(remote)),
+        }
+    }
+
+    /// Samples known of it, where it is open.
+    pub(super) fn held_samples(&self) -> Option<u64> {
+        self.slot().as_ref().map(|open| open.with(<[Stamp]>::len) as u64)
+    }
+
+    /// Takes in what its recorder has added since it was opened.
+    pub(super) fn catch_up(&self) -> Result<()> {
+        let open = self.slot().as_ref().map(Arc::clone);
+        open.map_or(Ok(()), |open| open.load().map(drop))
     }
 
     /// Its directory; `None` in memory.
@@ -210,11 +250,24 @@ impl Segment {
         if let Some(open) = slot.as_ref() {
             return Ok(Arc::clone(open));
         }
-        let dir = self.dir().context("the segment is gone from memory")?;
+        if let Some(remote) = &self.remote {
+            let open = Open::new(Store::Remote(Arc::clone(remote), self.number), None);
+            open.load()?;
+            return Ok(Arc::clone(slot.insert(Arc::new(open))));
+        }
+        let mut dir = self.dir().context("the segment is gone from memory")?;
+        if let (false, Some(session)) = (dir.exists(), dir.parent()) {
+            // A recorder in the same place has thinned it out meanwhile.
+            let now = Segment::found(session, self.number, notes);
+            if let (Some(there), Some(summary)) = (now.dir(), now.summary()) {
+                self.moved(there.clone());
+                self.set_summary(summary);
+                dir = there;
+            }
+        }
         let open = Arc::new(self.open_dir(&dir, notes)?);
         // What is really there counts, also where the summary promises more.
-        let said = self.summary().unwrap_or_default();
-        let mut summary = Summary { cut: said.cut, packed: said.packed, ..Summary::default() };
+        let mut summary = self.summary().unwrap_or_default().emptied();
         open.with(|stamps| stamps.iter().for_each(|s| summary.add(s.seq, s.wall_ns)));
         self.set_summary(summary);
         *slot = Some(Arc::clone(&open));

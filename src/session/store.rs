@@ -1,9 +1,10 @@
-//! Where a segment's values are: in sled, in memory (`--no-record`), or found in damaged files.
+//! Where a segment's values are: in sled, in memory (`--no-record`), with the process that writes
+//! them, or found in damaged files.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::carve::Carved;
 use super::format::{Head, Pairs, Tree, unframe};
 use super::guard::guarded;
+use super::remote::Remote;
 
 /// sled's cache, in bytes: the whole program has 50 MB.
 const CACHE: u64 = 2 << 20;
@@ -20,6 +22,8 @@ pub(super) enum Store {
     Sled(Box<Sled>),
     Memory(RwLock<Memory>),
     Carved(Carved),
+    /// With its recorder, by the segment's number.
+    Remote(Arc<Remote>, u32),
 }
 
 pub(super) struct Sled {
@@ -80,7 +84,7 @@ impl Store {
                 }
                 Ok(())
             }
-            Store::Carved(_) => bail!("this segment can only be read"),
+            Store::Carved(_) | Store::Remote(..) => bail!("this segment can only be read"),
         }
     }
 
@@ -101,7 +105,7 @@ impl Store {
                 }
                 Ok(())
             }
-            Store::Carved(_) => bail!("this segment can only be read"),
+            Store::Carved(_) | Store::Remote(..) => bail!("this segment can only be read"),
         }
     }
 
@@ -118,6 +122,7 @@ impl Store {
                 v.map(|v| unframe(v).map(|(h, p)| (h, p.to_vec()))).transpose()?
             }
             Store::Carved(c) => c.get(tree, key)?,
+            Store::Remote(r, segment) => r.get(*segment, tree, key)?,
         };
         match found {
             Some((head, _)) if head.kind.tree() != tree || head.key() != key => {
@@ -143,6 +148,7 @@ impl Store {
                     .map(|(k, _)| k.clone()))
             }
             Store::Carved(c) => Ok(c.at_or_before(tree, key)),
+            Store::Remote(r, segment) => r.before(*segment, tree, key),
         }
     }
 
@@ -176,6 +182,7 @@ impl Store {
                 Ok(true)
             }
             Store::Carved(c) => c.all(tree, each),
+            Store::Remote(..) => bail!("another process has this segment open"),
         }
     }
 
@@ -206,7 +213,7 @@ impl Store {
                 s.db.flush()?;
                 Ok(())
             }),
-            Store::Memory(_) | Store::Carved(_) => Ok(()),
+            Store::Memory(_) | Store::Carved(_) | Store::Remote(..) => Ok(()),
         }
     }
 
@@ -214,7 +221,7 @@ impl Store {
     pub(super) fn held(&self) -> u64 {
         match self {
             Store::Memory(m) => m.read().unwrap_or_else(PoisonError::into_inner).bytes as u64,
-            Store::Sled(_) | Store::Carved(_) => 0,
+            Store::Sled(_) | Store::Carved(_) | Store::Remote(..) => 0,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segm
 use super::place::{free_bytes, new_dir};
 use super::reader::{Reader, Shared};
 use super::segment::{Open, Segment, Stamp};
+use super::serve::Server;
 use super::store::Store;
 use super::tail::{State, Unfit};
 use crate::table::{Sample, Schema};
@@ -24,6 +25,9 @@ use crate::table::{Sample, Schema};
 const MAX_WAITING: usize = 8;
 /// Never flushed more often than this: samples may come faster.
 const MIN_FLUSH: Duration = Duration::from_millis(200);
+/// By how much the wall clock may part from the monotonic one in a segment, in ns; more is a clock
+/// that was set, or a machine that slept.
+const EVEN: i128 = 60_000_000_000;
 /// How long recording waits after an error that was not a lack of room.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,8 @@ pub struct Writer {
     limits: Limits,
     live: Option<Live>,
     keeper: Option<Keeper>,
+    /// Lets others look at the session.
+    server: Option<Server>,
     packer: Packer,
     status: Status,
     /// Number of the next sample.
@@ -68,6 +74,9 @@ struct Live {
     open: Arc<Open>,
     summary: Summary,
     start_mono_ns: u64,
+    /// Wall clock less monotonic clock at the first sample, in ns, and whether that stayed so.
+    ahead: i128,
+    even: bool,
     bytes: u64,
     tables: HashMap<u16, State>,
 }
@@ -126,6 +135,7 @@ impl Writer {
             last_wall_ns,
             keeper: Some(Keeper::start(Arc::clone(&shared))?),
             shared,
+            server: None,
             place,
             dir,
             last,
@@ -156,12 +166,15 @@ impl Writer {
             return Ok(());
         }
         if self.full(s.mono_ns) {
+            // A clock that was just set may be set again: what goes for its sake does not come back.
+            let even = self.live.as_ref().is_some_and(|l| l.even);
             self.end_segment(String::new());
             if let Err(e) = self.begin(s.mono_ns) {
                 self.stop(&format!("{e:#}"));
                 return Ok(());
             }
-            self.prune(s.wall_ns);
+            self.prune(if even { s.wall_ns } else { i64::MIN });
+            self.thin(if even { s.wall_ns } else { i64::MIN });
             self.drop_oldest();
         }
         if let Err(e) = self.write(s) {
@@ -187,6 +200,17 @@ impl Writer {
         Reader::shared(Arc::clone(&self.shared))
     }
 
+    /// Lets other processes of this user, and root, look at the session while it is written.
+    ///
+    /// # Errors
+    /// When there can be no socket in its directory: recording goes on without.
+    pub fn serve(&mut self) -> Result<()> {
+        if self.place.is_some() && self.server.is_none() {
+            self.server = Some(Server::start(&self.dir, Arc::clone(&self.shared))?);
+        }
+        Ok(())
+    }
+
     /// The session's directory; empty for one in memory.
     pub fn path(&self) -> &Path {
         &self.dir
@@ -207,6 +231,15 @@ impl Writer {
         &mut self.limits
     }
 
+    /// Waits until the keeper has nothing to do.
+    #[cfg(test)]
+    pub(super) fn settle(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.keeper.as_ref().is_some_and(|k| k.waiting() > 0) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the recording as it should: everything in blocks, sealed, marked clean.
     ///
     /// # Errors
@@ -216,6 +249,7 @@ impl Writer {
             self.flush(true)?;
         }
         self.end_segment(String::new());
+        self.server = None;
         self.keeper = None;
         self.mark(true)?;
         self.finished = true;
@@ -237,7 +271,9 @@ impl Writer {
             self.room()?;
             let dir = segment_dir(&self.dir, number);
             private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            (Store::sled(&dir)?, Some(dir))
+            // What is half made would be in the way when it is tried again.
+            let clear = |_: &_| drop(std::fs::remove_dir_all(&dir));
+            (Store::sled(&dir).inspect_err(clear)?, Some(dir))
         } else {
             (Store::memory(), None)
         };
@@ -250,7 +286,9 @@ impl Writer {
         drop(all);
         let tables = HashMap::new();
         let summary = Summary::default();
-        self.live = Some(Live { segment, open, summary, start_mono_ns: mono_ns, bytes, tables });
+        let (start_mono_ns, ahead, even) = (mono_ns, 0, true);
+        let live = Live { segment, open, summary, start_mono_ns, ahead, even, bytes, tables };
+        self.live = Some(live);
         self.status = Status::Recording;
         Ok(())
     }
@@ -259,6 +297,9 @@ impl Writer {
     fn end_segment(&mut self, cut: String) {
         let Some(mut live) = self.live.take() else { return };
         self.sealed += live.bytes;
+        // Now, not when the keeper comes to it: the writer's own flushes go to the next segment.
+        // If it fails, the keeper's flush fails too, and says so.
+        let _ = live.open.store.flush();
         let numbers: Vec<u16> = live.tables.keys().copied().collect();
         if cut.is_empty() {
             for n in numbers {
@@ -338,9 +379,11 @@ impl Writer {
 
     fn write_into(&mut self, live: &mut Live, s: &Sample, numbers: &[u16]) -> Result<()> {
         let seq = self.next;
+        let ahead = i128::from(s.wall_ns) - i128::from(s.mono_ns);
         if live.summary.samples == 0 {
-            live.start_mono_ns = s.mono_ns;
+            (live.start_mono_ns, live.ahead) = (s.mono_ns, ahead);
         }
+        live.even &= (ahead - live.ahead).abs() < EVEN;
         let mut tables = Vec::with_capacity(numbers.len());
         let mut pairs = Vec::new();
         for (table, &number) in s.tables.iter().zip(numbers) {
@@ -414,7 +457,10 @@ impl Writer {
 
     /// Stops recording, keeping what there is.
     fn stop(&mut self, reason: &str) {
-        let reason = crate::table::clean(reason).into_owned();
+        // ENOSPC and EDQUOT, from wherever: it goes on as soon as there is room.
+        let full = ["(os error 28)", "(os error 122)"].iter().any(|e| reason.contains(e));
+        let reason = if full { format!("{FULL}: {reason}") } else { reason.to_owned() };
+        let reason = crate::table::clean(&reason).into_owned();
         self.end_segment(reason.clone());
         self.status = Status::Stopped { reason };
         self.retry = Some(Instant::now());
@@ -452,7 +498,17 @@ impl Writer {
     fn prune(&self, now_wall_ns: i64) {
         if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
             let place = place.clone();
-            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns });
+            // The segment being written finds room within what is allowed.
+            let mut keep = self.limits.keep;
+            keep.bytes = keep.bytes.saturating_sub(self.limits.segment_bytes);
+            keeper.give(Job::Prune { place, keep, now_wall_ns });
+        }
+    }
+
+    fn thin(&self, now_wall_ns: i64) {
+        if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
+            let (place, steps) = (place.clone(), self.limits.thin.clone());
+            keeper.give(Job::Thin { place, steps, now_wall_ns });
         }
     }
 

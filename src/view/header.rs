@@ -122,7 +122,11 @@ fn mode(state: &State, out: &mut Vec<Bit>) {
             out.push((format!("FROZEN{ago}"), Role::Past));
         }
         Mode::Replay { playing } => {
-            let word = if playing { "REPLAY playing" } else { "REPLAY paused" };
+            let word = match playing {
+                true if state.grows => "REPLAY following",
+                true => "REPLAY playing",
+                false => "REPLAY paused",
+            };
             out.push((word.to_owned(), Role::Past));
             if let (Some((from, to)), Some(at)) = (state.span, state.wall_ns())
                 && to > from

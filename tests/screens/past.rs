@@ -131,6 +131,30 @@ fn named(stage: &Stage) -> String {
 }
 
 #[test]
+fn what_is_being_recorded_is_followed_until_it_is_stopped() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    writer.serve().unwrap();
+    let all = recorded();
+    all[..5].iter().for_each(|s| writer.append(s).unwrap());
+    let mut s = Stage::replay(80, 24, Reader::open(writer.path()).unwrap());
+    assert_eq!(at(&s), 0);
+    s.press("<End>");
+    assert_eq!(at(&s), 4);
+    assert!(s.line(0).contains("REPLAY following"), "{}", s.line(0));
+    writer.append(&all[5]).unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while at(&s) != 5 {
+        assert!(std::time::Instant::now() < end, "the new sample is not shown");
+        s.send(Msg::Beat);
+    }
+    s.press(" ");
+    assert_eq!(s.state.mode, Mode::Replay { playing: false });
+    s.press("t");
+    assert_eq!(at(&s), 5, "there is no later one");
+}
+
+#[test]
 fn playing_steps_by_itself_until_the_end() {
     let (_place, reader) = recording();
     let mut s = Stage::replay(80, 24, reader);

@@ -461,6 +461,7 @@ impl Stage {
         let mode = Mode::Replay { playing: false };
         let mut state = State::new((width, height), mode, TimeZone::UTC, None);
         state.replayed = Some(reader.info().id.clone());
+        state.grows = reader.grows();
         state.knows(&reader.schemas());
         let mut past = Past::default();
         past.answer(Ask::Open(reader));
