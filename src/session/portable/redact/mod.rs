@@ -179,8 +179,8 @@ impl Redactor {
 
     /// The owner of a home that a path leads through.
     fn home(&mut self, path: &str) {
-        for place in ["/home/", "/Users/"] {
-            let Some((_, below)) = path.split_once(place) else { continue };
+        for place in ["home", "Users"] {
+            let Some((_, below)) = path.split_once(&format!("/{place}/")) else { continue };
             let end = below.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
             self.name(&below[..end.unwrap_or(below.len())]);
         }
