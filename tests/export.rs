@@ -103,7 +103,7 @@ fn ours(table: &str, rows: &[&[(&str, &str)]]) -> Table {
         match f.ty {
             Type::Text => Arc::new(cells.collect::<StringArray>()),
             Type::U64 => {
-                Arc::new(cells.map(|c| c.map(|c| c.parse().unwrap())).collect::<UInt64Array>())
+                Arc::new(cells.map(|c| c.and_then(|c| c.parse().ok())).collect::<UInt64Array>())
             }
             _ => new_null_array(a.data_type(), rows.len()),
         }
@@ -408,7 +408,7 @@ const SECRETS: &[&str] = &[
     "/srv/acme-corp",
     "acme-corp",
     "4f5d8a7c9b1e",
-    "1000",
+    "31337",
     "7f0a4c9e",
 ];
 
@@ -416,14 +416,14 @@ const SECRETS: &[&str] = &[
 fn telling(schema: &Schema) -> Vec<(String, String)> {
     let cells = schema.stored().iter().filter_map(|f| {
         let text = match f.id.as_str() {
-            "uid" => "1000",
+            "uid" => "31337",
             "pid" | "tid" => "4242",
             "saddr" => "10.20.30.40",
             "daddr" => "203.0.113.77",
             "exe" => "/home/charlotte/bin/backup",
             "argv" => "/home/charlotte/bin/backup --password=hunter2 --to 192.168.178.21:99 \
                        customers.sqlite /srv/acme-corp/backup-tapes.sh [2a02:8109::77]:443",
-            "cgroup" => "/user.slice/user-1000.slice/user@1000.service/\
+            "cgroup" => "/user.slice/user-31337.slice/user@31337.service/\
                          docker-4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d.scope/acme-corp",
             "hostname" => "db7.internal.example",
             "stack" | "waker_stack" => "main;open (/srv/acme-corp/app.js:12);customers.sqlite::read;libc_start",
@@ -471,7 +471,7 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     let plain = place.path().join("plain.lmptop");
     export(&reader, &plain, false);
     let (found, secret) = (everything(&plain), place.path().join("secret.lmptop"));
-    for word in SECRETS.iter().chain(&["zacharias"]).filter(|w| **w != "1000") {
+    for word in SECRETS.iter().chain(&["zacharias"]) {
         assert!(found.contains(word), "{word} is where it shall be replaced");
     }
     let packed = export(&reader, &secret, true);
@@ -604,6 +604,8 @@ fn a_live_recording_is_shared_without_names() {
             let telling = word.len() >= 5
                 && word.contains(|c: char| c.is_alphabetic())
                 && !word.starts_with("/usr/")
+                // Of the recorder itself: replay asks for it.
+                && !["record", "run", "import"].contains(&word)
                 && !programs.iter().any(|p| p.starts_with(word));
             assert!(!telling || !words.contains(word), "an argument: {word}");
         }
@@ -687,7 +689,7 @@ fn parquet_answers_what_the_screen_shows() {
 
 const DUCKDB: &str = r#"
 import duckdb, json
-q = lambda text: duckdb.sql(text).fetchone()
+q = lambda text: duckdb.sql(text).fetchall()[0]
 rows, cpu, rate = q("SELECT count(*), sum(cpu_ns)::UBIGINT, sum(cpu_ns_rate) FROM 'proc.parquet'")
 here, = q("SELECT count(*) FROM 'net.parquet' WHERE saddr = '127.77.66.55'")
 utc, = q("SELECT typeof(min(time)) LIKE 'TIMESTAMP%' FROM 'proc.parquet'")

@@ -134,59 +134,47 @@ fn known(reader: &Reader, tables: &[String]) -> Result<()> {
 /// The samples of a portion in the order they were taken.
 struct Walk<'a> {
     reader: &'a Reader,
-    portion: &'a Portion,
-    /// Wall time in ns of the first one.
-    first: i64,
+    tables: &'a [String],
+    /// Which ones, counted from the first of all: a clock that was set back makes times no order.
+    wanted: Vec<i64>,
     all: u64,
 }
 
 impl<'a> Walk<'a> {
     fn new(reader: &'a Reader, portion: &'a Portion) -> Result<Walk<'a>> {
-        let times = reader.times(portion.from, portion.to)?;
-        let Some(&(first, _)) = times.first() else {
-            let span = reader.span().context("the recording holds no sample")?;
-            let shown = |ns| crate::table::clock::rfc3339(ns);
+        let within = |ns: i64| (portion.from..=portion.to).contains(&ns);
+        let times = reader.times(i64::MIN, i64::MAX)?;
+        let wanted: Vec<i64> =
+            (0..).zip(&times).filter(|(_, (wall, _))| within(*wall)).map(|(n, _)| n).collect();
+        if wanted.is_empty() {
+            let (start, end) = reader.span().context("the recording holds no sample")?;
+            let shown = crate::table::clock::rfc3339;
             bail!(
                 "there is no sample in this range; the recording is from {} to {}",
-                shown(span.0),
-                shown(span.1)
+                shown(start),
+                shown(end)
             );
-        };
-        Ok(Walk { reader, portion, first, all: times.len() as u64 })
+        }
+        let all = wanted.len() as u64;
+        Ok(Walk { reader, tables: &portion.tables, wanted, all })
     }
 
     fn each(&self, each: &mut dyn FnMut(u64, Sample) -> Result<()>) -> Result<()> {
-        let within = |ns: i64| (self.portion.from..=self.portion.to).contains(&ns);
-        let mut at = self.reader.find(self.first)?.context("the recording was taken away")?;
-        // Samples of one and the same time: the first of them.
-        loop {
-            let before = self.reader.shift(at, -1)?;
-            let same = |s: Sample| s.wall_ns == self.first;
-            if before == at || !self.reader.sample(before).is_ok_and(same) {
-                break;
-            }
-            at = before;
-        }
-        let mut done = 0;
-        loop {
+        let mut at = self.reader.first()?.context("the recording was taken away")?;
+        let mut index = 0;
+        for (done, &wanted) in (0..).zip(&self.wanted) {
+            at = self.reader.shift(at, wanted - index)?;
+            index = wanted;
             match self.reader.sample(at) {
-                Ok(mut sample) if within(sample.wall_ns) => {
-                    let wanted = &self.portion.tables;
-                    if !wanted.is_empty() {
-                        sample.tables.retain(|t| wanted.iter().any(|w| w == t.name()));
-                    }
+                Ok(mut sample) => {
+                    let kept = |t: &Table| self.tables.iter().any(|w| w == t.name());
+                    sample.tables.retain(|t| self.tables.is_empty() || kept(t));
                     each(done, sample)?;
-                    done += 1;
                 }
-                Ok(_) => {}
                 Err(e) => self.reader.note([format!("{e:#}")]),
             }
-            let next = self.reader.shift(at, 1)?;
-            if done >= self.all || next <= at {
-                return Ok(());
-            }
-            at = next;
         }
+        Ok(())
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) struct Redactor {
     key: Key,
     /// Words that are replaced wherever they stand.
     words: HashSet<String>,
+    /// Of these, names of users and hosts: also as a part of a longer name.
+    names: HashSet<String>,
     /// Names of programs and of processes.
     programs: HashSet<String>,
     comms: HashSet<String>,
@@ -79,6 +81,7 @@ impl Redactor {
         let mut redactor = Redactor {
             key: Key::new(),
             words: HashSet::new(),
+            names: HashSet::new(),
             programs: HashSet::new(),
             comms: HashSet::new(),
             originals: HashSet::new(),
@@ -156,7 +159,8 @@ impl Redactor {
             programs.contains(word)
                 || programs.iter().any(|p| word.len() > 3 && p.starts_with(word))
         };
-        self.words.retain(|word| !program(word));
+        let names = &self.names;
+        self.words.retain(|word| names.contains(word) || !program(word));
     }
 
     fn host(&mut self, name: &str) {
@@ -167,13 +171,16 @@ impl Redactor {
     fn name(&mut self, name: &str) {
         if name.len() >= SHORTEST_NAME && name != "localhost" {
             self.word_learned(name);
+            if self.names.len() < MOST_WORDS {
+                self.names.insert(name.to_owned());
+            }
         }
     }
 
     /// The owner of a home that a path leads through.
     fn home(&mut self, path: &str) {
-        for place in ["/home/", "/Users/"] {
-            let Some((_, below)) = path.split_once(place) else { continue };
+        for place in ["home", "Users"] {
+            let Some((_, below)) = path.split_once(&format!("/{place}/")) else { continue };
             let end = below.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
             self.name(&below[..end.unwrap_or(below.len())]);
         }
@@ -255,11 +262,18 @@ impl Redactor {
         let new = if schema.found() {
             let mut fields = schema.stored().to_vec();
             for f in &mut fields {
-                for text in [&mut f.id, &mut f.title, &mut f.help].into_iter().chain(&mut f.alias) {
+                let id = self.scan(&f.id);
+                if id != f.id {
+                    // Made from the id, and made anew from the new one.
+                    f.alias.clear();
+                    f.help.clear();
+                }
+                f.id = id;
+                for text in [&mut f.title, &mut f.help].into_iter().chain(&mut f.alias) {
                     *text = self.scan(text);
                 }
             }
-            Arc::new(schema.with_fields(&self.scan(schema.table()), fields))
+            Arc::new(Schema::new_found(&self.scan(schema.table()), schema.nature(), fields))
         } else {
             Arc::clone(schema)
         };
@@ -443,25 +457,23 @@ impl Redactor {
         })
     }
 
-    /// Replaces words that were learned.
+    /// Replaces words that were learned: the longest first, then what they consist of.
     fn known(&self, text: &str) -> String {
-        let wide = |c: char| c.is_alphanumeric() || "_-.@+%".contains(c);
-        text::runs(text, wide, |run, _| {
-            if self.words.contains(run) {
+        self.known_in(text, 0)
+    }
+
+    fn known_in(&self, text: &str, level: usize) -> String {
+        const JOINED: [&str; 4] = ["_-.@+%", "_-.", "_", ""];
+        let Some(joined) = JOINED.get(level) else { return text.to_owned() };
+        let words = if joined.is_empty() { &self.names } else { &self.words };
+        let part = |c: char| c.is_alphanumeric() || joined.contains(c);
+        text::runs(text, part, |run, _| {
+            if words.contains(run) {
                 return Some(self.key.word(run));
             }
-            let narrow = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '.';
-            let new = text::runs(run, narrow, |part, _| {
-                if self.words.contains(part) {
-                    return Some(self.key.word(part));
-                }
-                let new = text::runs(
-                    part,
-                    |c| c.is_alphanumeric() || c == '_',
-                    |word, _| self.words.contains(word).then(|| self.key.word(word)),
-                );
-                (new != part).then_some(new)
-            });
+            // A pseudonym already.
+            let done = run.strip_prefix("r-").is_some_and(|r| r.len() == 10);
+            let new = if done { return None } else { self.known_in(run, level + 1) };
             (new != run).then_some(new)
         })
     }
