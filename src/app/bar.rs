@@ -126,15 +126,17 @@ impl Bar {
     }
 }
 
-/// Asks for the bar when there is none yet, or time has gone on by a good part of it.
-pub fn ask(state: &mut State) -> Option<Effect> {
-    let (from, to) = state.span.filter(|_| state.mode != Mode::Live)?;
+/// Asks for the bar and its marks when there are none yet, or time has gone on by a good part.
+pub fn ask(state: &mut State) -> Vec<Effect> {
+    let Some((from, to)) = state.span.filter(|_| state.mode != Mode::Live) else {
+        return Vec::new();
+    };
     let fresh = |asked: i64| to.saturating_sub(asked) <= to.saturating_sub(from) / 64;
     if state.bar.asked.is_some_and(fresh) {
-        return None;
+        return Vec::new();
     }
     state.bar.asked = Some(to);
-    Some(Effect::Bar)
+    vec![Effect::Bar, Effect::Marks]
 }
 
 /// It has been computed.
