@@ -206,7 +206,7 @@ impl Part {
         let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
         self.rows += batch.num_rows() as u64;
         self.writer.write(&batch).context("cannot write the export")?;
-        let full = self.writer.memory_size() >= GROUP_BYTES
+        let full = self.writer.in_progress_size() >= GROUP_BYTES
             || self.writer.in_progress_rows() >= GROUP_ROWS;
         if full {
             self.writer.flush().context("cannot write the export")?;
