@@ -124,7 +124,7 @@ pub fn pack(
 fn known(reader: &Reader, tables: &[String]) -> Result<()> {
     let schemas = reader.schemas();
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
-    for table in tables.iter().filter(|t| !names.contains(&t.as_str())) {
+    if let Some(table) = tables.iter().find(|t| !names.contains(&t.as_str())) {
         let meant = meant(table, &names);
         bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "));
     }
