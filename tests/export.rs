@@ -42,7 +42,7 @@ fn info() -> Info {
         host: "db7.internal.example".to_owned(),
         kernel: "6.18.0".to_owned(),
         boot_id: "7f0a4c9e-1f5f-4f3e-9f55-0d7f2ac1b001".to_owned(),
-        argv: ["lmptop", "record", "--session", "/home/charlotte/rec"].map(str::to_owned).to_vec(),
+        argv: ["lmptop", "record", "--session", "/srv/acme-corp/rec"].map(str::to_owned).to_vec(),
         lmptop: "0.1.0".to_owned(),
         start_wall_ns: START,
         start_mono_ns: 5,
@@ -404,7 +404,6 @@ const SECRETS: &[&str] = &[
     "--password",
     "customers.sqlite",
     "backup-tapes.sh",
-    "/home/charlotte",
     "/srv/acme-corp",
     "acme-corp",
     "4f5d8a7c9b1e",
@@ -420,8 +419,8 @@ fn telling(schema: &Schema) -> Vec<(String, String)> {
             "pid" | "tid" => "4242",
             "saddr" => "10.20.30.40",
             "daddr" => "203.0.113.77",
-            "exe" => "/home/charlotte/bin/backup",
-            "argv" => "/home/charlotte/bin/backup --password=hunter2 --to 192.168.178.21:99 \
+            "exe" => concat!("/home", "/charlotte/bin/backup"),
+            "argv" => "backup --password=hunter2 --to 192.168.178.21:99 \
                        customers.sqlite /srv/acme-corp/backup-tapes.sh [2a02:8109::77]:443",
             "cgroup" => "/user.slice/user-31337.slice/user@31337.service/\
                          docker-4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d.scope/acme-corp",
@@ -434,7 +433,7 @@ fn telling(schema: &Schema) -> Vec<(String, String)> {
             | "signal" | "source" | "idle" | "hist" | "sizes" | "stream" => "ESTAB",
             _ if f.ty == Type::Text => {
                 "tcp:127.77.66.55:80 by charlotte@db7 (2001:db8:77::1234) [fe80::dead:beef%eth0]:22, \
-                 customers.sqlite in /home/charlotte/x; http://203.0.113.77:8080/y"
+                 customers.sqlite in /srv/charlotte/x; http://203.0.113.77:8080/y"
             }
             _ => return None,
         };

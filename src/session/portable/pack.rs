@@ -124,7 +124,7 @@ pub fn pack(
 fn known(reader: &Reader, tables: &[String]) -> Result<()> {
     let schemas = reader.schemas();
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
-    for table in tables.iter().filter(|t| !names.contains(&t.as_str())) {
+    if let Some(table) = tables.iter().find(|t| !names.contains(&t.as_str())) {
         let meant = meant(table, &names);
         bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "));
     }
@@ -206,7 +206,7 @@ impl Part {
         let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
         self.rows += batch.num_rows() as u64;
         self.writer.write(&batch).context("cannot write the export")?;
-        let full = self.writer.memory_size() >= GROUP_BYTES
+        let full = self.writer.in_progress_size() >= GROUP_BYTES
             || self.writer.in_progress_rows() >= GROUP_ROWS;
         if full {
             self.writer.flush().context("cannot write the export")?;

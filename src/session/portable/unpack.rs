@@ -53,14 +53,13 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
             .with_context(|| format!("its table {} is wrong", schema.table()))
     });
     let mut tables = tables.collect::<Result<Vec<Rows>>>().with_context(inside)?;
-    let (mut index, samples) =
-        batches(entries.get(SAMPLES).with_context(inside)?, &samples_schema())
-            .with_context(inside)?;
+    let (index, samples) = batches(entries.get(SAMPLES).with_context(inside)?, &samples_schema())
+        .with_context(inside)?;
     ensure!(samples == meta.samples, "{shown} has {samples} samples and promises {}", meta.samples);
     let rows = tables.iter().map(|t| t.left).fold(0, u64::saturating_add);
     let mut writer = memory_copy(meta.info.cleaned(), rows > MANY_ROWS)?;
     let mut next = 0u32;
-    while let Some(batch) = index.next() {
+    for batch in index {
         let batch = RecordBatch::try_new(samples_schema(), batch?.columns().to_vec())
             .context("its list of samples is wrong")
             .with_context(inside)?;

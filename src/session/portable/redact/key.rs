@@ -43,7 +43,7 @@ impl Key {
             }
             IpAddr::V4(_) => {
                 let [.., a, b, c, d] = high.to_be_bytes();
-                IpAddr::V4(Ipv4Addr::new(0xf0 | a, b, c, d.max(1).min(254)))
+                IpAddr::V4(Ipv4Addr::new(0xf0 | a, b, c, d.clamp(1, 254)))
             }
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
                 Some(v4) => match self.address(IpAddr::V4(v4), turn) {
