@@ -153,7 +153,10 @@ fn read(text: &str) -> BTreeMap<String, Family> {
         let known = family.series.contains_key(&key);
         assert!(!known || last.as_ref() == Some(&key), "{line} away from its series");
         let points = family.series.entry(key.clone()).or_default();
-        assert!(points.last().is_none_or(|p| p.1.parse::<f64>() < at.parse::<f64>()), "{line}");
+        assert!(
+            points.last().is_none_or(|p| p.1.parse::<f64>().unwrap() < at.parse::<f64>().unwrap()),
+            "{line}"
+        );
         points.push((value.to_owned(), at.to_owned()));
         last = Some(key);
     }
