@@ -2,6 +2,8 @@
 //!
 //! Scripts depend on names, defaults and exit codes here: 0 done, 1 failure, 2 usage.
 
+mod keeping;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::import::Each;
 use crate::source::{Focus, Scope, Stacks};
 use crate::trigger::Rule;
 use crate::view::theme::Glyphs;
+
+pub use keeping::Keeping;
 
 /// A terminal monitor for Linux: connections, processes and call stacks, live, recorded, replayed.
 ///
@@ -49,6 +53,8 @@ pub enum Command {
     Replay(Replay),
     /// Make a recording of profiles that others saved: folded text and pprof
     Import(Import),
+    /// Write a recording as one file to send, without names if asked, or as Parquet files
+    Export(Export),
     /// List what is recorded
     Sessions(Sessions),
     /// Print rows to standard output, live or from a recording
@@ -88,6 +94,9 @@ pub struct Live {
     /// /etc/lmptop/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// Which characters are drawn.
     #[command(flatten)]
     pub characters: Characters,
@@ -186,6 +195,9 @@ pub struct Record {
     /// Record only these: names of probes (all their tables) or of tables
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// How much of the past is kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// What is looked at more closely.
     #[command(flatten)]
     pub look: Look,
@@ -201,7 +213,8 @@ pub struct Record {
 /// A recording in the screen.
 #[derive(Args, Clone, Debug)]
 pub struct Replay {
-    /// A session's directory or id, or a directory of sessions; the newest by default
+    /// A session's directory or id, a directory of sessions, or a file of lmptop export; the newest
+    /// session by default
     pub session: Option<PathBuf>,
     /// Start at this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -237,6 +250,36 @@ pub struct Import {
     /// Make the new session inside this directory
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
+}
+
+/// A recording for others.
+#[derive(Args, Clone, Debug)]
+pub struct Export {
+    /// A session's directory or id, a directory of sessions, or a file of lmptop export; the newest
+    /// session by default
+    pub session: Option<PathBuf>,
+    /// The file to write, for example incident.lmptop; lmptop replay and print --session open it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "parquet")]
+    pub output: Option<PathBuf>,
+    /// Write TABLE.parquet of each table into this directory instead, for DuckDB, pandas or Polars
+    #[arg(long, value_name = "DIR")]
+    pub parquet: Option<PathBuf>,
+    /// From this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// To this time of the recording
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Only these tables
+    #[arg(long, value_name = "TABLE,..", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// Replace addresses, command lines, users, hosts, container ids and paths by pseudonyms: the
+    /// same ones throughout the file, others in each
+    #[arg(long)]
+    pub redact: bool,
+    /// Replace what is there already
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// The list of recordings.

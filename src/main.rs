@@ -42,6 +42,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Replay(args)) => command::replay::run(args),
         Some(Command::Record(args)) => command::record::run(args),
         Some(Command::Import(args)) => command::import::run(args),
+        Some(Command::Export(args)) => command::export::run(args),
         Some(Command::Sessions(args)) => command::sessions::run(args),
         Some(Command::Print(args)) => command::print::run(args),
         Some(Command::Report(args)) => command::report::run(args),

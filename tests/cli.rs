@@ -80,6 +80,11 @@ fn usage_errors_are_one_line_and_exit_2() {
         (&["columns", "nope"], "no table nope"),
         (&["record", "--tables", "nope", "--session", dir], "no table nope"),
         (&["record", "--for", "never"], "a time"),
+        (&["record", "--retain", "9m"], "at least 10m"),
+        (&["record", "--retain", "7w"], "a time"),
+        (&["record", "--max-size", "63M"], "at least 64M"),
+        (&["record", "--max-size", "2"], "like 500M"),
+        (&["--max-size", "1G2"], "a size"),
         (&["completions", "cmd.exe"], "cmd.exe"),
         (&["print", "\u{1b}[2J\u{7}"], "no table \\x1b[2J\\x07"),
     ];
@@ -98,11 +103,32 @@ fn help_version_and_references_need_nothing() {
     assert!(said(&["--version"]).starts_with("lmptop "));
     assert!(said(&["--help"]).contains("print"));
     assert!(said(&["print", "--help"]).contains("--filter"));
+    let help = said(&["record", "--help"]);
+    for option in ["--retain <TIME>", "--max-size <SIZE>", "--no-thin", "7d by default"] {
+        assert!(help.contains(option), "{option}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         assert!(said(&["completions", shell]).contains("sessions"), "{shell}");
     }
     let man = said(&["man"]);
     assert!(man.contains(".TH lmptop 1") && man.contains("EXIT STATUS"));
+}
+
+#[test]
+fn systemd_understands_its_unit() {
+    let unit = include_str!("../packaging/lmptop.service");
+    // It looks for the program, too; this one is there.
+    let unit = unit.replace("/usr/bin/lmptop", env!("CARGO_BIN_EXE_lmptop"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lmptop.service");
+    fs::write(&path, unit).unwrap();
+    let verify = ["verify", "--man=no"];
+    let Ok(out) = Command::new("systemd-analyze").args(verify).arg(&path).output() else {
+        eprintln!("systemd_understands_its_unit skipped: no systemd-analyze");
+        return;
+    };
+    let said = text(&out.stderr);
+    assert!(out.status.success() && !said.contains("lmptop.service"), "{said}");
 }
 
 #[test]

@@ -153,10 +153,8 @@ fn read(text: &str) -> BTreeMap<String, Family> {
         let known = family.series.contains_key(&key);
         assert!(!known || last.as_ref() == Some(&key), "{line} away from its series");
         let points = family.series.entry(key.clone()).or_default();
-        assert!(
-            points.last().is_none_or(|p| p.1.parse::<f64>().unwrap() < at.parse::<f64>().unwrap()),
-            "{line}"
-        );
+        let time = |text: &str| text.parse::<f64>().unwrap();
+        assert!(points.last().is_none_or(|p| time(&p.1) < time(at)), "{line}");
         points.push((value.to_owned(), at.to_owned()));
         last = Some(key);
     }

@@ -473,6 +473,78 @@ fn old_sessions_and_too_much_go_the_newest_stays() {
 }
 
 #[test]
+fn a_clock_set_by_hours_confuses_neither_search_nor_retention() {
+    const H: i64 = 3600 * S;
+    let place = tempfile::tempdir().unwrap();
+    let mut samples = plain_samples(280);
+    for (i, s) in samples.iter_mut().enumerate() {
+        // Two hours asleep, then the clock is set back by five.
+        s.wall_ns += if i >= 100 { 2 * H } else { 0 } - if i >= 200 { 5 * H } else { 0 };
+    }
+    let path = record(place.path(), small(), &samples);
+    let r = Reader::open(&path).unwrap();
+    for (i, s) in samples.iter().enumerate() {
+        same(&r.at(s.wall_ns).unwrap().unwrap(), s);
+        let next = r.step(s.wall_ns, 1).unwrap().unwrap();
+        assert_eq!(next.wall_ns, samples[(i + 1).min(279)].wall_ns);
+    }
+    let at = |wall_ns| r.at(wall_ns).unwrap().unwrap().wall_ns;
+    assert_eq!(at(wall(100) + H), wall(99), "asleep: the newest before");
+    assert_eq!(at(i64::MAX), samples[199].wall_ns, "the greatest time, though not the newest");
+    assert_eq!(r.span().unwrap(), (samples[200].wall_ns, samples[199].wall_ns));
+    drop(r);
+
+    // The end of the session says what time it is; pieces before it are no younger.
+    let end = samples[279].wall_ns;
+    let keep = Retention { age: Duration::from_secs(60), bytes: u64::MAX };
+    prune(place.path(), keep, end).unwrap();
+    let r = Reader::open(&path).unwrap();
+    assert_eq!(r.times(i64::MIN, i64::MAX).unwrap()[0].0, samples[210].wall_ns);
+    assert_eq!(r.notes(), Vec::<String>::new(), "no hole");
+}
+
+#[test]
+fn a_clock_that_is_wrong_removes_nothing() {
+    const YEAR: i64 = 365 * 86_400 * S;
+    let place = tempfile::tempdir().unwrap();
+    let now = record(place.path(), small(), &plain_samples(150));
+    let keep = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
+    for wrong in [START + 12 * YEAR, 0, i64::MIN, i64::MAX] {
+        assert_eq!(prune(place.path(), keep, wrong).unwrap(), Vec::<PathBuf>::new());
+    }
+    // Once it was ahead by years: that session is not the newest for ever.
+    let info = Info { start_wall_ns: START + 12 * YEAR, ..info() };
+    let mut w = Writer::create_with(place.path(), info, small()).unwrap();
+    for mut s in plain_samples(150) {
+        s.wall_ns += 12 * YEAR;
+        w.append(&s).unwrap();
+    }
+    let ahead = w.path().to_path_buf();
+    w.finish().unwrap();
+    let bytes: u64 = list(place.path()).unwrap().iter().map(|l| l.bytes).sum();
+    prune(place.path(), Retention { bytes: bytes - 1, ..keep }, START + 200 * S).unwrap();
+    assert_eq!(Reader::open(&now).unwrap().span(), Some((wall(0), wall(149))));
+    assert_eq!(Reader::open(&ahead).unwrap().span().unwrap().0, wall(70) + 12 * YEAR);
+}
+
+#[test]
+fn a_session_that_goes_on_for_long_loses_its_own_oldest() {
+    let place = tempfile::tempdir().unwrap();
+    let mut limits = small();
+    limits.keep.age = Duration::from_secs(150);
+    let mut w = Writer::create_with(place.path(), info(), limits).unwrap();
+    let path = w.path().to_path_buf();
+    for s in plain_samples(400) {
+        w.append(&s).unwrap();
+    }
+    w.finish().unwrap();
+    let r = Reader::open(&path).unwrap();
+    // Segments of 70 s: the one that begins at 350 was begun when those before 200 had ended.
+    assert_eq!(r.span(), Some((wall(140), wall(399))));
+    assert_eq!(r.notes(), Vec::<String>::new());
+}
+
+#[test]
 fn a_full_disk_stops_the_recording_until_there_is_room() {
     let place = tempfile::tempdir().unwrap();
     let samples = random_samples(5, 90);

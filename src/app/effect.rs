@@ -3,6 +3,7 @@
 use crate::source::{Focus, Seek};
 use crate::table::stack::Spot;
 
+use super::hunt::Hunt;
 use super::series::Subject;
 
 /// Which rows of the past are asked for.
@@ -59,6 +60,21 @@ pub enum Effect {
     Quit,
     /// Move in time; answered by `Msg::Sought`.
     Seek(Seek),
+    /// Search through time; answered by `Msg::Hunted`.
+    Hunt(Hunt),
+    /// End a search.
+    StopHunt,
+    /// Compute the bar of time; answered by `Msg::Bar`.
+    Bar,
+    /// Keep a mark; answered by `Msg::Marks`.
+    Mark {
+        /// Unix ns.
+        at: i64,
+        /// What is to be remembered; may be empty.
+        note: String,
+    },
+    /// Read the marks; answered by `Msg::Marks`.
+    Marks,
     /// Read one row's past; answered by `Msg::Series`.
     Series {
         /// Whose, and which figures.

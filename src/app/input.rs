@@ -13,15 +13,19 @@ use super::pane::TREE;
 use super::prompt::{Dear, Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{choose, ended, focus, target, travel, tree, typed};
+use super::{bar, choose, ended, focus, hunt, marks, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     if key == Key::Ctrl('c') {
         return vec![Effect::Quit];
     }
+    if state.hunting && key == Key::Esc {
+        return hunt::stop(state);
+    }
     match state.overlays.last() {
         Some(Overlay::Prompt(_)) => return typed::key(state, key),
+        Some(Overlay::Marks { .. }) => return marks::key(state, key),
         Some(Overlay::Columns { .. }) => return choose::key(state, key),
         Some(Overlay::Help { .. }) => return help_key(state, key),
         Some(Overlay::Image(_)) => {
@@ -100,9 +104,14 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             state.mouse = !state.mouse;
             return vec![Effect::Mouse(state.mouse)];
         }
-        Action::Filter | Action::Pin | Action::JumpTime | Action::Palette => {
+        Action::Filter | Action::Pin | Action::JumpTime | Action::Palette | Action::Find => {
             typed::open(state, action);
         }
+        Action::FindNext => return hunt::again(state, true),
+        Action::FindPrev => return hunt::again(state, false),
+        Action::Bar => bar::turn(state),
+        Action::Mark => marks::ask(state),
+        Action::GoMark => return marks::open(state),
         Action::Kill => target::ask(state),
         Action::NiceUp => target::renice(state, 1),
         Action::NiceDown => target::renice(state, -1),
@@ -117,10 +126,12 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Freeze
         | Action::StepForward
         | Action::StepBack
+        | Action::MinuteForward
+        | Action::MinuteBack
+        | Action::HourForward
+        | Action::HourBack
         | Action::FirstSample
-        | Action::LastSample
-        | Action::Mark
-        | Action::GoMark => return travel::act(state, action),
+        | Action::LastSample => return travel::act(state, action),
     }
     Vec::new()
 }

@@ -71,6 +71,20 @@ pub enum Action {
     StepBack,
     /// Jump to a time.
     JumpTime,
+    /// A minute on.
+    MinuteForward,
+    /// A minute back.
+    MinuteBack,
+    /// An hour on.
+    HourForward,
+    /// An hour back.
+    HourBack,
+    /// Type what to search for through time.
+    Find,
+    /// The next sample with a row that matches.
+    FindNext,
+    /// The sample before with a row that matches.
+    FindPrev,
     /// First sample.
     FirstSample,
     /// Newest sample.
@@ -79,9 +93,11 @@ pub enum Action {
     ZoomIn,
     /// Longer time window.
     ZoomOut,
-    /// Mark this instant.
+    /// The bar of time: what it shows, or none.
+    Bar,
+    /// Mark this instant, with a note.
     Mark,
-    /// Go to the mark.
+    /// List the marks, to go to one.
     GoMark,
     /// Close the connection or signal its process, after a question.
     Kill,
@@ -178,8 +194,27 @@ pub const BINDINGS: &[Binding] = &[
         A::JumpTime,
         Time,
         "time",
-        "Jump to a time: 12:03:07, -5m, 2026-11-21T12:03",
+        "Jump to a time: 12:03:07, 3am yesterday, -2h, 50%, 2026-11-21T12:03",
     ),
+    bind(
+        &[Char('f')],
+        A::Find,
+        Time,
+        "find",
+        "Find the time a row is so: proc.cpu>90% nginx, tcpevent kind:retransmit 10.0.0.0/8",
+    ),
+    bind(&[Char('}')], A::FindNext, Quiet, "find on", "Next sample in which a row is so"),
+    bind(&[Char('{')], A::FindPrev, Quiet, "find back", "Sample before in which a row is so"),
+    bind(&[Char('y')], A::MinuteForward, Quiet, "minute on", "A minute on"),
+    bind(
+        &[Char('Y')],
+        A::MinuteBack,
+        Quiet,
+        "minute back",
+        "A minute back; freezes the view first",
+    ),
+    bind(&[Char('z')], A::HourForward, Quiet, "hour on", "An hour on"),
+    bind(&[Char('Z')], A::HourBack, Quiet, "hour back", "An hour back; freezes the view first"),
     bind(&[Key::Home], A::FirstSample, Time, "first", "First sample kept"),
     bind(&[Key::End], A::LastSample, Time, "last", "Newest sample; back to live"),
     bind(
@@ -288,8 +323,9 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Char('u')], A::Units, Table, "units", "Bytes or bits per second"),
     bind(&[Char(']')], A::ZoomIn, Quiet, "zoom in", "Shorter time window in the details"),
     bind(&[Char('[')], A::ZoomOut, Quiet, "zoom out", "Longer time window in the details"),
-    bind(&[Char('m')], A::Mark, Quiet, "mark", "Mark this instant"),
-    bind(&[Char('\'')], A::GoMark, Quiet, "to mark", "Go to the mark"),
+    bind(&[Char('m')], A::Mark, Quiet, "mark", "Mark this instant, with a note"),
+    bind(&[Char('\'')], A::GoMark, Quiet, "to mark", "List the marks and what fired, to go to one"),
+    bind(&[Char('B')], A::Bar, Quiet, "bar", "Bar of time, in the past: CPU, pressure, none"),
     bind(
         &[Char('K')],
         A::Kill,

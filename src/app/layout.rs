@@ -96,6 +96,8 @@ pub struct Layout {
     pub body: u16,
     /// Rows of the body.
     pub rows: u16,
+    /// Row of the bar of time.
+    pub bar: Option<u16>,
     /// Row of the footer.
     pub footer: u16,
 }
@@ -104,7 +106,7 @@ pub struct Layout {
 const TALL: u16 = 16;
 
 impl Layout {
-    fn new(height: u16, header: u16, tool: bool, strip: u16) -> Layout {
+    fn new(height: u16, header: u16, tool: bool, strip: u16, bar: bool) -> Layout {
         let above = header + 1 + u16::from(tool);
         Layout {
             header,
@@ -114,7 +116,8 @@ impl Layout {
             strip_rows: strip,
             titles: above + strip,
             body: above + strip + 1,
-            rows: height.saturating_sub(above + strip + 2),
+            rows: height.saturating_sub(above + strip + 2 + u16::from(bar)),
+            bar: bar.then(|| height.saturating_sub(2)),
             footer: height.saturating_sub(1),
         }
     }
@@ -132,11 +135,21 @@ impl Layout {
         let fate = tool::fate(state);
         let tool = fate.is_some_and(|f| height >= 12 || (height >= 7 && f.trouble()));
         let strip = if height >= TALL { trend::rows(state) } else { 0 };
-        Layout::new(height, header, tool, strip)
+        Layout::new(height, header, tool, strip, Layout::has_bar(state, height))
     }
 
     /// The rows for a page that lies over it.
     pub fn of_page(state: &State, height: u16) -> Layout {
-        Layout::new(height, Layout::header(state, height), false, 0)
+        let bar = Layout::has_bar(state, height);
+        Layout::new(height, Layout::header(state, height), false, 0, bar)
+    }
+
+    fn has_bar(state: &State, height: u16) -> bool {
+        height >= TALL && state.bar.shown(state.mode)
+    }
+
+    /// One past the last row above what stands at the bottom.
+    pub fn end(&self) -> u16 {
+        self.bar.unwrap_or(self.footer)
     }
 }

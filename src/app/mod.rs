@@ -3,6 +3,7 @@
 //! [`update`] takes the [`State`] and a [`Msg`] and gives back [`Effect`]s, which the commands
 //! carry out. Time, samples and keys arrive as messages.
 
+mod bar;
 mod choose;
 mod columns;
 mod detail;
@@ -11,11 +12,13 @@ mod ended;
 mod focus;
 mod found;
 mod grid;
+mod hunt;
 pub mod image;
 mod input;
 mod key;
 mod keymap;
 mod layout;
+mod marks;
 mod mode;
 mod mouse;
 mod msg;
@@ -34,6 +37,7 @@ mod trend;
 mod typed;
 mod update;
 
+pub use bar::{Bar, BarState, Bin, Figure, Track};
 pub use choose::choices;
 pub use columns::{Columns, FOLD, Shown};
 pub use detail::{Detail, Segment};
@@ -41,10 +45,12 @@ pub use effect::{Deed, Effect, Want};
 pub use ended::Ended;
 pub use focus::{Closer, LOCKS_NS};
 pub use grid::{Cell, Grid, Line, has_key};
+pub use hunt::{Hunt, Hunted, Sighting};
 pub use input::drawn;
 pub use key::{Key, keys};
 pub use keymap::{Action, BINDINGS, Binding, Context, action};
 pub use layout::{Layout, Tab, tabs};
+pub use marks::Mark;
 pub use mode::Mode;
 pub use msg::{Mouse, MouseKind, Msg};
 pub use pane::Pane;

@@ -11,6 +11,10 @@ use super::tree;
 
 /// Carries out a mouse event.
 pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
+    let typing = state.prompt().is_some();
+    if mouse.kind == MouseKind::Press && state.layout().bar == Some(mouse.y) && !typing {
+        return super::bar::click(state, mouse.x);
+    }
     let tabs_row = state.layout().tabs;
     if state.overlays.is_empty() && state.view().pane.stacks && mouse.y != tabs_row {
         return super::stack::mouse(state, mouse);
@@ -28,7 +32,7 @@ pub fn mouse(state: &mut State, mouse: Mouse) -> Vec<Effect> {
             Some(Overlay::Image(image)) => {
                 super::image::scrolled(image, if action == Action::Up { -3 } else { 3 });
             }
-            Some(Overlay::Prompt(_) | Overlay::Columns { .. }) => {}
+            Some(Overlay::Prompt(_) | Overlay::Columns { .. } | Overlay::Marks { .. }) => {}
             Some(Overlay::Detail(_)) | None => {
                 for _ in 0..3 {
                     act(state, action);

@@ -5,8 +5,11 @@ use crate::source::Moment;
 use crate::table::Table;
 use crate::table::stack::Lines;
 
+use super::bar::Bar;
 use super::effect::Want;
+use super::hunt::Hunted;
 use super::key::Key;
+use super::marks::Mark;
 use super::series::Series;
 use super::trail::Trail;
 
@@ -31,6 +34,19 @@ pub enum Msg {
         trail: Trail,
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
+    },
+    /// The bar of time.
+    Bar(Bar),
+    /// How far a search through time is, 0 to 1.
+    Hunting(f64),
+    /// How a search ended.
+    Hunted(Hunted),
+    /// The marks there are, and what became of the one just made.
+    Marks {
+        /// All of them, oldest instant first.
+        marks: Vec<Mark>,
+        /// One sentence, or why it is not well.
+        said: Option<Result<String, String>>,
     },
     /// The answer to a history request for the detail page.
     Series(Series),

@@ -24,6 +24,18 @@ pub enum PromptKind {
     Pin,
     /// A time to jump to.
     Time,
+    /// What is searched for through time.
+    Find {
+        /// Towards later samples.
+        forward: bool,
+    },
+    /// A note for a mark.
+    Note {
+        /// The instant, Unix ns.
+        at: i64,
+        /// The same as it is read.
+        clock: String,
+    },
     /// A command.
     Palette,
     /// A question about closing a connection or its process; the target is fixed when asked.
@@ -149,7 +161,17 @@ impl Prompt {
             PromptKind::Search { .. } => ("search: ", "search: "),
             PromptKind::Heap => ("heap of which process (none: growth of all): ", "heap of pid: "),
             PromptKind::Pin => ("pin pid, host or address: ", "pin: "),
-            PromptKind::Time => ("time (12:03:07, -5m, 2026-11-21T12:03): ", "time: "),
+            PromptKind::Time => ("time (12:03:07, 3am yesterday, -2h, 50%): ", "time: "),
+            PromptKind::Find { forward: true } => {
+                ("next time a row is (proc.cpu>90% nginx): ", "next: ")
+            }
+            PromptKind::Find { forward: false } => {
+                ("last time a row was (proc.cpu>90% nginx): ", "before: ")
+            }
+            PromptKind::Note { clock, .. } if narrow => return format!("note {clock}: "),
+            PromptKind::Note { clock, .. } => {
+                return format!("note for the mark at {clock} (Enter: none): ");
+            }
             PromptKind::Palette => (":", ":"),
             PromptKind::Kill { pid, socket, .. } => match (pid.is_some(), socket.is_some()) {
                 (true, true) => (

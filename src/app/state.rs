@@ -5,14 +5,17 @@ use std::sync::Arc;
 use crate::source::{Focus, Moment};
 use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
+use super::bar::BarState;
 use super::columns::{Columns, Shown};
 use super::detail::Detail;
 use super::ended::Ended;
 use super::focus::Closer;
 use super::found;
 use super::grid::Grid;
+use super::hunt::Hunt;
 use super::image::Image;
 use super::layout::Layout;
+use super::marks::Mark;
 use super::mode::Mode;
 use super::pane::{Pane, built_in};
 use super::prompt::Prompt;
@@ -68,8 +71,16 @@ pub struct State {
     pub closer: Closer,
     /// Mouse reporting.
     pub mouse: bool,
-    /// A marked instant, Unix ns.
+    /// The newest marked instant, Unix ns.
     pub mark: Option<i64>,
+    /// Marks with their notes, and what fired, oldest instant first.
+    pub marks: Vec<Mark>,
+    /// The bar of time.
+    pub bar: BarState,
+    /// What was searched for through time last.
+    pub hunt: Option<Hunt>,
+    /// Whether it is being searched for now.
+    pub hunting: bool,
     /// What the recorder says; `None` when nothing is recorded.
     pub recording: Option<Result<u64, String>>,
     /// Whether samples are overdue.
@@ -137,6 +148,11 @@ pub enum Overlay {
     },
     /// Column chooser: index of the line.
     Columns {
+        /// Selected line.
+        at: usize,
+    },
+    /// The list of marks: index of the line.
+    Marks {
         /// Selected line.
         at: usize,
     },
@@ -231,6 +247,10 @@ impl State {
             closer: Closer::default(),
             mouse: true,
             mark: None,
+            marks: Vec::new(),
+            bar: BarState::default(),
+            hunt: None,
+            hunting: false,
             recording: None,
             late: false,
             ended: None,

@@ -1,4 +1,4 @@
-//! Moving in time: freezing, stepping, jumping, playing, marks.
+//! Moving in time: freezing, stepping, jumping, playing.
 
 use crate::source::{Moment, Seek};
 use crate::table::clock;
@@ -10,12 +10,19 @@ use super::state::{Overlay, State, Tone};
 use super::trail::Trail;
 use super::update::{detail_mut, show};
 
+/// ns.
+const MINUTE: i64 = 60_000_000_000;
+
 /// Carries out a key that moves in time.
 pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
         Action::Freeze => freeze(state),
         Action::StepForward => go(state, Seek::Step(1)),
         Action::StepBack => go(state, Seek::Step(-1)),
+        Action::MinuteForward => go(state, Seek::By(MINUTE)),
+        Action::MinuteBack => go(state, Seek::By(-MINUTE)),
+        Action::HourForward => go(state, Seek::By(60 * MINUTE)),
+        Action::HourBack => go(state, Seek::By(-60 * MINUTE)),
         Action::FirstSample => go(state, Seek::First),
         Action::LastSample if state.mode == Mode::Frozen => thaw(state),
         Action::LastSample => {
@@ -25,26 +32,11 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             }
             go(state, Seek::Last)
         }
-        Action::Mark => {
-            state.mark = state.wall_ns();
-            if let Some(at) = state.mark {
-                let text = format!("Marked {}.", clock::clock(at, &state.zone));
-                state.say(Tone::Plain, text);
-            }
-            Vec::new()
-        }
-        Action::GoMark => match state.mark {
-            Some(at) => go(state, Seek::At(at)),
-            None => {
-                state.say(Tone::Bad, "There is no mark yet; m makes one.");
-                Vec::new()
-            }
-        },
         _ => Vec::new(),
     }
 }
 
-fn freeze(state: &mut State) -> Vec<Effect> {
+pub(super) fn freeze(state: &mut State) -> Vec<Effect> {
     match state.mode {
         // What is kept is put where the screen is, so that steps go on from here.
         Mode::Live => match state.wall_ns() {
@@ -72,6 +64,7 @@ fn freeze(state: &mut State) -> Vec<Effect> {
 pub fn thaw(state: &mut State) -> Vec<Effect> {
     state.mode = Mode::Live;
     state.settling = false;
+    state.hunting = false;
     if let Some(newest) = state.newest.take() {
         show(state, newest, false);
     }
@@ -80,6 +73,7 @@ pub fn thaw(state: &mut State) -> Vec<Effect> {
 
 /// Seeks; a live view is frozen first.
 pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
+    state.hunting = false;
     if state.mode == Mode::Live {
         if state.moment.is_none() {
             return Vec::new();
@@ -140,7 +134,9 @@ pub fn arrived(
         state.trail = trail;
         show(state, moment, false);
     }
-    past(state)
+    let mut effects = past(state);
+    effects.extend(super::bar::ask(state));
+    effects
 }
 
 /// One step of a playing recording.

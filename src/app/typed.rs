@@ -28,10 +28,17 @@ pub fn open(state: &mut State, action: Action) {
             let pid = super::target::pid(state).map_or_else(String::new, |p| p.to_string());
             prompt(state, PromptKind::Pin, &pid);
         }
+        Action::Find | Action::FindNext => find(state, true),
+        Action::FindPrev => find(state, false),
         Action::JumpTime => prompt(state, PromptKind::Time, ""),
         Action::Palette => prompt(state, PromptKind::Palette, ""),
         _ => {}
     }
+}
+
+fn find(state: &mut State, forward: bool) {
+    let before = state.hunt.as_ref().map_or_else(String::new, |h| h.text.clone());
+    prompt(state, PromptKind::Find { forward }, &before);
 }
 
 /// Carries out a key in the line.
@@ -139,6 +146,17 @@ fn accept(state: &mut State) -> Vec<Effect> {
                 }
                 Err(e) => wrong(state, e),
             }
+        }
+        PromptKind::Find { forward } => match super::hunt::begin(state, &p.text, forward) {
+            Ok(effects) => {
+                state.overlays.retain(|o| !matches!(o, Overlay::Prompt(_)));
+                effects
+            }
+            Err(e) => wrong(state, e),
+        },
+        PromptKind::Note { at, .. } => {
+            state.overlays.pop();
+            vec![Effect::Mark { at, note: p.text.trim().to_owned() }]
         }
         PromptKind::Palette => match by_word(state, &p.text) {
             Some(action) => {

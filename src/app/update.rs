@@ -37,6 +37,10 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Sought { moment, trail, span } => {
             return travel::arrived(state, moment, trail, span);
         }
+        Msg::Bar(bar) => super::bar::arrived(state, bar),
+        Msg::Hunting(done) => super::hunt::going_on(state, done),
+        Msg::Hunted(end) => return super::hunt::ended(state, end),
+        Msg::Marks { marks, said } => super::marks::arrived(state, marks, said),
         Msg::Series(series) => {
             if let Some(detail) = detail_mut(state)
                 && detail.series.of == series.of
@@ -56,7 +60,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
         Msg::Fired { at, cause, bell } => {
-            state.mark = Some(at);
+            super::marks::fired(state, at, &cause);
             state.say(Tone::Bad, format!("{cause}; ' goes there"));
             if bell {
                 return vec![Effect::Bell];

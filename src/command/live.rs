@@ -17,6 +17,7 @@ use super::screen::{self, Outside};
 use crate::app::{Effect, Mode, Msg, State, Tone, pin_filter};
 use crate::cli;
 use crate::privilege;
+use crate::session::Limits;
 use crate::source::Focus;
 use crate::tool::config;
 use crate::tool::spec::Spec;
@@ -33,6 +34,8 @@ pub struct Screen {
     pub focus: Focus,
     /// Where it records; `None` keeps nothing on disk.
     pub place: Option<PathBuf>,
+    /// And what that is limited to.
+    pub limits: Limits,
     /// The characters, where they are asked for.
     pub glyphs: Option<Glyphs>,
     /// Tools that run beside the probes.
@@ -67,6 +70,7 @@ pub fn run(args: &cli::Live) -> Result<()> {
     let mut focus = args.look.focus();
     alarm::focus(&triggers, &mut focus, &mut Vec::new());
     open(Screen {
+        limits: args.keeping.limits(),
         interval: args.interval,
         pid: args.pid,
         focus,
@@ -98,6 +102,7 @@ pub fn open(with: Screen) -> Result<i32> {
         interval: with.interval,
         focus: with.focus.clone(),
         place: with.place,
+        limits: with.limits,
         tools: with.tools,
         triggers: with.triggers,
         snapshots: with.snapshots,

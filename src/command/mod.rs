@@ -6,6 +6,7 @@ pub mod columns;
 mod compare;
 pub mod completions;
 pub mod doctor;
+pub mod export;
 pub mod flight;
 pub mod import;
 mod inspection;

@@ -1,14 +1,19 @@
 //! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
 
+mod bar;
+mod marks;
+mod search;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::app::stack::{Kind, MOST_ROWS};
-use crate::app::{Effect, Msg, Series, Subject, Trail, Want};
+use crate::app::{Effect, Hunt, Msg, Series, Subject, Trail, Want};
 use crate::session::Reader;
 use crate::source::{Replay, Seek, Source};
 use crate::table::{Frame, Nature, Schema, Table};
@@ -33,6 +38,21 @@ pub enum Ask {
     },
     /// What is kept in a range of time.
     Rows(Want),
+    /// The next sample in which a row matches, or the one before.
+    Hunt(Hunt),
+    /// End the search; has no answer of its own.
+    StopHunt,
+    /// The bar of time.
+    Bar,
+    /// Keep a mark.
+    Mark {
+        /// Unix ns.
+        at: i64,
+        /// What is to be remembered.
+        note: String,
+    },
+    /// The marks there are.
+    Marks,
 }
 
 /// The question an effect of the screen asks, if it asks about the past.
@@ -45,6 +65,11 @@ pub fn question(effect: &Effect) -> Option<Ask> {
             to: *until,
         }),
         Effect::Rows(want) => Some(Ask::Rows(want.clone())),
+        Effect::Hunt(hunt) => Some(Ask::Hunt(hunt.clone())),
+        Effect::Bar => Some(Ask::Bar),
+        Effect::StopHunt => Some(Ask::StopHunt),
+        Effect::Mark { at, note } => Some(Ask::Mark { at: *at, note: note.clone() }),
+        Effect::Marks => Some(Ask::Marks),
         _ => None,
     }
 }
@@ -63,10 +88,29 @@ pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>) -> Result<()> {
 
 fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
     let mut past = Past::default();
-    while let Ok(ask) = asked.recv() {
-        let waiting = std::iter::once(ask).chain(asked.try_iter()).collect();
-        for ask in newest(waiting) {
-            if let Some(msg) = past.answer(ask)
+    // What is asked while a search goes on waits, unless it ends the search.
+    let mut waiting: Vec<Ask> = Vec::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(ask) = asked.recv() else { return };
+            waiting.push(ask);
+        }
+        waiting.extend(asked.try_iter());
+        for ask in newest(std::mem::take(&mut waiting)) {
+            if let (Ask::Bar, Some((reader, _))) = (&ask, &past.at) {
+                draw_bar(reader.clone(), out.clone());
+                continue;
+            }
+            let mut told = Instant::now();
+            let mut go_on = |done: f64| {
+                waiting.extend(asked.try_iter());
+                if told.elapsed() >= TELL {
+                    told = Instant::now();
+                    let _ = out.send(Msg::Hunting(done));
+                }
+                !waiting.iter().any(Ask::ends_search)
+            };
+            if let Some(msg) = past.answer_until(ask, &mut go_on)
                 && out.send(msg).is_err()
             {
                 return;
@@ -75,13 +119,37 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
     }
 }
 
+/// All of a long recording is looked through for it: beside the seeks, which must not wait.
+fn draw_bar(reader: Reader, out: UnboundedSender<Msg>) {
+    let draw = move || {
+        // Without it the screen is as good; what is damaged is noted by the reader.
+        if let Ok(bar) = bar::bar(&reader) {
+            let _ = out.send(Msg::Bar(bar));
+        }
+    };
+    let _ = thread::Builder::new().name("bar".to_owned()).spawn(draw);
+}
+
+/// Time between two words about how far a search is.
+const TELL: Duration = Duration::from_millis(200);
+
+impl Ask {
+    /// Whether who asks this no longer waits for what is searched for.
+    fn ends_search(&self) -> bool {
+        matches!(self, Ask::Open(_) | Ask::Seek(_) | Ask::Hunt(_) | Ask::StopHunt)
+    }
+}
+
 /// Of the questions that wait, those whose answer would still be looked at: a held key asks faster
 /// than a long recording is read.
 fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
     let mut out: Vec<Ask> = Vec::new();
     for ask in waiting {
+        if ask.ends_search() {
+            out.retain(|a| !matches!(a, Ask::Hunt(_)));
+        }
         // Both answer with another past: that of the row at the place left.
-        if !matches!(ask, Ask::Open(_) | Ask::Rows(_))
+        if matches!(ask, Ask::Seek(_) | Ask::Series { .. })
             && matches!(out.last(), Some(Ask::Series { .. }))
         {
             out.pop();
@@ -91,8 +159,12 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
                 *sum = sum.saturating_add(*n);
                 continue;
             }
+            (Ask::Seek(Seek::By(ns)), Some(Ask::Seek(Seek::By(sum)))) => {
+                *sum = sum.saturating_add(*ns);
+                continue;
+            }
             // Where a step starts from still matters; where one was before a jump does not.
-            (Ask::Seek(to), Some(Ask::Seek(_))) if !matches!(to, Seek::Step(_)) => {
+            (Ask::Seek(to), Some(Ask::Seek(_))) if !matches!(to, Seek::Step(_) | Seek::By(_)) => {
                 out.pop();
             }
             _ => {}
@@ -106,22 +178,41 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
 #[derive(Default)]
 pub struct Past {
     at: Option<(Reader, Replay)>,
+    marks: marks::Marks,
 }
 
 impl Past {
-    /// The answer to a question; opening has none.
+    /// The answer to a question; opening has none, and neither has the end of a search.
     pub fn answer(&mut self, ask: Ask) -> Option<Msg> {
+        self.answer_until(ask, &mut |_| true)
+    }
+
+    /// The same; a search asks now and then whether to go on, with the share that is done.
+    fn answer_until(&mut self, ask: Ask, go_on: &mut dyn FnMut(f64) -> bool) -> Option<Msg> {
         let answer = match (ask, &mut self.at) {
             (Ask::Open(reader), at) => {
                 *at = Some((reader.clone(), Replay::new(reader)));
                 return None;
             }
+            (Ask::StopHunt, _) => return None,
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
             (Ask::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
             (Ask::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
             (Ask::Rows(want), Some((reader, _))) => rows(reader, want),
+            (Ask::Hunt(hunt), Some((reader, replay))) => {
+                Ok(search::search(reader, replay, hunt, go_on))
+            }
+            (Ask::Bar, Some((reader, _))) => bar::bar(reader).map(Msg::Bar),
+            (Ask::Mark { at, note }, Some((reader, _))) => {
+                let said = self.marks.add(reader, at, note);
+                Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })
+            }
+            (Ask::Marks, Some((reader, _))) => {
+                let (marks, wrong) = self.marks.all(reader);
+                Ok(Msg::Marks { marks, said: wrong.map(Err) })
+            }
         };
         Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
     }
@@ -129,22 +220,28 @@ impl Past {
 
 fn seek(reader: &Reader, replay: &mut Replay, to: Seek) -> Result<Msg> {
     let moment = replay.seek(to)?;
-    let mut trail = Trail::default();
-    if let Some(m) = &moment {
-        let end = m.now.wall_ns;
-        let schemas = reader.schemas();
-        let told = |s: &Schema| s.nature() == Nature::Event && !s.has_stacks();
-        let wanted = schemas.iter().filter(|s| told(s) || s.table() == "host");
-        // A table whose columns changed is listed once for each version.
-        let names: BTreeSet<&str> = wanted.map(|s| s.table()).collect();
-        for name in names {
-            reader.range(name, end - TRAIL, end, &mut |wall, mono, table| {
-                trail.push_table(wall, mono, &table);
-                Ok(true)
-            })?;
-        }
-    }
+    let trail = match &moment {
+        Some(m) => trail(reader, m.now.wall_ns)?,
+        None => Trail::default(),
+    };
     Ok(Msg::Sought { moment, trail, span: replay.span() })
+}
+
+/// The header's figures and what happened lately, up to `end`.
+fn trail(reader: &Reader, end: i64) -> Result<Trail> {
+    let mut trail = Trail::default();
+    let schemas = reader.schemas();
+    let told = |s: &Schema| s.nature() == Nature::Event && !s.has_stacks();
+    let wanted = schemas.iter().filter(|s| told(s) || s.table() == "host");
+    // A table whose columns changed is listed once for each version.
+    let names: BTreeSet<&str> = wanted.map(|s| s.table()).collect();
+    for name in names {
+        reader.range(name, end - TRAIL, end, &mut |wall, mono, table| {
+            trail.push_table(wall, mono, &table);
+            Ok(true)
+        })?;
+    }
+    Ok(trail)
 }
 
 fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {

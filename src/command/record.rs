@@ -42,7 +42,7 @@ pub fn run(args: &cli::Record) -> Result<()> {
     let options =
         LiveOptions { tables, focus, patience: Patience::Brief, ..LiveOptions::default() };
     let mut live = Live::open(&options).map_err(usage)?;
-    clear_out(&place);
+    clear_out(&place, args.keeping.limits().keep);
     privilege::drop_after_start(&live.needs(), Some(&place))?;
     live.add(tools.start()?);
     let mut store = Store::open(args, &place, &triggers)?;
@@ -102,10 +102,12 @@ impl Store {
             let flight = Flight::new(place, args.interval, before, after);
             return Ok(Store::Flight(Box::new(flight), None));
         }
-        let mut writer = Writer::create(place, info(args.interval)).with_context(|| {
-            let place = place.display();
-            format!("cannot record into {place}; name a directory of yours with --session")
-        })?;
+        let limits = args.keeping.limits();
+        let mut writer =
+            Writer::create_with(place, info(args.interval), limits).with_context(|| {
+                let place = place.display();
+                format!("cannot record into {place}; name a directory of yours with --session")
+            })?;
         if let Err(e) = writer.serve() {
             eprintln!("lmptop: {}", clean(&format!("{e:#}")));
         }
@@ -175,9 +177,9 @@ fn append(writer: &mut Writer, sample: &Sample, live: &mut Live) -> Result<()> {
 }
 
 /// Makes room before the start. What cannot be removed is no reason not to record.
-fn clear_out(place: &Path) {
+fn clear_out(place: &Path, keep: Retention) {
     let (_, now) = clocks();
-    if let Err(e) = prune(place, Retention::default(), now) {
+    if let Err(e) = prune(place, keep, now) {
         eprintln!("lmptop: old recordings stay: {}", clean(&format!("{e:#}")));
     }
 }

@@ -16,7 +16,7 @@ use super::usage;
 use crate::cli::{self, Listed};
 use crate::export::{Export, Format, Layout, Sheet};
 use crate::privilege;
-use crate::session::{Retention, Status, Writer, default_place, prune};
+use crate::session::{Limits, Retention, Status, Writer, default_place, prune};
 use crate::source::{Focus, Tables, Tools, clocks};
 use crate::table::{Frame, Nature, Sample, Schema, clean, numbered};
 use crate::tool::config::OWN_TABLES;
@@ -48,6 +48,7 @@ pub fn run(args: &cli::Run) -> Result<u8> {
         let place = args.output.clone().unwrap_or_else(default_place);
         let first = specs.first().map(|s| s.name.clone());
         live::open(Screen {
+            limits: Limits::default(),
             interval: args.interval,
             pid: None,
             focus: Focus::default(),

@@ -21,7 +21,7 @@ use super::record::info;
 use crate::app::Msg;
 use crate::privilege;
 use crate::probe::SELDOM;
-use crate::session::{Retention, Status, Writer, memory_writer, prune};
+use crate::session::{Limits, Status, Writer, memory_writer, prune};
 use crate::source::{Focus, Live, LiveOptions, Moment, Ticker, Tools, clocks};
 use crate::symbol::Patience;
 use crate::table::Sample;
@@ -44,6 +44,8 @@ pub struct Plan {
     pub focus: Focus,
     /// Where sessions are; `None` keeps the last minutes in memory only.
     pub place: Option<PathBuf>,
+    /// What that is limited to.
+    pub limits: Limits,
     /// Tools that run beside the probes.
     pub tools: Vec<Spec>,
     /// What shall be noticed.
@@ -244,11 +246,11 @@ fn recorder(
     past: Sender<Ask>,
 ) -> Result<JoinHandle<()>> {
     let place = plan.place.clone();
-    let interval = plan.interval;
+    let (interval, limits) = (plan.interval, plan.limits.clone());
     thread::Builder::new()
         .name("recorder".to_owned())
         .spawn(move || {
-            let (mut writer, on_disk) = match open(place.as_deref(), interval, &out) {
+            let (mut writer, on_disk) = match open(place.as_deref(), interval, limits, &out) {
                 Ok(opened) => opened,
                 Err(e) => {
                     let _ = out.send(Msg::Recording(Err(format!("{e:#}"))));
@@ -298,12 +300,13 @@ fn snapshot(flight: Option<&mut Flight>, sample: &Arc<Sample>, out: &UnboundedSe
 fn open(
     place: Option<&Path>,
     interval: Duration,
+    limits: Limits,
     out: &UnboundedSender<Msg>,
 ) -> Result<(Writer, bool)> {
     if let Some(place) = place {
         // What cannot be removed is no reason not to record.
-        let _ = prune(place, Retention::default(), clocks().1);
-        match Writer::create(place, info(interval)) {
+        let _ = prune(place, limits.keep, clocks().1);
+        match Writer::create_with(place, info(interval), limits) {
             Ok(mut writer) => {
                 // Without it the recording is the same, only nobody else sees it yet.
                 let _ = writer.serve();

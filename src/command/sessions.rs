@@ -121,7 +121,7 @@ pub(super) fn bytes(n: u64) -> String {
     text
 }
 
-/// The recording that `named` means: a session's directory, the newest in a directory of sessions,
+/// The recording that `named` means: an exported file, a session's directory, the newest in a directory of sessions,
 /// or the id of one in the default place; the newest of all when nothing is named.
 ///
 /// # Errors
@@ -132,8 +132,10 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     match std::fs::metadata(named) {
         Ok(m) if m.is_dir() && is_session(named) => return Ok(named.to_owned()),
         Ok(m) if m.is_dir() => return newest(named),
+        // A file of `lmptop export`; what it really is shows when it is opened.
+        Ok(m) if m.is_file() => return Ok(named.to_owned()),
         Ok(_) => {
-            bail!("{} is a file, not a recording; lmptop sessions lists them", named.display())
+            bail!("{} is no recording; lmptop sessions lists them", named.display())
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => {

@@ -16,6 +16,9 @@ use parquet::file::properties::WriterProperties;
 use super::{Export, Sheet, TIME, name, own_time};
 use crate::table::{Frame, From, Schema, Type, Unit, Value};
 
+/// A row group ends when it takes this much memory in bytes: what is written has no bound.
+const GROUP_BYTES: usize = 32 << 20;
+
 /// Writes row groups as they fill and the footer at the end.
 pub struct Parquet<W: Write + Send> {
     /// Gone once finished.
@@ -67,6 +70,9 @@ impl<W: Write + Send> Export for Parquet<W> {
             arrays.push(column(sheet.frame, f, &rows)?);
         }
         writer.write(&RecordBatch::try_new(self.schema.clone(), arrays)?)?;
+        if writer.memory_size() >= GROUP_BYTES {
+            writer.flush()?;
+        }
         Ok(())
     }
 

@@ -12,9 +12,9 @@ use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave;
 use bytes::Bytes as Shared;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
@@ -280,23 +280,10 @@ pub(super) struct Block {
 impl Block {
     /// Reads what [`Builder::finish`] made.
     pub(super) fn read(body: Vec<u8>, schema: Arc<Schema>) -> Result<Block> {
-        let mut b = Bytes(&body);
-        let n = b.count(MAX_ROWS)?;
-        let mut seqs = Vec::with_capacity(n);
-        let mut runs = Vec::with_capacity(n);
-        let mut seq = 0u64;
-        for _ in 0..n {
-            seq = seq.checked_add(b.varint()?).context("a block's entry is wrong")?;
-            seqs.push(seq);
-            runs.push(take_runs(&mut b)?);
-        }
-        let front = body.len() - b.0.len();
-        let whole = read_parquet(Shared::from(body).slice(front..), &hidden(&schema))?;
-        let number = |c: usize| -> Result<UInt32Array> {
-            let a = whole.column(c).as_any().downcast_ref::<UInt32Array>();
-            a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
-        };
-        let (entries, rows) = (number(0)?, number(1)?);
+        let (seqs, runs, front) = entries(&body)?;
+        let n = seqs.len();
+        let whole = read_parquet(Shared::from(body).slice(front..), &hidden(&schema), None)?;
+        let (entries, rows) = (number(&whole, 0)?, number(&whole, 1)?);
         let mut starts = vec![0usize; n + 1];
         for &e in entries.values() {
             *starts.get_mut(e as usize + 1).context("a block's row has no entry")? += 1;
@@ -357,8 +344,65 @@ impl Block {
     }
 }
 
-/// Reads Parquet bytes, bounded before anything is allocated.
-fn read_parquet(bytes: Shared, schema: &SchemaRef) -> Result<RecordBatch> {
+/// All versions of rows in a block, of some columns only: for looking through it fast.
+pub(super) struct Versions {
+    /// The samples that are its entries, ascending.
+    pub seqs: Vec<u64>,
+    /// Per version, in which entry. Versions of one subject follow each other.
+    pub entries: UInt32Array,
+    /// Per version, whether it is its subject's first in the block.
+    pub fresh: Vec<bool>,
+    /// The columns that were asked for, in the order of the table.
+    pub columns: Vec<ArrayRef>,
+}
+
+impl Versions {
+    /// Reads what [`Builder::finish`] made; `columns` are of the table, ascending.
+    pub(super) fn read(body: Vec<u8>, schema: &Schema, columns: &[usize]) -> Result<Versions> {
+        let (seqs, runs, front) = entries(&body)?;
+        let wanted: Vec<usize> = [0, 1].into_iter().chain(columns.iter().map(|c| c + 2)).collect();
+        let bytes = Shared::from(body).slice(front..);
+        let whole = read_parquet(bytes, &hidden(schema), Some(&wanted))?;
+        let (entries, rows) = (number(&whole, 0)?, number(&whole, 1)?);
+        let new: Vec<Vec<u32>> = runs.iter().map(|r| new_rows(r)).collect();
+        let mut fresh = Vec::with_capacity(rows.len());
+        for (&e, &row) in entries.values().iter().zip(rows.values()) {
+            let new = new.get(e as usize).context("a block's row has no entry")?;
+            fresh.push(new.binary_search(&row).is_ok());
+        }
+        // Not cleaned: nobody is shown what is only compared.
+        Ok(Versions { seqs, entries, fresh, columns: whole.columns()[2..].to_vec() })
+    }
+}
+
+/// The entries at the front of a block's body, and where the Parquet bytes begin.
+fn entries(body: &[u8]) -> Result<(Vec<u64>, Vec<Vec<Run>>, usize)> {
+    let mut b = Bytes(body);
+    let n = b.count(MAX_ROWS)?;
+    let mut seqs = Vec::with_capacity(n);
+    let mut runs = Vec::with_capacity(n);
+    let mut seq = 0u64;
+    for _ in 0..n {
+        seq = seq.checked_add(b.varint()?).context("a block's entry is wrong")?;
+        seqs.push(seq);
+        runs.push(take_runs(&mut b)?);
+    }
+    let front = body.len() - b.0.len();
+    Ok((seqs, runs, front))
+}
+
+/// One of the two columns of our own.
+fn number(batch: &RecordBatch, column: usize) -> Result<UInt32Array> {
+    let a = batch.column(column).as_any().downcast_ref::<UInt32Array>();
+    a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
+}
+
+/// Reads Parquet bytes, bounded before anything is allocated; of all columns, or of these.
+fn read_parquet(
+    bytes: Shared,
+    schema: &SchemaRef,
+    columns: Option<&[usize]>,
+) -> Result<RecordBatch> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows())?;
@@ -367,6 +411,13 @@ fn read_parquet(bytes: Shared, schema: &SchemaRef) -> Result<RecordBatch> {
         "a block of {rows} rows is too large"
     );
     ensure!(builder.schema().fields().len() == schema.fields().len(), "a block's columns differ");
+    let (builder, schema) = match columns {
+        None => (builder, Arc::clone(schema)),
+        Some(columns) => {
+            let mask = ProjectionMask::leaves(builder.parquet_schema(), columns.iter().copied());
+            (builder.with_projection(mask), Arc::new(schema.project(columns)?))
+        }
+    };
     let mut pieces = Vec::new();
     let mut seen = 0;
     for piece in builder.with_batch_size(rows.max(1)).build()? {
@@ -378,6 +429,6 @@ fn read_parquet(bytes: Shared, schema: &SchemaRef) -> Result<RecordBatch> {
     ensure!(seen == rows, "a block has fewer rows than it says");
     match <[RecordBatch; 1]>::try_from(pieces) {
         Ok([one]) => Ok(one),
-        Err(many) => Ok(concat_batches(schema, &many)?),
+        Err(many) => Ok(concat_batches(&schema, &many)?),
     }
 }

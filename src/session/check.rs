@@ -215,8 +215,12 @@ impl Work {
         }
         match self.contents(number, &from, summary.as_ref(), newest, progress) {
             Ok(()) => {}
-            Err(_) if self.out.recording && !from.exists() => {
-                self.found(Weight::Remark, some, "it was removed or packed while it was checked");
+            Err(_)
+                if !from.exists()
+                    && Summary::read(&self.dir, number).ok() != Some(summary.clone()) =>
+            {
+                let text = "it was removed or written anew while it was checked: check once more";
+                self.found(Weight::Remark, some, text);
                 self.next = None;
             }
             Err(e) => {
@@ -224,7 +228,7 @@ impl Work {
                 self.out.lost += samples;
                 let text = format!("none of its {samples} samples can be read: {e:#}");
                 self.found(Weight::Damage, some, text);
-                self.next = summary.map(|s| (number, s.first + s.samples));
+                self.next = summary.map(|s| (number, s.next()));
             }
         }
     }
@@ -284,8 +288,10 @@ impl Work {
         match summary {
             Some(said) => {
                 let lost = said.samples.saturating_sub(real.samples);
-                let (packed, cut) = (said.packed, said.cut.clone());
-                let same = Summary { packed, cut, ..real } == *said;
+                let times =
+                    |s: &Summary| [s.start_wall_ns, s.end_wall_ns, s.min_wall_ns, s.max_wall_ns];
+                let same = (real.first, real.samples) == (said.first, said.samples)
+                    && times(&real) == times(said);
                 if lost > 0 {
                     self.out.lost += lost;
                     let text = format!("{lost} of its {} samples are lost", said.samples);
@@ -319,7 +325,7 @@ impl Work {
             }
         }
         // A segment that lost its own end has been counted above.
-        let told = summary.map(|s| s.first + s.samples);
+        let told = summary.map(Summary::next);
         if let Some(end) = end.max(told) {
             self.next = Some((number, end));
         }

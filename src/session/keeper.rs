@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,10 +17,12 @@ use super::cursor::steps;
 use super::format::{Kind, Packer, Tree, Value, part_key};
 use super::guard::guarded;
 use super::keep::{Retention, prune};
+use super::limits::Thin;
 use super::meta::{Summary, packed_dir, private_dir, tidy};
 use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
+use super::thin::Work;
 use super::wire::Step;
 use crate::memory;
 use crate::table::Schema;
@@ -47,19 +49,31 @@ pub(super) enum Job {
         open: Arc<Open>,
         summary: Summary,
     },
-    /// Removes what is beyond the retention, as of this Unix time in ns.
+    /// Removes what is beyond the retention, as of this Unix time in ns; `i64::MIN` where that is
+    /// not known: then nothing is too old.
     Prune {
         place: PathBuf,
         keep: Retention,
         now_wall_ns: i64,
     },
+    /// Thins out some of what is old enough by then.
+    Thin {
+        place: PathBuf,
+        steps: Vec<Thin>,
+        now_wall_ns: i64,
+    },
 }
+
+/// Segments thinned out at a time: each takes a second or so, in which tails wait to become blocks.
+const THINNED: usize = 4;
 
 /// The thread and the way to it.
 pub(super) struct Keeper {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     waiting: Arc<AtomicUsize>,
+    /// Set when what can be done another time shall be left.
+    stop: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -67,11 +81,13 @@ impl Keeper {
         let (jobs, todo) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("lmptop-session".to_owned())
-            .spawn(move || work(&todo, &counter, &shared))
+            .spawn(move || work(&todo, &counter, &stopped, &shared))
             .context("cannot start the recorder's thread")?;
-        Ok(Keeper { jobs: Some(jobs), thread: Some(thread), waiting })
+        Ok(Keeper { jobs: Some(jobs), thread: Some(thread), waiting, stop })
     }
 
     /// Jobs not done yet.
@@ -89,8 +105,9 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
-    /// Waits until every job is done.
+    /// Waits until every job is done; nothing more is thinned out.
     fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -98,13 +115,20 @@ impl Drop for Keeper {
     }
 }
 
-fn work(todo: &Receiver<Job>, waiting: &AtomicUsize, shared: &Shared) {
+fn work(todo: &Receiver<Job>, waiting: &AtomicUsize, stop: &AtomicBool, shared: &Shared) {
     while let Ok(job) = todo.recv() {
         let done = guarded("a segment", || match job {
             Job::Convert(c) => convert(&c),
             Job::Seal { segment, open, summary } => seal(&segment, open, summary),
             Job::Prune { place, keep, now_wall_ns } => {
                 prune_shared(&place, keep, now_wall_ns, shared)
+            }
+            Job::Thin { place, steps, now_wall_ns } => {
+                let all = shared.segments.read().unwrap_or_else(PoisonError::into_inner).clone();
+                let own = shared.dir.as_deref().map(|path| (path, all));
+                let steps = &steps;
+                let mut work = Work { steps, now_wall_ns, own, budget: THINNED, stop };
+                work.place(&place).map(drop)
             }
         });
         if let Err(e) = done {
@@ -163,7 +187,13 @@ fn seal(segment: &Segment, open: Arc<Open>, mut summary: Summary) -> Result<()> 
     segment.set_summary(summary.clone());
     let Some(dir) = segment.dir() else { return Ok(()) };
     let session = dir.parent().context("a segment has no session")?;
-    open.store.flush()?;
+    if let Err(e) = open.store.flush() {
+        // It cannot be written any more, for want of room: it is closed, and read from its files.
+        drop(open);
+        segment.unpin();
+        segment.close();
+        return Err(e);
+    }
     let mut slot = segment.slot();
     drop(slot.take());
     match alone(open) {
@@ -214,7 +244,7 @@ fn reopen(dir: &Path) -> Result<()> {
 }
 
 /// Waits a moment for readers to let go.
-fn alone(mut open: Arc<Open>) -> Result<Open, Arc<Open>> {
+pub(super) fn alone(mut open: Arc<Open>) -> Result<Open, Arc<Open>> {
     for _ in 0..200 {
         match Arc::try_unwrap(open) {
             Ok(open) => return Ok(open),

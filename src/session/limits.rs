@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use super::keep::Retention;
 
+/// Samples this old are thinned out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thin {
+    /// From this age on ...
+    pub age: Duration,
+    /// ... one sample of this long stays.
+    pub every: Duration,
+}
+
 /// The thresholds of a recording. The defaults are what a user gets; tests shrink them.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -31,6 +40,8 @@ pub struct Limits {
     pub floor_percent: u64,
     /// What is kept of earlier sessions and segments.
     pub keep: Retention,
+    /// What becomes of old samples before they go; none to keep all. Later steps are coarser.
+    pub thin: Vec<Thin>,
 }
 
 impl Default for Limits {
@@ -47,6 +58,14 @@ impl Default for Limits {
             floor_bytes: 256 << 20,
             floor_percent: 5,
             keep: Retention::default(),
+            // The day one is asked about is whole; a week at one sample a minute is enough to see
+            // when something began.
+            thin: [(1, 10), (3, 60)]
+                .map(|(days, every)| Thin {
+                    age: Duration::from_secs(days * 86_400),
+                    every: Duration::from_secs(every),
+                })
+                .to_vec(),
         }
     }
 }

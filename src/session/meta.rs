@@ -45,7 +45,7 @@ pub struct Info {
 }
 
 impl Info {
-    fn cleaned(mut self) -> Info {
+    pub(super) fn cleaned(mut self) -> Info {
         let texts =
             [&mut self.id, &mut self.host, &mut self.kernel, &mut self.boot_id, &mut self.lmptop];
         for text in texts.into_iter().chain(&mut self.argv) {
@@ -110,7 +110,7 @@ fn json_crc<T: Serialize>(value: &T) -> Result<u32> {
     Ok(crc32fast::hash(&serde_json::to_vec(value)?))
 }
 
-/// Without what a terminal would obey.
+/// A schema from a file, its words neutralised.
 pub(super) fn cleaned(schema: Schema) -> Schema {
     let mut fields = schema.stored().to_vec();
     for f in &mut fields {
@@ -132,15 +132,43 @@ pub(super) struct Summary {
     /// The clock may have been set back in between.
     pub min_wall_ns: i64,
     pub max_wall_ns: i64,
-    /// Its values were copied into a fresh database, `NNNN.packed`, that has no deleted ones.
+    /// Its values are in `NNNN.packed`, not in `NNNN`: they were copied into a fresh database that
+    /// has no deleted ones. Thinning moves them to the other of the two.
     #[serde(default)]
     pub packed: bool,
+    /// It was looked at with the wish to keep one sample of this many ms; 0 never.
+    #[serde(default, skip_serializing_if = "zero")]
+    pub every_ms: u64,
+    /// Samples that were left out by that.
+    #[serde(default, skip_serializing_if = "zero")]
+    pub thinned: u64,
     /// Why it ended before its time, if it did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cut: String,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
+fn zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl Summary {
+    /// Number of the sample after its last one.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.samples + self.thinned
+    }
+
+    /// One without samples, that says the same about everything else.
+    pub(super) fn emptied(&self) -> Summary {
+        Summary {
+            packed: self.packed,
+            every_ms: self.every_ms,
+            thinned: self.thinned,
+            cut: self.cut.clone(),
+            ..Summary::default()
+        }
+    }
+
     /// Counts a sample in.
     pub(super) fn add(&mut self, seq: u64, wall_ns: i64) {
         if self.samples == 0 {
@@ -266,6 +294,14 @@ pub(super) fn recorded_now(dir: &Path) -> bool {
     open_plain(&dir.join("last")).is_ok_and(|file| !flock(&file, libc::LOCK_SH))
 }
 
+/// Keeps others from changing the finished segments of a session until the result is dropped;
+/// `None` when somebody else does. Apart from the mark of a recording in progress.
+pub(super) fn lock_dir(dir: &Path) -> Option<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let dir = OpenOptions::new().read(true).custom_flags(flags).open(dir).ok()?;
+    flock(&dir, libc::LOCK_EX).then_some(dir)
+}
+
 /// Tries to lock; a lock ends when the file is closed.
 fn flock(file: &File, how: libc::c_int) -> bool {
     // SAFETY: the descriptor is open as long as `file` lives; flock touches no memory of ours.
@@ -305,6 +341,12 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     file.write_all(&serde_json::to_vec(value)?).with_context(fail)?;
     file.sync_all().with_context(fail)?;
     fs::rename(&tmp, path).with_context(fail)
+}
+
+/// Makes what was renamed in a directory survive a power cut.
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
+    let synced = File::open(dir).and_then(|d| d.sync_all());
+    synced.with_context(|| format!("cannot write {}", dir.display()))
 }
 
 /// Makes a directory only its owner can enter; its parents get the usual mode.

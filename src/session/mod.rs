@@ -5,7 +5,8 @@
 //! [`format::Tree::Index`] entry that names, per table, the entry which holds its rows; rows are
 //! kept as changes in [`format::Tree::Tail`] and gathered into Parquet values in
 //! [`format::Tree::Block`]. Every value carries its own key and CRC, so that a segment whose
-//! database no longer opens (or may not be written) is still read: see [`carve`].
+//! database no longer opens (or may not be written) is still read: see [`carve`]. [`portable`] is
+//! the same as one file.
 
 mod block;
 mod carve;
@@ -18,24 +19,33 @@ mod keep;
 mod keeper;
 mod limits;
 mod list;
+mod marks;
 mod meta;
 mod place;
+mod portable;
 mod reader;
 mod remote;
+mod search;
 mod segment;
 mod serve;
 mod store;
 mod stray;
+mod sum;
 mod tail;
 mod talk;
+mod thin;
 mod wire;
 mod writer;
 
 pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
-pub use limits::Limits;
+pub use limits::{Limits, Thin};
 pub use list::{Listing, default_place, list};
+pub use marks::{LONGEST_NOTE, Mark, add_mark, marks};
 pub use meta::{FORMAT, Info};
+pub use portable::{PORTABLE, Packed, Portion, pack, portable_name};
 pub use reader::{Position, Reader};
+pub use search::{Search, Wanted};
+pub use thin::thin;
 pub use writer::{Status, Writer, memory_writer};

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::cursor::Cursor;
 use super::list::list;
 use super::meta::{Info, Last, Meta, Summary, recorded_now, segments};
+use super::portable;
 use super::remote::Remote;
 use super::segment::{Open, Segment, Stamp};
 use crate::table::{Sample, Schema, Table};
@@ -120,7 +121,7 @@ impl Shared {
         Ok(())
     }
 
-    fn schema(&self, table: u16) -> Option<Arc<Schema>> {
+    pub(super) fn schema(&self, table: u16) -> Option<Arc<Schema>> {
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
         schemas.get(usize::from(table)).cloned()
     }
@@ -170,14 +171,14 @@ impl Shared {
 /// A place in time: one sample of a session. Ordered by when samples were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    segment: u32,
-    index: usize,
+    pub(super) segment: u32,
+    pub(super) index: usize,
 }
 
 /// Reads a session. Cheap to clone; clones share what is open.
 #[derive(Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     cursors: Arc<Mutex<Cursors>>,
 }
 
@@ -193,12 +194,15 @@ impl Reader {
         Reader { shared, cursors: Arc::default() }
     }
 
-    /// Opens a session, or the newest one of a place. Needs no right to write.
+    /// Opens a session, the newest one of a place, or an exported file. Needs no right to write.
     ///
     /// # Errors
     /// When there is none, it is being recorded by another process, is of a newer format, or may
     /// not be read. Damage inside is no error: see [`Reader::notes`].
     pub fn open(path: &Path) -> Result<Reader> {
+        if path.is_file() {
+            return portable::open(path);
+        }
         let dir = find_session(path)?;
         let (info, schemas, sound) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
@@ -241,6 +245,16 @@ impl Reader {
         self.shared.is_remote()
     }
 
+    /// Adds sentences about what was lost.
+    pub(super) fn note(&self, notes: impl IntoIterator<Item = String>) {
+        self.shared.note(notes);
+    }
+
+    /// Says whether the recording ended as it should.
+    pub(super) fn ended(&self, clean: bool) {
+        self.shared.clean.store(clean, Ordering::Relaxed);
+    }
+
     /// Opens what no summary tells about, and says what is not there.
     fn look_over(&self, last: Option<Last>) -> Result<()> {
         let all = self.shared.segments();
@@ -259,7 +273,7 @@ impl Reader {
                 self.shared
                     .note([format!("{lost} samples before segment {} are lost", segment.number)]);
             }
-            next = Some(s.first + s.samples);
+            next = Some(s.next());
         }
         if let Some(e) = failed {
             ensure!(opened > 0, "{e:#}");
@@ -445,7 +459,7 @@ impl Reader {
         }
     }
 
-    fn table(
+    pub(super) fn table(
         &self,
         cursors: &mut HashMap<u16, Cursor>,
         open: &Open,
@@ -463,7 +477,7 @@ impl Reader {
         }
     }
 
-    fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
+    pub(super) fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
         let at = jiff::Timestamp::from_nanosecond(i128::from(wall_ns))
             .map_or_else(|_| wall_ns.to_string(), |t| t.to_string());
         self.shared.note([format!("at {at}: {e:#}")]);

@@ -255,11 +255,19 @@ impl Segment {
             open.load()?;
             return Ok(Arc::clone(slot.insert(Arc::new(open))));
         }
-        let dir = self.dir().context("the segment is gone from memory")?;
+        let mut dir = self.dir().context("the segment is gone from memory")?;
+        if let (false, Some(session)) = (dir.exists(), dir.parent()) {
+            // A recorder in the same place has thinned it out meanwhile.
+            let now = Segment::found(session, self.number, notes);
+            if let (Some(there), Some(summary)) = (now.dir(), now.summary()) {
+                self.moved(there.clone());
+                self.set_summary(summary);
+                dir = there;
+            }
+        }
         let open = Arc::new(self.open_dir(&dir, notes)?);
         // What is really there counts, also where the summary promises more.
-        let said = self.summary().unwrap_or_default();
-        let mut summary = Summary { cut: said.cut, packed: said.packed, ..Summary::default() };
+        let mut summary = self.summary().unwrap_or_default().emptied();
         open.with(|stamps| stamps.iter().for_each(|s| summary.add(s.seq, s.wall_ns)));
         self.set_summary(summary);
         *slot = Some(Arc::clone(&open));

@@ -13,6 +13,9 @@ use crate::table::clean;
 /// Sentences about one directory; a directory full of foreign files says no more after that.
 const MOST: usize = 50;
 
+/// Files that a session may have beside its segments.
+const KNOWN: [&str; 4] = ["meta", "last", "marks", "viewers"];
+
 /// Numbers of the segments that have files or a summary, ascending.
 pub(super) fn numbers(session: &Path) -> Result<Vec<u32>> {
     let mut all = segments(session)?;
@@ -37,6 +40,12 @@ pub(super) fn strays(session: &Path, recording: bool) -> Vec<String> {
     let mut out = Vec::new();
     mode(session, ".", &mut out);
     each(session, "", &mut out, &mut |name, dir, path, out| {
+        if dir && name.strip_suffix(".thinning").and_then(numbered).is_some() {
+            if !recording {
+                out.push(format!("`{name}` is left over from an interrupted write"));
+            }
+            return;
+        }
         let stem = name.strip_suffix(".packed").unwrap_or(name);
         if dir && numbered(stem).is_some() {
             // Its recorder takes others' rights off new files with the next flush.
@@ -51,7 +60,7 @@ pub(super) fn strays(session: &Path, recording: bool) -> Vec<String> {
                 true
             }
             Some((stem, "json")) => numbered(stem).is_some(),
-            _ => ["meta", "last"].contains(&name),
+            _ => KNOWN.contains(&name),
         };
         if dir || !known {
             out.push(format!("`{name}` does not belong to a session"));

@@ -25,6 +25,9 @@ use crate::table::{Sample, Schema};
 const MAX_WAITING: usize = 8;
 /// Never flushed more often than this: samples may come faster.
 const MIN_FLUSH: Duration = Duration::from_millis(200);
+/// By how much the wall clock may part from the monotonic one in a segment, in ns; more is a clock
+/// that was set, or a machine that slept.
+const EVEN: i128 = 60_000_000_000;
 /// How long recording waits after an error that was not a lack of room.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -71,6 +74,9 @@ struct Live {
     open: Arc<Open>,
     summary: Summary,
     start_mono_ns: u64,
+    /// Wall clock less monotonic clock at the first sample, in ns, and whether that stayed so.
+    ahead: i128,
+    even: bool,
     bytes: u64,
     tables: HashMap<u16, State>,
 }
@@ -160,12 +166,15 @@ impl Writer {
             return Ok(());
         }
         if self.full(s.mono_ns) {
+            // A clock that was just set may be set again: what goes for its sake does not come back.
+            let even = self.live.as_ref().is_some_and(|l| l.even);
             self.end_segment(String::new());
             if let Err(e) = self.begin(s.mono_ns) {
                 self.stop(&format!("{e:#}"));
                 return Ok(());
             }
-            self.prune(s.wall_ns);
+            self.prune(if even { s.wall_ns } else { i64::MIN });
+            self.thin(if even { s.wall_ns } else { i64::MIN });
             self.drop_oldest();
         }
         if let Err(e) = self.write(s) {
@@ -222,6 +231,15 @@ impl Writer {
         &mut self.limits
     }
 
+    /// Waits until the keeper has nothing to do.
+    #[cfg(test)]
+    pub(super) fn settle(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.keeper.as_ref().is_some_and(|k| k.waiting() > 0) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the recording as it should: everything in blocks, sealed, marked clean.
     ///
     /// # Errors
@@ -253,7 +271,9 @@ impl Writer {
             self.room()?;
             let dir = segment_dir(&self.dir, number);
             private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            (Store::sled(&dir)?, Some(dir))
+            // What is half made would be in the way when it is tried again.
+            let clear = |_: &_| drop(std::fs::remove_dir_all(&dir));
+            (Store::sled(&dir).inspect_err(clear)?, Some(dir))
         } else {
             (Store::memory(), None)
         };
@@ -266,7 +286,9 @@ impl Writer {
         drop(all);
         let tables = HashMap::new();
         let summary = Summary::default();
-        self.live = Some(Live { segment, open, summary, start_mono_ns: mono_ns, bytes, tables });
+        let (start_mono_ns, ahead, even) = (mono_ns, 0, true);
+        let live = Live { segment, open, summary, start_mono_ns, ahead, even, bytes, tables };
+        self.live = Some(live);
         self.status = Status::Recording;
         Ok(())
     }
@@ -357,9 +379,11 @@ impl Writer {
 
     fn write_into(&mut self, live: &mut Live, s: &Sample, numbers: &[u16]) -> Result<()> {
         let seq = self.next;
+        let ahead = i128::from(s.wall_ns) - i128::from(s.mono_ns);
         if live.summary.samples == 0 {
-            live.start_mono_ns = s.mono_ns;
+            (live.start_mono_ns, live.ahead) = (s.mono_ns, ahead);
         }
+        live.even &= (ahead - live.ahead).abs() < EVEN;
         let mut tables = Vec::with_capacity(numbers.len());
         let mut pairs = Vec::new();
         for (table, &number) in s.tables.iter().zip(numbers) {
@@ -433,7 +457,16 @@ impl Writer {
 
     /// Stops recording, keeping what there is.
     fn stop(&mut self, reason: &str) {
-        let reason = crate::table::clean(reason).into_owned();
+        // ENOSPC and EDQUOT, from wherever: it goes on as soon as there is room. sled's own words
+        // are those of Rust's debug format.
+        let full = ["StorageFull", "QuotaExceeded", "(os error 28)", "(os error 122)"];
+        let reason = match &self.place {
+            Some(place) if full.iter().any(|e| reason.contains(e)) => {
+                format!("{FULL}: nothing more can be written into {}", place.display())
+            }
+            _ => reason.to_owned(),
+        };
+        let reason = crate::table::clean(&reason).into_owned();
         self.end_segment(reason.clone());
         self.status = Status::Stopped { reason };
         self.retry = Some(Instant::now());
@@ -471,7 +504,17 @@ impl Writer {
     fn prune(&self, now_wall_ns: i64) {
         if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
             let place = place.clone();
-            keeper.give(Job::Prune { place, keep: self.limits.keep, now_wall_ns });
+            // The segment being written finds room within what is allowed.
+            let mut keep = self.limits.keep;
+            keep.bytes = keep.bytes.saturating_sub(self.limits.segment_bytes);
+            keeper.give(Job::Prune { place, keep, now_wall_ns });
+        }
+    }
+
+    fn thin(&self, now_wall_ns: i64) {
+        if let (Some(keeper), Some(place)) = (&self.keeper, &self.place) {
+            let (place, steps) = (place.clone(), self.limits.thin.clone());
+            keeper.give(Job::Thin { place, steps, now_wall_ns });
         }
     }
 
@@ -520,6 +563,22 @@ pub fn memory_writer(mut info: Info, max_bytes: usize) -> Result<Writer> {
         segment_ns: u64::MAX,
         segment_bytes: (max_bytes / MEMORY_SEGMENTS) as u64,
         ..Limits::default()
+    };
+    let mut writer = Writer::with(info, None, PathBuf::new(), None, limits)?;
+    writer.begin(0)?;
+    Ok(writer)
+}
+
+/// A session in memory of which nothing goes: as a file holds it that is looked at. `many` rows
+/// are gathered in blocks, which takes time and saves memory.
+pub(super) fn memory_copy(mut info: Info, many: bool) -> Result<Writer> {
+    info.version = FORMAT;
+    let whole = Limits { segment_ns: u64::MAX, segment_bytes: u64::MAX, ..Limits::default() };
+    let limits = if many {
+        whole
+    } else {
+        let (block_ns, block_bytes, block_samples) = (u64::MAX, usize::MAX, usize::MAX);
+        Limits { block_ns, block_bytes, block_samples, ..whole }
     };
     let mut writer = Writer::with(info, None, PathBuf::new(), None, limits)?;
     writer.begin(0)?;

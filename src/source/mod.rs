@@ -24,6 +24,8 @@ pub enum Seek {
     At(i64),
     /// This many samples on (negative: back) from the current one.
     Step(i64),
+    /// This many ns on (negative: back) from the current sample; over a gap, to its other side.
+    By(i64),
     /// The first sample.
     First,
     /// The newest sample.

@@ -22,9 +22,10 @@ pub struct Anchor {
     pub end: i64,
 }
 
-/// Reads a time into Unix ns: `12:03`, `12:03:07.25`, `2026-11-21T12:03:07` (with `Z`, `+02:00` or
-/// as local time), `2026-11-21`, `-5m`, `+30s`, `start+10s`, `end-2h30m`, `yesterday 03:00`,
-/// seconds, ms, us or ns since 1970, `now`, `start`, `end`. `tz` is where bare times are local.
+/// Reads a time into Unix ns: `12:03`, `12:03:07.25`, `3am`, `2026-11-21T12:03:07` (with `Z`,
+/// `+02:00` or as local time), `2026-11-21`, `-5m`, `+30s`, `start+10s`, `end-2h30m`,
+/// `yesterday 03:00`, `3am yesterday`, `monday 15:30`, `50%` of the way from start to end, seconds,
+/// ms, us or ns since 1970, `now`, `start`, `end`. `tz` is where bare times are local.
 ///
 /// # Errors
 /// One sentence that says what can be written instead.
@@ -33,6 +34,13 @@ pub fn parse(text: &str, anchor: &Anchor, tz: &TimeZone) -> Result<i64, String> 
     let found = match text.chars().next() {
         None => None,
         Some('+' | '-') => shifted(anchor.current, text),
+        Some(_) if text.ends_with('%') => share(text, anchor),
+        Some(_) if text.contains(char::is_whitespace) => {
+            day_and_time(text, anchor, tz).or_else(|| match text.starts_with(char::is_alphabetic) {
+                true => word(text, anchor, tz),
+                false => dated(text, tz),
+            })
+        }
         Some(c) if c.is_ascii_alphabetic() => word(text, anchor, tz),
         Some(_) => epoch(text)
             .or_else(|| clock_time(text).and_then(|t| latest(t, anchor.end, tz)))
@@ -40,7 +48,7 @@ pub fn parse(text: &str, anchor: &Anchor, tz: &TimeZone) -> Result<i64, String> 
     };
     found.ok_or_else(|| {
         format!(
-            "\"{text}\" is not a time: write 12:03:07, 2026-11-21T12:03:07, -5m, +30s, now, start or end"
+            "\"{text}\" is not a time: write 12:03:07, 3am yesterday, 2026-11-21T12:03:07, -5m, +30s, 50%, now, start or end"
         )
     })
 }
@@ -95,16 +103,67 @@ fn word(text: &str, anchor: &Anchor, tz: &TimeZone) -> Option<i64> {
         "now" => anchor.now,
         "start" => anchor.start,
         "end" => anchor.end,
-        "today" | "yesterday" => {
-            let back = i64::from(name == "yesterday");
-            let today = timestamp(anchor.now).to_zoned(tz.clone()).date();
-            let day = today.checked_sub(Span::new().try_days(back).ok()?).ok()?;
-            let time = if rest.is_empty() { Time::midnight() } else { clock_time(rest)? };
-            return local(day.to_datetime(time), tz);
-        }
+        _ if rest.is_empty() => return day(name, anchor, tz).and_then(|d| local(d.into(), tz)),
         _ => return None,
     };
     if rest.is_empty() { Some(base) } else { shifted(base, rest) }
+}
+
+/// `50%` of the way from the first instant to the last.
+fn share(text: &str, anchor: &Anchor) -> Option<i64> {
+    let per_cent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
+    if !(0.0..=100.0).contains(&per_cent) {
+        return None;
+    }
+    let whole = anchor.end.checked_sub(anchor.start)? as f64;
+    anchor.start.checked_add((whole * per_cent / 100.0).round() as i64)
+}
+
+/// `yesterday 15:30`, `3am yesterday`, `2026-11-21 3:30pm`: a day and a time in either order.
+fn day_and_time(text: &str, anchor: &Anchor, tz: &TimeZone) -> Option<i64> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    // `3 am yesterday`: the half of the day belongs to the number before it.
+    let half =
+        words.iter().position(|w| w.eq_ignore_ascii_case("am") || w.eq_ignore_ascii_case("pm"));
+    let joined;
+    if let Some(at) = half.filter(|at| *at > 0) {
+        joined = format!("{}{}", words[at - 1], words[at]);
+        words.splice(at - 1..=at, [joined.as_str()]);
+    }
+    match words.as_slice() {
+        [time] => clock_time(time).and_then(|t| latest(t, anchor.end, tz)),
+        [a, b] => {
+            let (day, time) = match day(a, anchor, tz) {
+                Some(day) => (day, clock_time(b)?),
+                None => (day(b, anchor, tz)?, clock_time(a)?),
+            };
+            local(day.to_datetime(time), tz)
+        }
+        _ => None,
+    }
+}
+
+/// `today`, `yesterday`, the latest day of this name up to the end, or a date.
+fn day(word: &str, anchor: &Anchor, tz: &TimeZone) -> Option<Date> {
+    let of = |ns: i64| timestamp(ns).to_zoned(tz.clone()).date();
+    let lower = word.to_ascii_lowercase();
+    match lower.as_str() {
+        "today" => return Some(of(anchor.now)),
+        "yesterday" => return of(anchor.now).yesterday().ok(),
+        _ => {}
+    }
+    const NAMES: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let named = NAMES.iter().position(|n| lower.len() >= 3 && n.starts_with(&lower));
+    if let Some(wanted) = named {
+        let end = of(anchor.end);
+        let back = (7 + end.weekday().to_monday_zero_offset() - wanted as i8) % 7;
+        return end.checked_sub(Span::new().try_days(i64::from(back)).ok()?).ok();
+    }
+    if !word.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Date::from_str(word).ok()
 }
 
 /// Digits since 1970: ten or so are seconds, 13 ms, 16 us, 19 ns. A fraction only of seconds.
@@ -134,13 +193,28 @@ fn epoch(text: &str) -> Option<i64> {
     n.checked_mul(scale)?.checked_add(part)
 }
 
-/// `12:03`, `12:03:07`, `12:03:07.5`, `9:15`.
+/// `12:03`, `12:03:07`, `12:03:07.5`, `9:15`, `3am`, `3:30pm`.
 fn clock_time(text: &str) -> Option<Time> {
+    let lower = text.to_ascii_lowercase();
+    for (half, later) in [("am", 0), ("pm", 12)] {
+        let Some(twelve) = lower.strip_suffix(half) else { continue };
+        let time = match twelve.contains(':') {
+            true => clock_time(twelve)?,
+            false => clock_time(&format!("{twelve}:00"))?,
+        };
+        // Noon is 12pm, midnight 12am.
+        let hour = time.hour();
+        return (1..=12)
+            .contains(&hour)
+            .then(|| time.with().hour(hour % 12 + later).build().ok())
+            .flatten();
+    }
     let (hour, rest) = text.split_once(':')?;
     if hour.is_empty() || hour.len() > 2 || !rest.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    Time::from_str(&format!("{hour:0>2}:{rest}")).ok()
+    let plain = rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'));
+    plain.then(|| Time::from_str(&format!("{hour:0>2}:{rest}")).ok()).flatten()
 }
 
 /// The latest instant up to `end` at which clocks in `tz` show `time`.
@@ -266,6 +340,51 @@ mod tests {
             format!("{seconds}250000000"),
         ] {
             assert_eq!(parse(&text, &anchor(), &TimeZone::UTC), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_halves_of_a_day_and_shares() {
+        let utc = |text: &str| rfc3339(parse(text, &anchor(), &TimeZone::UTC).unwrap());
+        for (text, want) in [
+            ("3am", "2026-11-21T03:00:00"),
+            ("3 AM", "2026-11-21T03:00:00"),
+            ("12am", "2026-11-21T00:00:00"),
+            ("12pm", "2026-11-21T12:00:00"),
+            // Later than the end: of the day before.
+            ("3:30pm", "2026-11-20T15:30:00"),
+            ("3am yesterday", "2026-11-21T03:00:00"),
+            ("3 am yesterday", "2026-11-21T03:00:00"),
+            ("yesterday 3am", "2026-11-21T03:00:00"),
+            ("yesterday 15:30", "2026-11-21T15:30:00"),
+            ("15:30:07 today", "2026-11-22T15:30:07"),
+            ("yesterday", "2026-11-21T00:00:00"),
+            // The end is on a Saturday.
+            ("saturday 11:00", "2026-11-21T11:00:00"),
+            ("3am fri", "2026-11-20T03:00:00"),
+            ("sunday", "2026-11-15T00:00:00"),
+            ("2026-11-19 3pm", "2026-11-19T15:00:00"),
+            ("0%", "2026-11-21T10:00:00"),
+        ] {
+            assert_eq!(utc(text), format!("{want}.000000000Z"), "{text}");
+        }
+        assert_eq!(utc("40 %"), "2026-11-21T11:00:00.200000000Z");
+        assert_eq!(utc("100%"), "2026-11-21T12:30:00.500000000Z");
+        for text in [
+            "13am",
+            "0pm",
+            "am",
+            "3am 4am",
+            "101%",
+            "-1%",
+            "%",
+            "nan%",
+            "yesterday today",
+            "mo 3am",
+            "3am someday",
+            "yesterday 15:30 5",
+        ] {
+            assert!(parse(text, &anchor(), &TimeZone::UTC).is_err(), "{text}");
         }
     }
 

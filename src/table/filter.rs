@@ -58,6 +58,32 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// The table that it names, if it does, and the filter without the name: a first word that is a
+    /// table (`tcpevent kind:retransmit`), or a column with its table before it (`proc.cpu>90%`).
+    /// A word in quotes is never a table.
+    ///
+    /// # Errors
+    /// When it names two tables.
+    pub fn addressed(&self, tables: &[&str]) -> Result<(Option<String>, Filter), String> {
+        let mut named: Option<String> = None;
+        let mut terms = Vec::with_capacity(self.terms.len());
+        for (n, term) in self.terms.iter().enumerate() {
+            let (table, term) = term.addressed(tables, n == 0);
+            if let Some(table) = table {
+                if let Some(other) = named.as_ref().filter(|t| **t != table) {
+                    return Err(format!(
+                        "{other} and {table} are two tables; search in one of them"
+                    ));
+                }
+                named = Some(table);
+            }
+            terms.extend(term);
+        }
+        let text: Vec<String> =
+            terms.iter().map(|t| format!("{}{}", if t.not { "!" } else { "" }, t.text)).collect();
+        Ok((named, Filter { text: text.join(" "), terms }))
+    }
+
     /// Ties the filter to a table's columns. Terms that do not fit the table are left out of it
     /// and listed by [`Bound::unknown`].
     pub fn bind(&self, schema: &Schema) -> Bound {

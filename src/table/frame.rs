@@ -94,8 +94,15 @@ pub struct Frame {
 #[derive(Clone, Debug)]
 struct Prev {
     table: Table,
-    seconds: f64,
+    apart: Apart,
     join: Join,
+}
+
+/// Seconds between a row and the one it continues.
+#[derive(Clone, Debug)]
+enum Apart {
+    All(f64),
+    Each(Vec<f64>),
 }
 
 impl Frame {
@@ -107,9 +114,20 @@ impl Frame {
                 return None;
             }
             let join = Join::new(before, &table);
-            Some(Prev { table: before.clone(), seconds: apart as f64 / 1e9, join })
+            Some(Prev { table: before.clone(), apart: Apart::All(apart as f64 / 1e9), join })
         });
         Frame { table, mono_ns, prev }
+    }
+
+    /// Looks at rows of many instants at once: each continues a row of the same table, if any, so
+    /// many seconds before. What is derived from the clock is not known in it.
+    pub fn versions(table: Table, before: Vec<Option<u32>>, seconds: Vec<f64>) -> Frame {
+        let prev = (before.len() == table.len() && seconds.len() == table.len()).then(|| Prev {
+            table: table.clone(),
+            apart: Apart::Each(seconds),
+            join: Join::Rows(before),
+        });
+        Frame { table, mono_ns: 0, prev }
     }
 
     /// The rows.
@@ -167,7 +185,11 @@ impl Frame {
             super::Unit::Ns => 1e-7,
             _ => 1.0,
         };
-        Some(gained * scale / p.seconds)
+        let seconds = match &p.apart {
+            Apart::All(seconds) => *seconds,
+            Apart::Each(all) => *all.get(row)?,
+        };
+        Some(gained * scale / seconds)
     }
 }
 

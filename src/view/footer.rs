@@ -55,6 +55,9 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
                 ("Esc", "close"),
             ]);
         }
+        Some(Overlay::Marks { .. }) => {
+            return fixed(&[("Enter", "go there"), ("Up Down", "choose"), ("Esc", "close")]);
+        }
         Some(Overlay::Detail(d)) if d.graph.is_some() => {
             let mut out = fixed(&[
                 ("Esc", "back"),

@@ -34,6 +34,7 @@
 //! total 71.3s 60% · self 1.2s 1.0% · 7060 ticks
 //! ```
 
+mod bar;
 mod chart;
 mod chooser;
 mod detail;
@@ -42,6 +43,7 @@ mod footer;
 mod header;
 mod help;
 mod image;
+mod marks;
 mod paint;
 mod rows;
 mod screen;

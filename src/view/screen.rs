@@ -6,7 +6,9 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 
 use super::paint::Pen;
 use super::theme::{Role, Theme};
-use super::{chart, chooser, detail, fate, footer, header, help, image, rows, stack, strip};
+use super::{
+    bar, chart, chooser, detail, fate, footer, header, help, image, marks, rows, stack, strip,
+};
 
 /// Draws the state. Works at any size, down to nothing.
 pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
@@ -25,6 +27,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
             help::draw(state, look, search, *scroll, layout, buf);
         }
         Some(Overlay::Columns { at }) => chooser::draw(state, look, *at, layout, buf),
+        Some(Overlay::Marks { at }) => marks::draw(state, look, *at, layout, buf),
         Some(Overlay::Detail(d)) if d.graph.is_some() => chart::draw(state, look, d, layout, buf),
         Some(Overlay::Detail(d)) => detail::draw(state, look, d, layout, buf),
         Some(Overlay::Image(i)) => image::draw(state, look, i, layout, buf),
@@ -39,6 +42,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
             rows::draw(state, look, layout, buf);
         }
     }
+    bar::draw(state, look, layout, buf);
     if area.height > 1 {
         footer::draw(state, look, layout, buf);
     }

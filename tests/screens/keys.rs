@@ -326,11 +326,17 @@ fn times_are_typed_and_marked() {
     s.press("b12:03:09<Enter>");
     assert_eq!((s.state.mode, s.state.wall_ns()), (Mode::Frozen, Some(WALL + 2 * S as i64)));
     assert!(s.line(0).contains("12:03:09"));
-    s.press("m");
-    assert_eq!(s.state.note.clone().unwrap().text, "Marked 12:03:09.");
+    s.press("mslow here<Enter>");
+    // What is kept in memory has no place for it on disk.
+    assert_eq!(
+        s.state.note.clone().unwrap().text,
+        "Marked 12:03:09 for this run only: nothing is recorded on disk."
+    );
     s.press("b+4s<Enter>");
     assert_eq!(s.state.wall_ns(), Some(WALL + 6 * S as i64));
     s.press("'");
+    assert!(s.text().contains("12:03:09  slow here"), "{}", s.text());
+    s.press("<Enter>");
     assert_eq!(s.state.wall_ns(), Some(WALL + 2 * S as i64));
     s.press("bwhen<Enter>");
     assert!(s.state.prompt().unwrap().wrong.as_deref().unwrap().contains("is not a time"));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lmptop::app::{Mode, Msg};
+use lmptop::app::{Mode, Mouse, MouseKind, Msg};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::Moment;
-use lmptop::table::Sample;
+use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
 
 use super::scene::*;
@@ -116,7 +116,7 @@ fn steps_jumps_and_ends() {
     assert_eq!(at(&s), 8);
     // A rate over the gap is over three seconds: as much as before.
     assert_eq!(s.column("RATE")[0], "70M");
-    s.press("m<Home>'");
+    s.press("m<Enter><Home>'<Enter>");
     assert_eq!(at(&s), 8);
     s.press("b-3s<Enter>");
     assert_eq!(at(&s), 5);
@@ -152,6 +152,197 @@ fn what_is_being_recorded_is_followed_until_it_is_stopped() {
     assert_eq!(s.state.mode, Mode::Replay { playing: false });
     s.press("t");
     assert_eq!(at(&s), 5, "there is no later one");
+}
+
+#[test]
+fn search_goes_to_samples_in_which_a_row_matches() {
+    let (_place, reader) = recording();
+    let mut s = Stage::replay(80, 24, reader);
+    // What holds in every sample: one step.
+    s.press("}nginx<Enter>");
+    assert_eq!(at(&s), 1);
+    assert!(s.selected().contains("nginx"), "{}", s.text());
+    // Every fourth second the machine is busier: a share of time, derived from two samples.
+    s.press("f<^U>host.cpu_user_ns>100%<Enter>");
+    let first = at(&s);
+    assert_eq!(first, 3, "{}", s.line(23));
+    s.press("}");
+    assert_eq!(at(&s), 11, "the late sample is over three seconds: busy for 60 % of them");
+    s.press("}");
+    assert_eq!(at(&s), 11, "nothing later");
+    assert_eq!(
+        s.state.note.clone().unwrap().text,
+        "No later sample has a row of host that is host.cpu_user_ns>100%."
+    );
+    s.press("{{");
+    assert_eq!(at(&s), 3);
+    // Another table shows its pane, with what happened selected.
+    s.press("<Home>f<^U>tcpevent kind:retransmit 198.51.100.0/24<Enter>");
+    assert_eq!(at(&s), 1);
+    assert_eq!(s.state.view().pane.table, "tcpevent");
+    assert!(s.selected().contains("retransmit"), "{}", s.text());
+    snapshot(&s, "past_found_80x24");
+    for (typed, said) in [
+        ("nothing.such>5", "tcpevent cannot answer nothing.such>5 (no column nothing.such)"),
+        ("proc.cpu>5% net.rtt>5ms", "proc and net are two tables"),
+    ] {
+        s.press(&format!("f<^U>{typed}<Enter>"));
+        let note = s.state.note.clone().unwrap().text;
+        assert!(note.starts_with(said), "{note}");
+        assert_eq!(at(&s), 1);
+    }
+    s.press("f<^U>rtt>5oops<Enter>");
+    assert!(s.state.prompt().unwrap().wrong.is_some());
+    s.press("<^U><Enter>");
+    assert!(s.state.prompt().unwrap().wrong.is_some());
+}
+
+#[test]
+fn a_live_view_is_searched_backwards() {
+    let mut s = Stage::running(80, 24, 10);
+    s.press("}nginx<Enter>");
+    assert_eq!((at(&s), s.state.mode), (9, Mode::Live));
+    s.press("f<^U>host.cpu_user_ns>100%<Enter>{");
+    assert_eq!((at(&s), s.state.mode), (7, Mode::Frozen));
+    s.press("{");
+    assert_eq!(at(&s), 3);
+}
+
+#[test]
+fn minutes_and_hours() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    // Ten hours, one sample each half a minute, with a gap of three hours.
+    for n in (0..300).chain(660..1200) {
+        let mono_ns = MONO + 30 * n * S;
+        let wall_ns = WALL + (30 * n * S) as i64;
+        writer.append(&Sample { mono_ns, wall_ns, ..sample(n % 50) }).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let mut s = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    let minute = |s: &Stage| at(s) as f64 / 60.0;
+    s.press("yy");
+    assert_eq!(minute(&s), 2.0);
+    s.press("zY");
+    assert_eq!(minute(&s), 61.0);
+    s.press("z");
+    assert_eq!(minute(&s), 121.0);
+    s.press("z");
+    assert_eq!(minute(&s), 149.5, "the last before the gap");
+    s.press("z");
+    assert_eq!(minute(&s), 330.0, "over it");
+    s.press("Z");
+    assert_eq!(minute(&s), 149.5);
+    s.press("ZZZZ");
+    assert_eq!(minute(&s), 0.0);
+    s.press("b50%<Enter>");
+    assert_eq!(minute(&s), 149.5);
+    let mut live = Stage::running(80, 24, 5);
+    live.press("Y");
+    assert_eq!((at(&live), live.state.mode), (0, Mode::Frozen));
+}
+
+#[test]
+fn marks_are_kept_in_the_session() {
+    let (_place, reader) = recording();
+    let dir = reader.path().unwrap().to_path_buf();
+    let mut s = Stage::replay(80, 24, reader.clone());
+    s.press("'");
+    assert_eq!(s.state.note.clone().unwrap().text, "There is no mark yet; m makes one.");
+    s.press("ttmdeploy began<Enter>");
+    assert!(s.state.note.clone().unwrap().text.starts_with("Marked "));
+    s.press("tm<Esc>ttm<Enter>");
+    // Another screen on the same session knows them.
+    let mut other = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    other.press("'");
+    snapshot(&other, "past_marks_80x24");
+    other.press("k<Enter>");
+    assert_eq!(at(&other), 2);
+    other.send(Msg::Fired { at: WALL + 4 * S as i64, cause: "load1 9 > 8".into(), bell: false });
+    other.press("'");
+    assert!(other.text().contains("fired load1 9 > 8"), "{}", other.text());
+    other.press("<Enter>");
+    assert_eq!(at(&other), 4);
+    // Where it cannot be written it is kept for this run, and that is said.
+    let file = dir.join("marks");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    other.press("mhere<Enter>");
+    let note = other.state.note.clone().unwrap().text;
+    assert!(note.contains("for this run only: cannot write"), "{note}");
+    other.press("'");
+    assert!(other.text().contains("here"), "{}", other.text());
+}
+
+/// A day of one sample each minute: busy at noon, without any from four to five in the afternoon.
+fn day() -> (TempDir, Reader) {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    let mut busy = 0;
+    for n in (0..960).chain(1020..1440u64) {
+        let idle = 2 * 60 * S;
+        busy += if (720..740).contains(&n) { idle * 19 / 20 } else { idle / 10 };
+        let host = host(n % 100)
+            .set("cpu_user_ns", busy)
+            .set("cpu_idle_ns", (n + 1) * idle - busy.min((n + 1) * idle))
+            .set("cpu_system_ns", 0)
+            .set("io_some_stall_ns", if n > 200 { 50 * S } else { 0 });
+        let tables = vec![table("host", &[host]), table("net", &[])];
+        let wall_ns = WALL - WALL % (86_400 * S as i64) + (n * 60 * S) as i64;
+        writer.append(&Sample { mono_ns: MONO + n * 60 * S, wall_ns, tables }).unwrap();
+    }
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    (place, reader)
+}
+
+#[test]
+fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
+    let (_place, reader) = day();
+    for (width, height) in [(80, 24), (120, 40), (40, 10)] {
+        let mut s = Stage::replay(width, height, reader.clone());
+        s.with_bar();
+        s.press("b3am<Enter>mbackup<Enter>b50%<Enter>");
+        snapshot(&s, &format!("past_bar_{width}x{height}"));
+        if height == 10 {
+            assert_eq!(s.state.layout().bar, None, "there is no room");
+            continue;
+        }
+        let y = s.state.layout().bar.unwrap();
+        assert_eq!(y, height - 2);
+        let track = s.state.bar.bar.track(width);
+        let click = |s: &mut Stage, x| {
+            s.send(Msg::Mouse(Mouse { kind: MouseKind::Press, x, y }));
+            clock::clock(s.state.wall_ns().unwrap(), &s.state.zone)
+        };
+        assert_eq!(click(&mut s, 0), "00:00:00");
+        assert_eq!(click(&mut s, width - 1), "23:59:00");
+        let noon = click(&mut s, track.x + track.width / 2);
+        assert!(noon.starts_with("11:5") || noon.starts_with("12:0"), "{noon}");
+        // In the gap it is the last sample before it.
+        let in_gap = track.x + track.width * 33 / 48;
+        assert_eq!(click(&mut s, in_gap), "15:59:00");
+        s.press("B");
+        assert!(s.line(usize::from(y)).starts_with("psi "), "{}", s.line(usize::from(y)));
+        s.press("B");
+        assert_eq!(s.state.layout().bar, None);
+    }
+    // Live there is none; frozen there is.
+    let mut live = Stage::running(80, 24, 9);
+    live.with_bar();
+    assert_eq!(live.state.layout().bar, None);
+    live.press(" ");
+    assert_eq!(live.state.layout().bar, Some(22));
+    live.press(" ");
+    assert_eq!(live.state.layout().bar, None);
+}
+
+fn snapshot(stage: &Stage, name: &str) {
+    insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!(name, named(stage));
+    });
 }
 
 #[test]

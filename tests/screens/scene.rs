@@ -437,6 +437,8 @@ pub fn screen(width: u16, height: u16) -> State {
 pub struct Stage {
     pub state: State,
     pub past: Past,
+    /// Whether the bar of time is computed; without it live and past look the same.
+    bar: bool,
     writer: Option<Writer>,
 }
 
@@ -446,7 +448,7 @@ impl Stage {
         let writer = memory_writer(info(), 1 << 26).unwrap();
         let mut past = Past::default();
         past.answer(Ask::Open(writer.reader()));
-        Stage { state: screen(width, height), past, writer: Some(writer) }
+        Stage { state: screen(width, height), past, bar: false, writer: Some(writer) }
     }
 
     /// A live screen after `n` samples.
@@ -465,7 +467,7 @@ impl Stage {
         state.knows(&reader.schemas());
         let mut past = Past::default();
         past.answer(Ask::Open(reader));
-        let mut stage = Stage { state, past, writer: None };
+        let mut stage = Stage { state, past, bar: false, writer: None };
         stage.carry(vec![Effect::Seek(Seek::First)]);
         stage
     }
@@ -496,9 +498,18 @@ impl Stage {
         left
     }
 
+    /// From now on with the bar of time.
+    pub fn with_bar(&mut self) {
+        self.bar = true;
+        self.carry(vec![Effect::Bar]);
+    }
+
     fn carry(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let mut left = Vec::new();
         for effect in effects {
+            if effect == Effect::Bar && !self.bar {
+                continue;
+            }
             match question(&effect) {
                 Some(ask) => {
                     let msg = self.past.answer(ask).expect("an answer");

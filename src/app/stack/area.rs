@@ -30,7 +30,7 @@ impl Area {
     pub fn of(state: &State) -> Area {
         let layout = crate::app::Layout::of_page(state, state.size.1);
         let first = layout.tabs + 1;
-        let end = layout.footer.max(first);
+        let end = layout.end().max(first);
         let room = end - first;
         let mut next = first;
         let mut take = |wanted: bool| {

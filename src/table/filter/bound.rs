@@ -57,6 +57,8 @@ impl Bound {
                 Err(why) => bound.unknown.push(format!("{} ({why})", term.text)),
             }
         }
+        // A number is compared faster than a text is searched, and mostly decides.
+        bound.terms.sort_by_key(|(_, rule)| rule.texts());
         bound
     }
 
@@ -78,6 +80,20 @@ impl Bound {
             }
             Rule::End(..) => None,
         })
+    }
+
+    /// The fields that its terms look at.
+    pub fn looks_at(&self) -> impl Iterator<Item = usize> + '_ {
+        self.terms.iter().flat_map(|(_, rule)| rule.fields())
+    }
+
+    /// The same without the terms that look at one of these fields: what it matches is at least
+    /// what all terms match.
+    #[must_use]
+    pub fn without(&self, field: impl Fn(usize) -> bool) -> Bound {
+        let mut out = self.clone();
+        out.terms.retain(|(_, rule)| !rule.fields().iter().any(|f| field(*f)));
+        out
     }
 
     /// Whether the row meets every term.
@@ -222,6 +238,25 @@ fn number(schema: &Schema, i: usize, op: Op, value: &Literal) -> Result<(usize, 
 }
 
 impl Rule {
+    /// How many of its cells are looked at as text.
+    fn texts(&self) -> usize {
+        match self {
+            Rule::Any(cells) | Rule::All(cells) => {
+                cells.iter().filter(|(_, cell)| !matches!(cell, Cell::Number(..))).count()
+            }
+            Rule::End(..) => 0,
+        }
+    }
+
+    fn fields(&self) -> Vec<usize> {
+        match self {
+            Rule::Any(cells) | Rule::All(cells) => cells.iter().map(|c| c.0).collect(),
+            Rule::End(pairs, ..) => {
+                pairs.iter().flat_map(|(addr, port)| addr.iter().copied().chain([*port])).collect()
+            }
+        }
+    }
+
     fn matches(&self, frame: &Frame, row: usize) -> bool {
         match self {
             Rule::Any(cells) => cells.iter().any(|(i, cell)| cell.matches(frame.value(row, *i))),

@@ -20,6 +20,42 @@ pub(super) struct Term {
     pub text: String,
 }
 
+impl Term {
+    /// The table that the term names, and what is left of it.
+    pub(super) fn addressed(&self, tables: &[&str], first: bool) -> (Option<String>, Option<Term>) {
+        match &self.test {
+            Test::Word(word) if first && !self.not && self.text == *word => {
+                match tables.iter().find(|t| t.eq_ignore_ascii_case(word)) {
+                    Some(table) => (Some((*table).to_owned()), None),
+                    None => (None, Some(self.clone())),
+                }
+            }
+            Test::Key(key, check) => {
+                let of = |t: &&&str| {
+                    let rest = key.get(t.len()..).and_then(|rest| rest.strip_prefix('.'));
+                    rest.is_some_and(|rest| !rest.is_empty())
+                        && key.get(..t.len()).is_some_and(|k| k.eq_ignore_ascii_case(t))
+                };
+                let Some(table) = tables.iter().filter(of).max_by_key(|t| t.len()) else {
+                    return (None, Some(self.clone()));
+                };
+                let cut = table.len() + 1;
+                let text = match self.text.get(cut..) {
+                    Some(rest) if self.text.starts_with(&key[..cut]) => rest,
+                    _ => &self.text,
+                };
+                let term = Term {
+                    test: Test::Key(key[cut..].to_owned(), check.clone()),
+                    text: text.to_owned(),
+                    ..*self
+                };
+                (Some((*table).to_owned()), Some(term))
+            }
+            _ => (None, Some(self.clone())),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     /// In any text, or exactly an id.

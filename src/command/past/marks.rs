@@ -1,0 +1,77 @@
+//! The marks of what is looked at: kept beside it where that may be written, else for this run.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+
+use crate::app;
+use crate::session::{self, Mark, Reader};
+use crate::table::{clean, clock};
+
+/// Marks of triggers that are listed at most.
+const MOST_FIRED: usize = 2_000;
+
+/// Marks of this run that could be kept nowhere.
+#[derive(Default)]
+pub struct Marks {
+    unkept: Vec<Mark>,
+}
+
+impl Marks {
+    /// Keeps a mark; says what became of it.
+    pub fn add(&mut self, reader: &Reader, at: i64, note: String) -> Result<String, String> {
+        let when = clock::clock(at, &TimeZone::system());
+        let mark = Mark { at, note };
+        let kept = match reader.path() {
+            Some(dir) => session::add_mark(dir, &mark).map_err(|e| format!("{e:#}")),
+            None => Err("nothing is recorded on disk".to_owned()),
+        };
+        match kept {
+            Ok(()) => Ok(format!("Marked {when}.")),
+            Err(why) => {
+                self.unkept.push(mark);
+                Err(format!("Marked {when} for this run only: {why}."))
+            }
+        }
+    }
+
+    /// All marks, oldest instant first, those of triggers among them; and what is wrong with them.
+    pub fn all(&self, reader: &Reader) -> (Vec<app::Mark>, Option<String>) {
+        let mut wrong = None;
+        let kept = match reader.path().map(session::marks) {
+            Some(Ok((marks, 0))) => marks,
+            Some(Ok((marks, damaged))) => {
+                wrong = Some(format!("{damaged} marks are damaged and not shown."));
+                marks
+            }
+            Some(Err(e)) => {
+                wrong = Some(format!("{e:#}"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        let own = kept.iter().chain(&self.unkept);
+        let mut all: Vec<app::Mark> =
+            own.map(|m| app::Mark { at: m.at, note: m.note.clone(), fired: false }).collect();
+        if let Err(e) = fired(reader, &mut all) {
+            wrong.get_or_insert_with(|| format!("{e:#}"));
+        }
+        all.sort_by_key(|m| m.at);
+        (all, wrong)
+    }
+}
+
+/// Adds what triggers noticed.
+fn fired(reader: &Reader, all: &mut Vec<app::Mark>) -> Result<()> {
+    if !reader.schemas().iter().any(|s| s.table() == "trigger") {
+        return Ok(());
+    }
+    let most = all.len() + MOST_FIRED;
+    reader.range("trigger", i64::MIN, i64::MAX, &mut |at, _, table| {
+        for row in 0..table.len() {
+            if let Some(cause) = table.get(row, "cause").as_str() {
+                all.push(app::Mark { at, note: clean(cause).into_owned(), fired: true });
+            }
+        }
+        Ok(all.len() < most)
+    })
+}
