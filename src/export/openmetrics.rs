@@ -146,6 +146,7 @@ impl Family {
         }
         let named = |base: &str| match unit {
             "" => format!("{prefix}_{base}"),
+            unit if unit == base => format!("{prefix}_{base}"),
             unit => format!("{prefix}_{base}_{unit}"),
         };
         // Also no gauge may be called as a counter's or the texts' line is.
@@ -254,7 +255,9 @@ impl<W: Write> Export for OpenMetrics<W> {
             if !unit.is_empty() {
                 writeln!(out, "# UNIT {name} {unit}")?;
             }
-            writeln!(out, "# HELP {name} {}", quoted(&family.help))?;
+            if !family.help.is_empty() {
+                writeln!(out, "# HELP {name} {}", quoted(&family.help))?;
+            }
             family.points.sort_by_key(|p| (p.series, p.wall_ns));
             let mut last: BTreeMap<u32, i64> = BTreeMap::new();
             for p in &family.points {

@@ -161,9 +161,11 @@ pub(super) struct Courses {
 #[derive(Debug, Serialize)]
 pub(super) struct Numbers {
     unit: Unit,
-    /// Name, mean and highest of each step.
-    lines: Vec<(&'static str, Vec<Option<f64>>, Vec<Option<f64>>)>,
+    lines: Vec<Line>,
 }
+
+/// Name, mean and highest of each step.
+type Line = (&'static str, Vec<Option<f64>>, Vec<Option<f64>>);
 
 impl Courses {
     pub(super) fn new(span: &Span) -> Courses {
