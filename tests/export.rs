@@ -319,7 +319,8 @@ fn a_file_that_lies_is_refused() {
     assert_eq!(edited(&|_| {}), Ok(()));
     let newer = edited(&|m| m["version"] = 99.into()).unwrap_err();
     assert!(newer.contains("newer lmptop") && newer.contains("99"), "{newer}");
-    let lies: [(&str, &dyn Fn(&mut serde_json::Value)); 7] = [
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut serde_json::Value));
+    let lies: [Lie<'_>; 7] = [
         ("promises", &|m| m["samples"] = 13.into()),
         ("promises", &|m| m["tables"][0]["rows"] = 1_000_000_000_000u64.into()),
         ("missing", &|m| m["tables"][0]["file"] = "../../etc/passwd".into()),

@@ -150,9 +150,8 @@ struct Work {
 impl Work {
     fn found(&mut self, weight: Weight, segment: Option<u32>, text: impl AsRef<str>) {
         // Damage is never crowded out by remarks.
-        if self.out.findings.len() >= MOST && weight != Weight::Damage {
-            self.out.more += 1;
-        } else if self.out.findings.len() >= 2 * MOST {
+        let most = if weight == Weight::Damage { 2 * MOST } else { MOST };
+        if self.out.findings.len() >= most {
             self.out.more += 1;
         } else {
             let text = clean(text.as_ref()).into_owned();

@@ -75,7 +75,7 @@ impl Shared {
         if let Err(e) = self.ask(&remote) {
             *slot = None;
             drop(slot);
-            if let Err(why) = self.from_disk() {
+            if let Err(why) = self.go_over() {
                 self.note([format!("{e:#}; {why:#}")]);
             }
         }
@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// Goes over to the files of a session whose recorder has ended.
-    fn from_disk(&self) -> Result<()> {
+    fn go_over(&self) -> Result<()> {
         let dir = self.dir.as_deref().context("the recording is gone")?;
         let (_, schemas, _) = Meta::read(dir)?;
         *self.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;

@@ -36,7 +36,7 @@ impl Server {
     /// Lets others in.
     pub(super) fn start(dir: &Path, shared: Arc<Shared>) -> Result<Server> {
         let path = dir.join(talk::NAME);
-        let listener = reach(dir, |path| UnixListener::bind(path))
+        let listener = reach(dir, UnixListener::bind)
             .with_context(|| format!("others cannot look at {}", dir.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let ends = Arc::new(AtomicBool::new(false));
