@@ -424,7 +424,7 @@ fn readable(path: &Path, seed: u64, appended: usize, whole: bool, what: &str) ->
     while let Some(p) = at {
         if let Ok(s) = r.sample(p) {
             let i = ((s.wall_ns - START) / S) as usize;
-            let (_, want) = truth.find(|(n, _)| *n == i).expect("in order, and of this recording");
+            let (_, want) = truth.find(|(n, _)| *n == i).unwrap();
             let meta = r.notes().iter().any(|n| n.contains("`meta` is damaged"));
             if s.tables.len() == want.tables.len() && !meta {
                 assert!(text(&s) == text(&want), "{what}: sample {i} reads differently");

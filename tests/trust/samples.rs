@@ -118,7 +118,7 @@ fn tool(i: u64, wider: bool) -> Table {
     let disks = ["vda", "vdb"];
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(disks.to_vec())),
-        Arc::new(UInt64Array::from(vec![Some(i * 3), (i % 5 != 0).then_some(i / 4)])),
+        Arc::new(UInt64Array::from(vec![Some(i * 3), (!i.is_multiple_of(5)).then_some(i / 4)])),
     ];
     if wider {
         fields.push(Field::new("writes", Type::U64));
