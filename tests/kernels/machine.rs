@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::debian::Package;
 
-const LIMIT: Duration = Duration::from_secs(400);
+const LIMIT: Duration = Duration::from_secs(600);
 const QEMU: &str = "qemu-system-x86_64";
 
 /// What a guest left behind.

@@ -56,6 +56,8 @@ pub(super) fn signals(kernel: Option<&Kernel>, refusal: Option<&Refusal>) -> Vec
         wakes.full = false;
         wakes.refused.push(("preempt_count", why.clone()));
         wakes.missing = "whether an interrupt or a task wakes: context is ?".to_owned();
+        wakes.fix =
+            "start lmptop again while the machine is less busy, or use a newer kernel".to_owned();
     }
     told.way = Some("ring buffer");
     told.full = true;
