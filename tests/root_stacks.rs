@@ -527,7 +527,7 @@ fn it_agrees_with_perf_on_the_same_run() {
         assert!(std::time::Instant::now() < end, "perf does not begin");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let (rows, _) = play(&mut probe, &mut player, "5");
+    let (rows, _) = play(&mut probe, &mut player, LONG);
     // SAFETY: signals a child of this test that has not been waited for.
     unsafe { libc::kill(perf.id() as i32, libc::SIGINT) };
     perf.wait().unwrap();
@@ -543,7 +543,8 @@ fn it_agrees_with_perf_on_the_same_run() {
     assert!((ours / theirs - 1.0).abs() < 0.2, "{ours} ticks, and {theirs} of perf");
     let own_heavy = count(&rows, |r| r.has("leaf_heavy")) / ours;
     let own_reach = count(&rows, |r| r.has("main")) / ours;
-    assert!((own_heavy - heavy).abs() < 0.03, "{own_heavy}, and {heavy} by perf");
+    // Two clocks out of step: of a thousand ticks at random, 0.02 would be the usual difference.
+    assert!((own_heavy - heavy).abs() < 0.05, "{own_heavy}, and {heavy} by perf");
     assert!(own_reach >= reach - 0.01, "{own_reach} reach main, and {reach} by perf");
 }
 
