@@ -280,7 +280,9 @@ fn a_trigger_that_fires_is_told_rings_and_keeps_a_snapshot() {
     pty.wait("the note", SOON, |screen| screen.text().contains("host.cpus is ")).unwrap();
     pty.wait("the end of the snapshot", SOON, |s| s.text().contains("The snapshot is in")).unwrap();
     pty.send(b"'").unwrap();
-    pty.wait("the marked instant", SOON, |s| !s.text().contains("The snapshot is in")).unwrap();
+    pty.wait("the list of marks", SOON, |s| s.text().contains("host.cpus")).unwrap();
+    pty.send(b"\r").unwrap();
+    pty.wait("the marked instant", SOON, |s| s.text().contains("FROZEN")).unwrap();
     let (status, pty) = leaves_clean(pty, |pty| {
         pty.send(b"q").unwrap();
     });
