@@ -36,12 +36,6 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Key::Esc | Key::F(2) | Key::Char('q') => {
             state.overlays.pop();
         }
-        Key::Up | Key::Char('k') => *at = here.saturating_sub(1),
-        Key::Down | Key::Char('j') => *at = (here + 1).min(last),
-        Key::PageUp => *at = here.saturating_sub(10),
-        Key::PageDown => *at = (here + 10).min(last),
-        Key::Home | Key::Char('g') => *at = 0,
-        Key::End | Key::Char('G') => *at = last,
         Key::Char(' ') | Key::Enter => {
             if let Some((shown, on)) = all.get(here).cloned() {
                 let columns = &mut state.panes[state.pane].columns.shown;
@@ -58,7 +52,7 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
             let columns = state.view().pane.columns.clone();
             state.view_mut().columns.shown = columns;
         }
-        _ => {}
+        _ => *at = key.in_list(here, last).unwrap_or(*at),
     }
     rebuild(state);
     Vec::new()

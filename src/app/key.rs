@@ -41,6 +41,21 @@ pub enum Key {
     F(u8),
 }
 
+impl Key {
+    /// Where it leads in a list whose last line is `last`; `None` where it is no such key.
+    pub fn in_list(self, here: usize, last: usize) -> Option<usize> {
+        Some(match self {
+            Key::Up | Key::Char('k') => here.saturating_sub(1),
+            Key::Down | Key::Char('j') => (here + 1).min(last),
+            Key::PageUp => here.saturating_sub(10),
+            Key::PageDown => (here + 10).min(last),
+            Key::Home | Key::Char('g') => 0,
+            Key::End | Key::Char('G') => last,
+            _ => return None,
+        })
+    }
+}
+
 /// Names of the keys that are not one character, as key scripts and the help spell them.
 const NAMED: &[(&str, Key)] = &[
     ("Enter", Key::Enter),

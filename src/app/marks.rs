@@ -101,12 +101,6 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Key::Esc | Key::Char('q' | '\'') => {
             state.overlays.pop();
         }
-        Key::Up | Key::Char('k') => *at = here.saturating_sub(1),
-        Key::Down | Key::Char('j') => *at = (here + 1).min(last),
-        Key::PageUp => *at = here.saturating_sub(10),
-        Key::PageDown => *at = (here + 10).min(last),
-        Key::Home | Key::Char('g') => *at = 0,
-        Key::End | Key::Char('G') => *at = last,
         Key::Enter => {
             let to = state.marks.get(here).map(|m| m.at);
             state.overlays.pop();
@@ -115,7 +109,7 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
                 return travel::go(state, Seek::At(to));
             }
         }
-        _ => {}
+        _ => *at = key.in_list(here, last).unwrap_or(*at),
     }
     Vec::new()
 }

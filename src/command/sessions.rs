@@ -121,8 +121,9 @@ pub(super) fn bytes(n: u64) -> String {
     text
 }
 
-/// The recording that `named` means: an exported file, a session's directory, the newest in a directory of sessions,
-/// or the id of one in the default place; the newest of all when nothing is named.
+/// The recording that `named` means: an exported file, a session's directory, the newest in a
+/// directory of sessions, or the id of one in the default place; the newest of all when nothing is
+/// named.
 ///
 /// # Errors
 /// When there is none, or it cannot be read.

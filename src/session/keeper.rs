@@ -13,13 +13,13 @@ use anyhow::{Context, Result, ensure};
 
 use super::block::Builder;
 use super::change::apply;
+use super::contents::Shared;
 use super::cursor::steps;
 use super::format::{Kind, Packer, Tree, Value, part_key};
 use super::guard::guarded;
 use super::keep::{Retention, prune};
 use super::limits::Thin;
 use super::meta::{Summary, packed_dir, private_dir, tidy};
-use super::reader::Shared;
 use super::segment::{Open, Segment};
 use super::store::Store;
 use super::thin::Work;

@@ -12,6 +12,7 @@ mod block;
 mod carve;
 mod change;
 mod check;
+mod contents;
 mod cursor;
 mod format;
 mod guard;

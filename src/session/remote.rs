@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::format::{Head, Tree, unframe};
 use super::meta::cleaned;
@@ -48,9 +48,10 @@ impl Remote {
         match answer.first() {
             Some(0) => Ok(None),
             Some(1) => Ok(Some(answer.split_off(1))),
+            // What the recorder itself could not read: it goes on, and so does the connection.
             Some(2) => {
                 let text = String::from_utf8_lossy(&answer[1..]).into_owned();
-                Err(anyhow!(Refused(clean(&text).into_owned())))
+                bail!("{}", clean(&text))
             }
             _ => bail!("the recorder answers nonsense"),
         }
@@ -106,15 +107,3 @@ impl Remote {
         self.ask(&Ask::Before { segment, tree, key: key.to_vec() })
     }
 }
-
-/// What the recorder itself could not read: it goes on, and so does the connection.
-#[derive(Debug)]
-pub(super) struct Refused(String);
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refused {}

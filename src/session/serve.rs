@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::reader::Shared;
+use super::contents::Shared;
 use super::segment::{Open, Stamp};
 use super::talk::{self, Ask, HELLO, Overview};
 

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::contents::Shared;
 use super::format::{Entry, Packer, Tree};
 use super::keeper::{Convert, Job, Keeper};
 use super::limits::Limits;
 use super::meta::{FORMAT, Info, Last, Meta, Summary, lock_new, private_dir, segment_dir, tidy};
 use super::place::{free_bytes, new_dir};
-use super::reader::{Reader, Shared};
+use super::reader::Reader;
 use super::segment::{Open, Segment, Stamp};
 use super::serve::Server;
 use super::store::Store;
