@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -478,8 +479,8 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     assert_eq!(packed.rows, 2 * (3 * (tables.len() as u64 - 1) + 1));
     let found = everything(&secret);
     for word in SECRETS.iter().chain(&["zacharias"]) {
-        // As a word of a name that a pseudonym made of hexadecimal digits may hold by chance.
-        let short = word.len() < 5;
+        // What a pseudonym, made of hexadecimal digits, may hold by chance counts as a word alone.
+        let short = word.len() < 5 || word.chars().all(|c| c.is_ascii_hexdigit());
         let whole = |at: usize| {
             let beside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric());
             !short
@@ -543,8 +544,13 @@ fn live(place: &Path) -> PathBuf {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let sessions = place.join("sessions");
+    // Whoever builds here may have panels and triggers of his own.
+    let config = place.join("config.toml");
+    fs::write(&config, "").unwrap();
     let out = said(&[
         "record",
+        "--config",
+        config.to_str().unwrap(),
         "--for",
         "700ms",
         "-i",
@@ -559,6 +565,56 @@ fn live(place: &Path) -> PathBuf {
     child.wait().unwrap();
     let mut found = fs::read_dir(&sessions).unwrap().map(|e| e.unwrap().path());
     found.next().unwrap()
+}
+
+/// The text cells of the columns of a file of ours that are wanted.
+fn cells(file: &Path, wanted: &dyn Fn(&str) -> bool) -> String {
+    let mut zip = ZipArchive::new(File::open(file).unwrap()).unwrap();
+    let mut out = String::new();
+    for n in 0..zip.len() {
+        let mut entry = zip.by_index(n).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if !entry.name().unwrap().ends_with(".parquet") {
+            continue;
+        }
+        let rows = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+        for batch in rows.build().unwrap() {
+            let batch = batch.unwrap();
+            let named = batch.schema();
+            for (field, column) in named.fields().iter().zip(batch.columns()) {
+                let texts = column.as_any().downcast_ref::<StringArray>();
+                for text in texts.iter().flat_map(|t| t.iter().flatten()) {
+                    if wanted(field.name()) {
+                        out.push_str(text);
+                        out.push('\n');
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Titles, help and names of the columns in a file of ours.
+fn schema_texts(file: &Path) -> String {
+    let mut zip = ZipArchive::new(File::open(file).unwrap()).unwrap();
+    let meta: serde_json::Value =
+        serde_json::from_reader(zip.by_name("meta.json").unwrap()).unwrap();
+    meta["tables"].to_string()
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !(c.is_alphanumeric() || "_-./:=@+".contains(c))).collect()
+}
+
+/// Whether an address tells nobody anything: it is the same on all machines.
+fn same_everywhere(address: &str) -> bool {
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let address = address.to_canonical();
+    address.is_unspecified()
+        || [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&address)
+        || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 #[test]
@@ -593,8 +649,13 @@ fn a_live_recording_is_shared_without_names() {
     let (before, after) = (rows("proc", session), rows("proc", shown));
     assert_eq!(before.len(), after.len());
     assert!(before.iter().any(|r| r.to_string().contains("correcthorsebattery")));
-    let words: std::collections::BTreeSet<&str> =
-        found.split(|c: char| !(c.is_alphanumeric() || "_-./:=@+".contains(c))).collect();
+    // An argument may by chance be a word that lmptop writes itself, or that a recording holds
+    // elsewhere and may keep: the name of a process, or of a state. Only what stands in command
+    // lines and nowhere else proves anything.
+    let plain = place.path().join("plain.lmptop");
+    said(&["export", session, "-o", plain.to_str().unwrap()]);
+    let texts = [schema_texts(&plain), cells(&plain, &|c| c != "argv"), cells(&file, &|_| true)];
+    let [ours, elsewhere, held] = texts.each_ref().map(|t| words(t));
     let programs: Vec<String> = before
         .iter()
         .filter_map(|r| r["exe"].as_str().and_then(|e| e.rsplit('/').next()).map(str::to_owned))
@@ -604,17 +665,16 @@ fn a_live_recording_is_shared_without_names() {
             let telling = word.len() >= 5
                 && word.contains(|c: char| c.is_alphabetic())
                 && !word.starts_with("/usr/")
-                // Of the recorder itself: replay asks for it.
-                && !["record", "run", "import"].contains(&word)
+                && !ours.contains(word)
+                && !elsewhere.contains(word)
                 && !programs.iter().any(|p| p.starts_with(word));
-            assert!(!telling || !words.contains(word), "an argument: {word}");
+            assert!(!telling || !held.contains(word), "an argument: {word}");
         }
     }
     for row in rows("net", session) {
         for end in ["saddr", "daddr"] {
             let Some(address) = row[end].as_str() else { continue };
-            let plain = ["127.0.0.1", "0.0.0.0", "::", "::1"].contains(&address);
-            assert!(plain || !words.contains(address), "{address}");
+            assert!(same_everywhere(address) || !held.contains(address), "{address}");
         }
     }
     for (a, b) in before.iter().zip(&after) {
