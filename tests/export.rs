@@ -16,7 +16,7 @@ use arrow_array::{
     Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
     new_null_array,
 };
-use lmptop::session::{Info, Packed, Portion, Reader, Writer, memory_writer, pack};
+use lmptop::session::{Info, Mark, Packed, Portion, Reader, Writer, add_mark, memory_writer, pack};
 use lmptop::source::schema_of;
 use lmptop::table::{Field, Kind, Nature, Sample, Schema, Table, Type, Unit, Value};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -240,6 +240,69 @@ fn a_portion_is_that_and_no_more() {
     let other = Portion { tables: vec!["prok".to_owned()], ..Portion::default() };
     assert!(said(&other, true).contains("prok"), "{}", said(&other, true));
     same(&all(&Reader::open(&out).unwrap()), &want);
+}
+
+/// A recording of a minute with marks in it, one of which says too much, and one damaged line.
+fn marked(place: &Path) -> PathBuf {
+    let path = record(place, &samples(5, 60));
+    for (at, note) in [(30, ""), (7, "deploy of acme-corp by charlotte \u{1b}[2J"), (50, "better")]
+    {
+        add_mark(&path, &Mark { at: START + at * S + 7, note: note.to_owned() }).unwrap();
+    }
+    path
+}
+
+#[test]
+fn marks_go_along_and_their_notes_not_with_pseudonyms() {
+    let place = tempfile::tempdir().unwrap();
+    let path = marked(place.path());
+    let told = |reader: &Reader| {
+        let (marks, damaged) = reader.marks().unwrap();
+        assert_eq!(damaged, 0);
+        marks.into_iter().map(|m| ((m.at - START) / S, m.note)).collect::<Vec<_>>()
+    };
+    let reader = Reader::open(&path).unwrap();
+    let all = told(&reader);
+    assert_eq!((all.len(), all[0].0), (3, 7));
+    let plain = place.path().join("plain.lmptop");
+    assert_eq!(export(&reader, &plain, false).left_out, Vec::<String>::new());
+    let back = Reader::open(&plain).unwrap();
+    assert_eq!(told(&back), all);
+    // Of a part only its own, and from a file as from a session.
+    let part = place.path().join("part.lmptop");
+    let portion = Portion { from: START + 20 * S, to: START + 40 * S, ..Portion::default() };
+    pack(&back, &part, &portion, false, false, &mut |_, _| {}).unwrap();
+    assert_eq!(told(&Reader::open(&part).unwrap()), [(30, String::new())]);
+    let none = place.path().join("none.lmptop");
+    let portion = Portion { from: START + 31 * S, to: START + 38 * S, ..Portion::default() };
+    pack(&back, &none, &portion, false, false, &mut |_, _| {}).unwrap();
+    assert_eq!(told(&Reader::open(&none).unwrap()), []);
+    // With pseudonyms when they were, and not what was said of it.
+    let secret = place.path().join("secret.lmptop");
+    let said = export(&reader, &secret, true).left_out;
+    assert_eq!(said, ["the notes of marks are left out: they are free text"]);
+    let raw = everything(&secret) + &String::from_utf8_lossy(&entry(&secret, "marks"));
+    for word in ["deploy", "acme", "charlotte", "better"] {
+        assert!(!raw.contains(word), "{word}");
+    }
+    let want: Vec<_> = all.iter().map(|(at, _)| (*at, String::new())).collect();
+    assert_eq!(told(&Reader::open(&secret).unwrap()), want);
+    // What is damaged is told, and is no reason not to export the rest.
+    let mut bytes = fs::read(path.join("marks")).unwrap();
+    bytes[12] ^= 1;
+    fs::write(path.join("marks"), bytes).unwrap();
+    let rest = place.path().join("rest.lmptop");
+    let said = export(&reader, &rest, false).left_out;
+    assert_eq!(said, ["1 marks are left out: they are damaged"]);
+    assert_eq!(told(&Reader::open(&rest).unwrap()).len(), 2);
+}
+
+/// The bytes of an entry of a file of ours.
+fn entry(file: &Path, name: &str) -> Vec<u8> {
+    let mut zip = ZipArchive::new(File::open(file).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    zip.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub const PORTABLE: u32 = 1;
 const META: &str = "meta.json";
 /// The entry with a row a sample.
 const SAMPLES: &str = "samples.parquet";
-/// The entry with the marks that were set, as the session has them.
+/// The entry with the marks that were set, in lines as a session has them; may be absent.
 const MARKS: &str = "marks";
 
 /// Largest `meta.json` and `marks` read, in bytes.

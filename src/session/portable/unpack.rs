@@ -15,10 +15,13 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::entry::{Entries, Section};
-use super::{MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, page, samples_schema};
+use super::{
+    MARKS, MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, page, samples_schema,
+};
 use crate::session::Reader;
 use crate::session::format::{MAX_RAW, MAX_ROWS};
 use crate::session::guard::guarded;
+use crate::session::marks;
 use crate::session::meta::cleaned;
 use crate::session::wire::clean_columns;
 use crate::session::writer::memory_copy;
@@ -81,6 +84,14 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
     writer.finish()?;
     reader.ended(meta.clean);
     reader.note(meta.notes.iter().map(|n| clean(n).into_owned()));
+    if let Ok(section) = entries.get(MARKS) {
+        ensure!(section.len() <= MAX_SMALL, "{shown} cannot be shown: its marks are too many");
+        let (marks, damaged) = marks::unpack(&section.bytes(0, section.len())?);
+        reader.marked(marks);
+        if damaged > 0 {
+            reader.note([format!("{damaged} marks are damaged and not shown")]);
+        }
+    }
     Ok(reader)
 }
 
