@@ -16,8 +16,11 @@ use arrow_array::{
     Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
     new_null_array,
 };
-use lmptop::session::{Info, Mark, Packed, Portion, Reader, Writer, add_mark, memory_writer, pack};
+use lmptop::session::{
+    Info, Mark, Packed, Portion, Reader, Verdict, Writer, add_mark, check, memory_writer, pack,
+};
 use lmptop::source::schema_of;
+use lmptop::table::clock::rfc3339;
 use lmptop::table::{Field, Kind, Nature, Sample, Schema, Table, Type, Unit, Value};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use zip::write::SimpleFileOptions;
@@ -297,6 +300,85 @@ fn marks_go_along_and_their_notes_not_with_pseudonyms() {
     assert_eq!(told(&Reader::open(&rest).unwrap()).len(), 2);
 }
 
+#[test]
+fn a_file_is_listed_and_checked() {
+    let place = tempfile::tempdir().unwrap();
+    let path = marked(place.path());
+    let (plain, secret) = (place.path().join("plain.lmptop"), place.path().join("secret.lmptop"));
+    let reader = Reader::open(&path).unwrap();
+    let portion = Portion { from: START + 5 * S, to: START + 15 * S, ..Portion::default() };
+    pack(&reader, &plain, &portion, false, false, &mut |_, _| {}).unwrap();
+    let packed = export(&reader, &secret, true);
+    let shown = |p: &Path| p.to_str().unwrap().to_owned();
+    let line = |file: &Path| -> serde_json::Value {
+        serde_json::from_str(&said(&["sessions", "--session", &shown(file), "--format", "json"]))
+            .unwrap()
+    };
+    let times = |from: i64, to: i64| {
+        [from, to].map(|s| serde_json::Value::from(rfc3339(START + s * S + 7)))
+    };
+    // Ten seconds, which the clock told twice.
+    let told = line(&plain);
+    assert_eq!([told["start"].clone(), told["end"].clone()], times(5, 14));
+    assert_eq!((&told["samples"], &told["redacted"]), (&20.into(), &false.into()));
+    assert_eq!(told["tables"], serde_json::json!(["a tool/../x", "life", "proc"]));
+    assert_eq!((&told["host"], &told["clean"]), (&"db7.internal.example".into(), &true.into()));
+    let told = line(&secret);
+    assert_eq!((&told["samples"], &told["redacted"]), (&60.into(), &true.into()));
+    assert!(!told.to_string().contains("db7"), "{told}");
+    let listed = said(&["sessions", "--session", &shown(&secret)]);
+    assert!(listed.contains("exported with pseudonyms, 60 samples"), "{listed}");
+    let checked = said(&["sessions", "--check", &shown(&secret)]);
+    let rows = packed.rows;
+    let want = format!("sound: 60 samples, {rows} rows of 4 tables, exported with pseudonyms");
+    assert!(checked.contains(&want), "{checked}");
+    let checked = said(&["sessions", "--session", &shown(&plain), "--check"]);
+    assert!(checked.contains("20 samples") && checked.contains("exported as it was"), "{checked}");
+    // What does not belong there is named; a mark that is damaged is damage.
+    let odd = place.path().join("odd.lmptop");
+    let mut zip = ZipWriter::new_append(copied(&plain, &odd)).unwrap();
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zip.start_file("holiday.jpg", stored).unwrap();
+    zip.finish().unwrap();
+    let found = check(&odd, &mut |_| {});
+    assert_eq!(found.verdict, Verdict::Sound);
+    assert!(found.findings[0].text.contains("`holiday.jpg` does not belong"), "{found:?}");
+    rewrite(&plain, &odd, CompressionMethod::Stored, |name, mut bytes| {
+        bytes[12] ^= u8::from(name == "marks");
+        Some(bytes)
+    });
+    assert_eq!(check(&odd, &mut |_| {}).verdict, Verdict::Damaged);
+    // Of a newer form, cut off, garbage: a sentence each, and not the list of anything.
+    rewrite(&plain, &odd, CompressionMethod::Stored, |name, bytes| {
+        let text = String::from_utf8_lossy(&bytes).replacen("\"version\":1", "\"version\":9", 1);
+        Some(if name == "meta.json" { text.into_bytes() } else { bytes })
+    });
+    let whole = fs::read(&plain).unwrap();
+    let (cut, noise) = (place.path().join("cut.lmptop"), place.path().join("noise.lmptop"));
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    fs::write(&noise, [7; 3000]).unwrap();
+    for (file, why) in [
+        (&odd, "has form 9, this lmptop reads up to 1: read it with a newer lmptop"),
+        (&cut, "is cut off or damaged; have it sent or exported again"),
+        (&noise, "is no recording and was not made by lmptop export"),
+    ] {
+        let file = shown(file);
+        for args in [&["sessions", "--session", &file][..], &["sessions", "--check", &file]] {
+            let out = lmptop(args);
+            assert_eq!(out.status.code(), Some(1), "{args:?}");
+            let [out, err] = [out.stdout, out.stderr].map(|b| String::from_utf8(b).unwrap());
+            assert!((out.clone() + &err).contains(why), "{args:?}: {out}{err}");
+            assert_eq!(err.lines().count(), 1, "{err}");
+        }
+    }
+}
+
+/// A copy that can be written.
+fn copied(from: &Path, to: &Path) -> File {
+    fs::copy(from, to).unwrap();
+    File::options().read(true).write(true).open(to).unwrap()
+}
+
 /// The bytes of an entry of a file of ours.
 fn entry(file: &Path, name: &str) -> Vec<u8> {
     let mut zip = ZipArchive::new(File::open(file).unwrap()).unwrap();
@@ -322,6 +404,7 @@ fn damage_is_refused_in_a_sentence() {
         let said = open(&good[..cut]).err().unwrap();
         assert!(said.contains("bad.lmptop") && !said.contains('\n'), "{cut}: {said}");
     }
+    let verdict = || check(&bad, &mut |_| {}).verdict;
     let (mut refused, rounds) = (0, 400);
     for _ in 0..rounds {
         let mut bytes = good.clone();
@@ -329,9 +412,13 @@ fn damage_is_refused_in_a_sentence() {
         bytes[at] ^= 1 << d.below(8);
         match open(&bytes) {
             // A bit of the zip that says nothing: a date, rights.
-            Ok(reader) => same(&all(&reader), &recorded),
+            Ok(reader) => {
+                same(&all(&reader), &recorded);
+                assert_eq!(verdict(), Verdict::Sound, "{at}");
+            }
             Err(said) => {
                 refused += 1;
+                assert_eq!(verdict(), Verdict::Unreadable, "{at}");
                 assert!(said.contains("bad.lmptop") && !said.contains('\n'), "{at}: {said}");
             }
         }

@@ -6,6 +6,7 @@
 //! size is bounded and every checksum compared before anything is believed.
 
 mod entry;
+mod inspect;
 mod pack;
 mod page;
 mod part;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use super::meta::Info;
 use crate::table::{Schema, numbered};
 
+pub(super) use inspect::check;
+pub use inspect::file_listing;
 pub use pack::{Packed, Portion, pack, portable_name};
 pub(super) use unpack::open;
 
