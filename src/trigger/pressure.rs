@@ -149,8 +149,10 @@ impl Pressure {
             return None;
         }
         let told = self.polled && self.told();
-        // The kernel's first window counts what it had not yet summed up before, up to 2 s.
-        let begun = now.saturating_add(self.window_ns);
+        // The kernel's first window counts what it had not yet summed up before, up to 2 s, and a
+        // part of a window's growth counts in the next one (`window_update`).
+        let windows = if self.polled { 2 } else { 1 };
+        let begun = now.saturating_add(self.window_ns.saturating_mul(windows));
         let quiet_until = *self.quiet_until.get_or_insert(begun);
         let Some(total) = self.total() else {
             self.gone = true;
