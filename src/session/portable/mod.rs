@@ -7,7 +7,6 @@
 
 mod entry;
 mod pack;
-mod page;
 mod part;
 mod redact;
 mod unpack;
