@@ -939,14 +939,20 @@ fn a_live_recording_is_shared_without_names() {
     assert!(!listed.status.success());
 }
 
-/// Python with these modules, if there is one.
-fn python(modules: &str) -> bool {
-    let found = Command::new("python3").args(["-c", &format!("import {modules}")]).output();
+/// The interpreter that is named, or the system's.
+fn python() -> String {
+    let named = std::env::var("LMPTOP_PYTHON").ok().filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| "python3".to_owned())
+}
+
+/// Whether it has these modules.
+fn has(modules: &str) -> bool {
+    let found = Command::new(python()).args(["-c", &format!("import {modules}")]).output();
     found.is_ok_and(|o| o.status.success())
 }
 
 fn ask(script: &str, dir: &Path) -> serde_json::Value {
-    let out = Command::new("python3").args(["-c", script]).current_dir(dir).output().unwrap();
+    let out = Command::new(python()).args(["-c", script]).current_dir(dir).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     serde_json::from_slice(&out.stdout).unwrap()
 }
@@ -982,15 +988,17 @@ fn parquet_answers_what_the_screen_shows() {
         assert_eq!(answer[4], rows[0]["time"].as_str().unwrap().len().min(1), "{what}");
     };
     let mut asked = 0;
-    if python("duckdb") {
+    if has("duckdb") {
         asked += 1;
         close(&ask(DUCKDB, &dir), "DuckDB");
     }
-    if python("pyarrow.parquet, pyarrow.compute") {
+    if has("pyarrow.parquet, pyarrow.compute") {
         asked += 1;
         close(&ask(PYARROW, &dir), "pyarrow");
     }
     if asked == 0 {
+        let required = std::env::var_os("LMPTOP_REQUIRE_WITNESS").is_some_and(|v| v == "1");
+        assert!(!required, "{} has neither duckdb nor pyarrow; run make deps-witness", python());
         eprintln!("skipped in part: python3 has neither duckdb nor pyarrow");
     }
 }

@@ -8,7 +8,6 @@
 mod entry;
 mod inspect;
 mod pack;
-mod page;
 mod part;
 mod redact;
 mod unpack;

@@ -10,19 +10,21 @@ use arrow_array::types::{TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
 use super::entry::{Entries, Section};
 use super::{
-    MARKS, MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, page, samples_schema,
+    MARKS, MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, samples_schema,
 };
 use crate::session::Reader;
 use crate::session::format::{MAX_RAW, MAX_ROWS};
 use crate::session::guard::guarded;
 use crate::session::marks::{self, Mark};
 use crate::session::meta::cleaned;
+use crate::session::page;
 use crate::session::wire::clean_columns;
 use crate::session::writer::memory_copy;
 use crate::table::{Sample, Schema, Table, clean};
@@ -246,7 +248,8 @@ fn batches(section: &Section, schema: &SchemaRef) -> Result<(ParquetRecordBatchR
     let groups = metadata.row_groups().iter().map(|g| u64::try_from(g.num_rows()));
     let groups = groups.sum::<Result<u64, _>>()?;
     ensure!(groups == rows, "it has {groups} rows and promises {rows}");
-    let largest = page::check(section, metadata)?;
+    let bytes = |at, len| section.bytes(at, len).map(Bytes::from);
+    let largest = page::check(section.len(), metadata, &bytes)?.largest;
     let at_once = (BATCH_BYTES / largest.max(1)).clamp(1, BATCH_ROWS);
     Ok((builder.with_batch_size(usize::try_from(at_once)?).build()?, rows))
 }
