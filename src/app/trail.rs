@@ -16,6 +16,8 @@ pub struct Trail {
     pulses: VecDeque<Pulse>,
     host: Option<(u64, Table)>,
     events: BTreeMap<String, VecDeque<Table>>,
+    /// The recording it is from, where that is not the screen's own.
+    pub of: Option<String>,
 }
 
 /// The host's figures at one sample; missing where the kernel does not tell or at the first.

@@ -10,6 +10,7 @@
 
 mod block;
 mod carve;
+mod chain;
 mod change;
 mod check;
 mod columns;
@@ -41,6 +42,7 @@ mod thin;
 mod wire;
 mod writer;
 
+pub use chain::{Chain, Point, Sought};
 pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};

@@ -292,6 +292,13 @@ impl Reader {
     /// # Errors
     /// When nothing of it can be read.
     pub fn sample(&self, at: Position) -> Result<Sample> {
+        match self.sample_now(at) {
+            Err(_) if self.shared.is_left() => self.sample_now(at),
+            done => done,
+        }
+    }
+
+    fn sample_now(&self, at: Position) -> Result<Sample> {
         let segments = self.shared.segments();
         let segment = segments.iter().find(|s| s.number == at.segment);
         let segment = segment.context("this part of the recording has been removed")?;
@@ -307,6 +314,7 @@ impl Reader {
         for (number, held) in entry.tables {
             match self.table(&mut cursors.tables, &open, number, held) {
                 Ok(table) => tables.push(table),
+                Err(e) if self.shared.is_left() => return Err(e),
                 Err(e) => {
                     self.lost(stamp.wall_ns, &e);
                     lost = Some(e);

@@ -70,6 +70,7 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
         Some(Err(why)) => out.push((format!("NOT RECORDING: {why}"), Role::Bad)),
         None => {}
     }
+    out.extend(state.trail.of.iter().map(|name| (name.clone(), Role::Past)));
     out.extend(state.replayed.iter().map(|name| (name.clone(), Role::Dim)));
     out
 }
