@@ -336,6 +336,45 @@ fn day() -> (TempDir, Reader) {
 }
 
 #[test]
+fn a_live_screen_goes_back_before_its_own_beginning() {
+    let (place, reader) = day();
+    let id = reader.info().id.clone();
+    let mut s = Stage::running(120, 24, 5);
+    let own = s.state.span.unwrap().0;
+    for msg in s.past.reach_back(place.path()) {
+        s.send(msg);
+    }
+    let began = reader.span().unwrap().0;
+    assert!(
+        s.text().contains("Recorded since 2026-11-21 00:00:00: T, Z and b go back"),
+        "{}",
+        s.text()
+    );
+    assert_eq!(s.state.span.unwrap().0, began);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
+    // At the live edge it is its own, then what the other has up to there.
+    s.press("TTTT");
+    s.live([sample(5)]);
+    assert_eq!(s.state.wall_ns(), Some(own));
+    assert!(s.line(0).contains("FROZEN 5s behind") && !s.line(0).contains(&id), "{}", s.line(0));
+    s.press("T");
+    let there = s.state.wall_ns().unwrap();
+    assert!(own - 60 * S as i64 <= there && there < own, "{there}");
+    assert!(s.line(0).contains(&id), "{}", s.line(0));
+    s.press("Z");
+    assert!(s.line(0).contains("1h00") && s.line(0).contains("behind"), "{}", s.line(0));
+    s.press("b3am<Enter>");
+    let at = clock::date_and_clock(s.state.wall_ns().unwrap(), &s.state.zone);
+    assert_eq!(at, "2026-11-21 03:00:00");
+    s.with_bar();
+    assert_eq!(s.state.bar.bar.from, began);
+    // Forward over the border it is live again in the end.
+    s.press("<End>");
+    assert_eq!(s.state.mode, Mode::Live);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
+}
+
+#[test]
 fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
     let (_place, reader) = day();
     for (width, height) in [(80, 24), (120, 40), (40, 10)] {
