@@ -6,6 +6,7 @@
 mod bar;
 mod choose;
 mod columns;
+mod compare;
 mod detail;
 mod effect;
 mod ended;
@@ -40,6 +41,7 @@ mod update;
 pub use bar::{Bar, BarState, Bin, Figure, Track};
 pub use choose::choices;
 pub use columns::{Columns, FOLD, Shown};
+pub use compare::{Compare, Taken, contrast, part as part_of};
 pub use detail::{Detail, Segment};
 pub use effect::{Deed, Effect, Want};
 pub use ended::Ended;

@@ -149,8 +149,8 @@ impl Schema {
             .iter()
             .enumerate()
             .filter_map(|(i, f)| derive(nature, i, f))
-            // A tool may have a column of that name already.
-            .filter(|d| !found || fields.iter().all(|f| f.id != d.id))
+            // A tool may have a column of that name already, and so has a comparison.
+            .filter(|d| fields.iter().all(|f| f.id != d.id))
             .collect();
         let keys = (0..stored).filter(|&i| fields[i].kind == Kind::Key).collect();
         fields.extend(derived);
@@ -160,6 +160,11 @@ impl Schema {
     /// The same table with other fields: whether it was found stays.
     pub fn with_fields(&self, table: &str, fields: Vec<Field>) -> Schema {
         Schema::make(table, self.nature, fields, self.found)
+    }
+
+    /// The same table as rows that hold, with other fields, whatever its nature is.
+    pub(super) fn as_state(&self, fields: Vec<Field>) -> Schema {
+        Schema::make(&self.table, Nature::State, fields, self.found)
     }
 
     /// The schema of a built-in table.
