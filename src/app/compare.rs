@@ -347,7 +347,7 @@ fn draw(state: &mut State) {
 }
 
 /// Two fields of a pane that are read as one amount.
-fn joint(shown: &Shown) -> Option<Joint> {
+pub fn joint(shown: &Shown) -> Option<Joint> {
     let (a, b, title, mean) = match shown {
         Shown::Sum(a, b, title) => (a, b, title, false),
         Shown::Mean(a, b, title) => (a, b, title, true),
@@ -367,7 +367,7 @@ pub fn lay(state: &mut State) {
     let plain = &state.panes[state.pane];
     let Some(contrast) = state.compare.contrast(plain) else { return };
     let view = state.compare.views.iter().find(|v| same(v, plain));
-    let keep = view.map(|view| keep(view, contrast)).unwrap_or_default();
+    let keep = view.map(|view| keep(plain, view, contrast)).unwrap_or_default();
     if let Some(view) = state.compare.views.iter_mut().find(|v| same(v, plain))
         && view.pane.keep != keep
     {
@@ -442,11 +442,19 @@ fn column(contrast: &Contrast, id: &str, part: Part) -> Shown {
 
 /// What stays longest as the screen gets narrower: which row, what the one sorted by was and is,
 /// then what changed otherwise.
-fn keep(view: &PaneState, contrast: &Contrast) -> Vec<Shown> {
+fn keep(plain: &PaneState, view: &PaneState, contrast: &Contrast) -> Vec<Shown> {
     let shown = &view.columns.shown;
     let part = |s: &Shown| contrast.part(s.first_id());
     let row = Shown::One(contrast.row().to_owned());
-    let names: Vec<&Shown> = shown.iter().filter(|s| part(s).is_none() && **s != row).collect();
+    let mut names: Vec<&Shown> = shown.iter().filter(|s| part(s).is_none() && **s != row).collect();
+    // A whole line of text takes the room of four amounts.
+    let wide = plain.pane.wide.as_ref();
+    let wanted = |s: &&Shown| plain.pane.keep.iter().position(|k| k == *s && wide != Some(k));
+    if names.len() > 1 {
+        names[1..].sort_by_key(|s| wanted(s).unwrap_or(usize::MAX));
+    }
+    // Without its names nobody knows which row it is.
+    let telling = 1 + names.iter().skip(1).filter(|s| wanted(s).is_some()).count().max(1);
     let sorted = view.sort.as_ref().and_then(part).map(|p| p.0);
     let own = |wanted: Part| {
         let of = move |s: &&Shown| part(s).is_some_and(|p| Some(p.0) == sorted && p.1 == wanted);
@@ -460,10 +468,11 @@ fn keep(view: &PaneState, contrast: &Contrast) -> Vec<Shown> {
     let out = first
         .chain(own(Part::Now))
         .chain(own(Part::Was))
-        .chain(names.iter().skip(1).take(1).copied())
+        .chain(names.iter().take(2).skip(1).copied())
         .chain(own(Part::Ratio))
+        .chain(names.iter().take(telling).skip(2).copied())
         .chain(others(Part::Change))
-        .chain(names.iter().skip(2).copied())
+        .chain(names.iter().skip(telling).copied())
         .chain(others(Part::Now))
         .chain(others(Part::Was))
         .chain(others(Part::Ratio));

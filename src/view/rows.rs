@@ -268,9 +268,14 @@ impl Row<'_> {
             Part::Was => Some((cell_text(self.state, v, field), Role::Dim)),
             Part::Now => None,
             Part::Change => {
-                let text = cell_text(self.state, v, field);
-                let up = v.as_f64().is_some_and(|v| v > 0.0);
-                let text = if up { format!("+{text}") } else { text };
+                let size = v.as_f64().map_or(Value::None, |v| Value::F64(v.abs()));
+                let text = cell_text(self.state, size, field);
+                let sign = match v.as_f64() {
+                    Some(v) if v > 0.0 => "+",
+                    Some(v) if v < 0.0 => "-",
+                    _ => "",
+                };
+                let text = format!("{sign}{text}");
                 Some((text, if quiet { Role::Dim } else { Role::Accent }))
             }
             Part::Ratio => Some((times(v).unwrap_or_else(|| "-".to_owned()), Role::Dim)),

@@ -1,10 +1,10 @@
 //! Two times of a table beside each other: which rows, which figures, in which order.
 
-use lmptop::app::{Mode, contrast};
 use lmptop::session::{Reader, Writer};
-use lmptop::table::{Part, Sample, Value};
+use lmptop::table::Sample;
 use tempfile::TempDir;
 
+use super::past::snapshot;
 use super::scene::*;
 
 /// Half a minute: a process that works more and more, one that comes, one that goes.
@@ -58,7 +58,7 @@ fn at(stage: &Stage) -> i64 {
 fn shown(width: u16, height: u16, keys: &str) -> (TempDir, Stage) {
     let (place, reader) = recording();
     let mut s = Stage::replay(width, height, reader);
-    s.press("5");
+    s.press("4");
     s.press(keys);
     (place, s)
 }
