@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::source::{Moment, Seek};
-use crate::table::{Contrast, Joint, Part, Side, Stretch, clock};
+use crate::table::{Contrast, Joint, Kind, Part, Side, Stretch, clock};
 
 use super::columns::Shown;
 use super::effect::Effect;
@@ -175,7 +175,7 @@ pub fn start(state: &mut State, a: Stretch) {
     let text = if same {
         "A is what is shown: t T, b or a mark move B; Esc ends it."
     } else {
-        "Sorted by what changed most; [ ] longer or shorter, t T move B, Esc ends it."
+        "Sorted by what changed most; ] [ longer or shorter, t T move B, Esc ends it."
     };
     state.say(Tone::Plain, text);
 }
@@ -231,14 +231,13 @@ fn stretch(state: &State, text: &str) -> Result<Stretch, String> {
     if of.from > of.to {
         return Err("the range ends before it begins".to_owned());
     }
-    let (start, end) = state.span.unwrap_or((i64::MIN, i64::MAX));
-    if of.to < start {
-        return Err(format!("nothing is kept before {}", clock::clock(start, &state.zone)));
+    match state.span {
+        Some((start, end)) if of.to < start || of.from > end => {
+            let at = |ns| clock::date_and_clock(ns, &state.zone);
+            Err(format!("nothing is kept then, but from {} to {}", at(start), at(end)))
+        }
+        _ => Ok(of),
     }
-    if of.from > end {
-        return Err(format!("nothing is kept after {}", clock::clock(end, &state.zone)));
-    }
-    Ok(of)
 }
 
 /// More or less time up to A and to B.
@@ -277,20 +276,23 @@ pub fn follow(state: &mut State) -> Vec<Effect> {
     for (n, of) in wanted.into_iter().enumerate() {
         let c = &mut state.compare;
         if c.sides[n].as_ref().is_some_and(|k| k.table == table && k.of == of) {
+            c.asked[n] = None;
             continue;
         }
         if n == 1 && of.is_instant() {
             let side = Ok(of_moment(moment, &table));
             c.sides[1] = Some(Known { table: table.clone(), of, side });
+            c.asked[1] = None;
             continue;
         }
-        let due = |asked: &(String, Stretch)| {
-            let moved = of.to.saturating_sub(asked.1.to);
-            let live = n == 1 && state.mode == Mode::Live && asked.1.length() == of.length();
-            asked.0 != table
-                || (asked.1 != of && !(live && (0..of.length() / AGAIN).contains(&moved)))
+        let near = |last: Stretch| {
+            let live = n == 1 && state.mode == Mode::Live && last.length() == of.length();
+            let moved = of.to.saturating_sub(last.to);
+            last == of || (live && (0..of.length() / AGAIN).contains(&moved))
         };
-        if c.asked[n].as_ref().is_none_or(due) {
+        let asked = c.asked[n].as_ref().filter(|a| a.0 == table).map(|a| a.1);
+        let known = c.sides[n].as_ref().filter(|k| k.table == table).map(|k| k.of);
+        if !asked.or(known).is_some_and(near) {
             c.asked[n] = Some((table.clone(), of));
             effects.push(Effect::Side { table: table.clone(), of, b: n == 1 });
         }
@@ -447,9 +449,13 @@ fn keep(plain: &PaneState, view: &PaneState, contrast: &Contrast) -> Vec<Shown> 
     let part = |s: &Shown| contrast.part(s.first_id());
     let row = Shown::One(contrast.row().to_owned());
     let mut names: Vec<&Shown> = shown.iter().filter(|s| part(s).is_none() && **s != row).collect();
-    // A whole line of text takes the room of four amounts.
-    let wide = plain.pane.wide.as_ref();
-    let wanted = |s: &&Shown| plain.pane.keep.iter().position(|k| k == *s && wide != Some(k));
+    // What tells rows apart, in the order of the pane; what else is said of them comes later.
+    let schema = contrast.frame().table().schema();
+    let tells = |s: &Shown| {
+        let key = s.field(schema).is_some_and(|f| f.kind == Kind::Key);
+        key || matches!(s, Shown::Pair(..))
+    };
+    let wanted = |s: &&Shown| plain.pane.keep.iter().position(|k| k == *s && tells(s));
     if names.len() > 1 {
         names[1..].sort_by_key(|s| wanted(s).unwrap_or(usize::MAX));
     }

@@ -132,6 +132,10 @@ impl Grid {
                 (Some(a), None) => Cell::Pair(a, Value::None),
                 _ => Cell::Many(to - from),
             },
+            // Of rows of which some are new there is no one word.
+            Shown::One(id) if self.contrast.as_ref().is_some_and(|c| c.row() == id) => {
+                Cell::One(self.common(from, to, id).unwrap_or(Value::None))
+            }
             Shown::One(id) => {
                 match self.ratio_of(from, to, id).or_else(|| self.total_of(from, to, id)) {
                     Some(v) => Cell::One(v),

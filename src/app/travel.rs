@@ -169,7 +169,8 @@ pub fn past(state: &mut State) -> Vec<Effect> {
 pub fn zoom(state: &mut State, longer: bool) -> Vec<Effect> {
     const STEPS: [u64; 7] = [10, 30, 60, 180, 600, 1_800, 3_600];
     if state.overlays.is_empty() && state.compare.on {
-        super::compare::zoom(state, longer);
+        // As in the stacks: `]` is more of it.
+        super::compare::zoom(state, !longer);
         return Vec::new();
     }
     let Some(Overlay::Detail(_)) = state.overlays.last() else {

@@ -20,7 +20,7 @@ use super::side::{Kept, Side, is_amount};
 use super::value::Value;
 
 /// Which of the four an amount's column is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Of A.
     Was,
@@ -171,7 +171,8 @@ impl Contrast {
                 fields.push(field);
             }
         }
-        let schema = Arc::new(schema.as_state(fields));
+        let rates = rates(&fields, &parts);
+        let schema = Arc::new(schema.as_state(fields, rates));
         let frame = |columns| frame(&schema, columns, pairs.len(), b.mono_ns());
         Ok(Contrast { frame: frame(columns)?, then: frame(then)?, parts, adds, row, times })
     }
@@ -226,6 +227,19 @@ impl Contrast {
             _ => None,
         })
     }
+}
+
+/// Which columns are those of the rate of others.
+fn rates(fields: &[Field], parts: &HashMap<String, (String, Part)>) -> Vec<(usize, usize)> {
+    let at: HashMap<(&str, Part), usize> = (fields.iter().enumerate())
+        .filter_map(|(i, f)| parts.get(&f.id).map(|(of, part)| ((of.as_str(), *part), i)))
+        .collect();
+    let rate = |(&(of, part), &i): (&(&str, Part), &usize)| {
+        at.get(&(format!("{of}_rate").as_str(), part)).map(|&rate| (i, rate))
+    };
+    let mut all: Vec<(usize, usize)> = at.iter().filter_map(rate).collect();
+    all.sort_unstable();
+    all
 }
 
 /// Rows of A and B that are of the same thing; those of B first.
@@ -434,14 +448,15 @@ fn frame(schema: &Arc<Schema>, columns: Vec<ArrayRef>, rows: usize, mono_ns: u64
     Ok(Frame::new(mono_ns, Table::new(Arc::clone(schema), batch)?, None))
 }
 
-/// How a ratio is read: `x1.5`, `x0.02`, `x120`.
+/// How a ratio is read, in five cells at most: `x1.5`, `x0.02`, `x120`.
 pub fn times(ratio: Value<'_>) -> Option<String> {
     let r = ratio.as_f64().filter(|r| r.is_finite())?;
     Some(match r.abs() {
-        n if n >= 10_000.0 => "x>9999".to_owned(),
-        n if n >= 10.0 => format!("x{r:.0}"),
-        n if n >= 0.1 || n == 0.0 => format!("x{r:.1}"),
-        n if n >= 0.001 => format!("x{r:.3}"),
-        _ => "x<.001".to_owned(),
+        0.0 => "x0".to_owned(),
+        n if n >= 9_999.5 => ">9999".to_owned(),
+        n if n >= 9.95 => format!("x{r:.0}"),
+        n if n >= 0.095 => format!("x{r:.1}"),
+        n if n >= 0.005 => format!("x{r:.2}"),
+        _ => "x<.01".to_owned(),
     })
 }

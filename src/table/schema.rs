@@ -94,6 +94,8 @@ pub struct Schema {
     stored: usize,
     keys: Vec<usize>,
     found: bool,
+    /// Of a comparison: stored rates, by what they are derived from.
+    rates: Vec<(usize, usize)>,
 }
 
 /// The written form of a [`Schema`].
@@ -154,7 +156,7 @@ impl Schema {
             .collect();
         let keys = (0..stored).filter(|&i| fields[i].kind == Kind::Key).collect();
         fields.extend(derived);
-        Schema { table: table.to_owned(), nature, fields, stored, keys, found }
+        Schema { table: table.to_owned(), nature, fields, stored, keys, found, rates: Vec::new() }
     }
 
     /// The same table with other fields: whether it was found stays.
@@ -162,9 +164,11 @@ impl Schema {
         Schema::make(table, self.nature, fields, self.found)
     }
 
-    /// The same table as rows that hold, with other fields, whatever its nature is.
-    pub(super) fn as_state(&self, fields: Vec<Field>) -> Schema {
-        Schema::make(&self.table, Nature::State, fields, self.found)
+    /// The same table as rows that hold, with other fields, whatever its nature is; of these some
+    /// are the rates of others: field and rate.
+    pub(super) fn as_state(&self, fields: Vec<Field>, rates: Vec<(usize, usize)>) -> Schema {
+        let schema = Schema::make(&self.table, Nature::State, fields, self.found);
+        Schema { rates, ..schema }
     }
 
     /// The schema of a built-in table.
@@ -239,7 +243,8 @@ impl Schema {
 
     /// Index of the rate derived from the counter at `field`.
     pub fn rate_of(&self, field: usize) -> Option<usize> {
-        self.fields.iter().position(|f| f.from == From::Rate(field))
+        let own = self.fields.iter().position(|f| f.from == From::Rate(field));
+        own.or_else(|| self.rates.iter().find(|r| r.0 == field).map(|r| r.1))
     }
 
     /// The Arrow schema of the stored fields, without metadata.

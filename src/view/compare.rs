@@ -52,12 +52,13 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     }
     let what = match (state.compare.reading(table), ranges) {
         (true, _) => "reading ...",
-        (_, true) => "rates: mean by the second; levels: mean; B-A, x B/A",
-        _ => "rates and levels of one sample; B-A, x B/A",
+        (_, true) => "means: rates by the second, levels of the samples; +/- is B less A",
+        _ => "one sample each; +/- is B less A",
     };
     let fits = |text: &str| cells(text) <= usize::from(pen.room());
-    let short = if ranges { "means" } else { "" };
-    if let Some(text) = [what, short].into_iter().find(|t| fits(t)) {
+    let short = if ranges { "means by the second; +/- is B less A" } else { "" };
+    let least = if ranges { "means" } else { "" };
+    if let Some(text) = [what, short, least].into_iter().find(|t| fits(t)) {
         pen.put(text, Role::Dim);
     }
 }

@@ -17,7 +17,7 @@ fn recorded() -> Vec<Sample> {
 }
 
 /// The recording, closed as it is at the end of a run.
-fn recording() -> (TempDir, Reader) {
+pub fn recording() -> (TempDir, Reader) {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
     for sample in recorded() {
