@@ -285,7 +285,7 @@ pub struct Export {
 /// The list of recordings.
 #[derive(Args, Clone, Debug)]
 pub struct Sessions {
-    /// Where they are, or one session
+    /// Where they are, or one session, or a file of lmptop export
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
     /// Go through everything that is stored, of one recording or of all, and say what is damaged

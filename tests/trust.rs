@@ -41,10 +41,10 @@ fn record(place: &Path, limits: Limits, n: usize) -> PathBuf {
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     // A recorder may be at work in it: what goes away meanwhile is not copied.
-    for entry in fs::read_dir(from).unwrap().flatten() {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         let to = to.join(entry.file_name());
         match entry.file_type() {
-            Ok(t) if t.is_dir() && entry.path().exists() => copy_dir(&entry.path(), &to),
+            Ok(t) if t.is_dir() => copy_dir(&entry.path(), &to),
             Ok(t) if t.is_file() => drop(fs::copy(entry.path(), to)),
             _ => {}
         }
@@ -478,7 +478,6 @@ struct Tally {
     rounds: u64,
     appended: u64,
     lost: u64,
-    stood: u64,
     most_lost_ns: u64,
     torn: u64,
     torn_lost: u64,
@@ -532,11 +531,7 @@ fn round(seed: u64, tally: &Mutex<Tally>) {
     assert_eq!(found.verdict, Verdict::CutOff, "{what}: {} {:?}", found.sentence, found.findings);
     assert_eq!(found.lost_end, 0, "{what}: flushed samples are lost");
     let good = readable(&session.path(), seed, times.len(), true, &what);
-    // What is flushed is decided with each append: where the machine let the recorder stand still
-    // for that long (it waits for the disk, above all), its newest sample had no chance.
-    let stood = times.last().is_some_and(|t| killed - t > 1_000_000_000);
     let due = times.iter().filter(|t| killed - **t > 1_000_000_000).count();
-    let due = due - usize::from(stood);
     assert!(good >= due, "{what}: {good} can be read, {due} were older than a second");
     let notes = Reader::open(&session.path()).unwrap().notes();
     assert!(notes.iter().any(|n| n.contains("cut off")), "{what}: {notes:?}");
@@ -545,7 +540,6 @@ fn round(seed: u64, tally: &Mutex<Tally>) {
     t.rounds += 1;
     t.appended += times.len() as u64;
     t.lost += times.len().saturating_sub(good) as u64;
-    t.stood += u64::from(stood);
     t.most_lost_ns = t.most_lost_ns.max(times.get(good).map_or(0, |t| killed - t));
     t.torn += torn_had as u64;
     t.torn_lost += torn_had.saturating_sub(torn_good) as u64;
@@ -554,6 +548,29 @@ fn round(seed: u64, tally: &Mutex<Tally>) {
         t.harmed_lost += times.len().saturating_sub(good) as u64;
         t.refused += u64::from(refused);
     }
+}
+
+#[test]
+fn a_recorder_that_stands_still_leaves_nothing_unflushed() {
+    let place = tempfile::tempdir().unwrap();
+    let info = Info { interval_ms: 10, ..info() };
+    let mut w = Writer::create_with(place.path(), info, Limits::default()).unwrap();
+    let path = w.path().to_path_buf();
+    Samples::new(5, 10).take(3).for_each(|s| w.append(&s).unwrap());
+    // Nothing more is appended: what a crash would leave is what a copy of the files holds.
+    let end = Instant::now() + LONG;
+    for round in 0.. {
+        let copy = place.path().join(format!("copy{round}"));
+        copy_dir(&path, &copy);
+        let r = Reader::open(&copy).unwrap();
+        let samples = r.times(i64::MIN, i64::MAX).unwrap().len();
+        if samples == 3 {
+            break;
+        }
+        assert!(Instant::now() < end, "{samples} of 3 samples are flushed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(w);
 }
 
 #[test]
@@ -576,12 +593,11 @@ fn a_recorder_killed_at_any_moment_loses_its_last_second_at_most() {
     });
     let t = tally.into_inner().unwrap();
     println!(
-        "{} rounds of kill -9: {} samples appended, {} lost, the oldest of them {} ms old, {} times the recorder had stood still for a second; copies taken mid-write: {} of {} samples lost; harmed copies: {} of {} samples lost, {} of {} refused",
+        "{} rounds of kill -9: {} samples appended, {} lost, the oldest of them {} ms old; copies taken mid-write: {} of {} samples lost; harmed copies: {} of {} samples lost, {} of {} refused",
         t.rounds,
         t.appended,
         t.lost,
         t.most_lost_ns / 1_000_000,
-        t.stood,
         t.torn_lost,
         t.torn,
         t.harmed_lost,

@@ -7,21 +7,20 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
-use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave;
 use bytes::Bytes as Shared;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::change::{Delta, Run, apply, diff, new_rows, pick, rows_after};
-use super::format::{Bytes, MAX_RAW, MAX_ROWS, put_varint};
-use super::wire::{Step, clean_columns, put_runs, take_runs};
+use super::change::{Delta, Run, apply, diff, new_rows, rows_after};
+use super::columns::Columns;
+use super::format::{Bytes, MAX_ROWS, put_varint};
+use super::wire::{Step, put_runs, take_runs};
 use crate::table::{Nature, Schema, Table};
 
 /// Rows turned into Parquet pages at a time.
@@ -274,7 +273,7 @@ pub(super) struct Block {
     starts: Vec<usize>,
     /// Position in the table, index in `batch`.
     changed: Vec<(u32, u32)>,
-    batch: RecordBatch,
+    columns: Columns,
 }
 
 impl Block {
@@ -282,8 +281,9 @@ impl Block {
     pub(super) fn read(body: Vec<u8>, schema: Arc<Schema>) -> Result<Block> {
         let (seqs, runs, front) = entries(&body)?;
         let n = seqs.len();
-        let whole = read_parquet(Shared::from(body).slice(front..), &hidden(&schema), None)?;
-        let (entries, rows) = (number(&whole, 0)?, number(&whole, 1)?);
+        let hidden = hidden(&schema);
+        let mut columns = Columns::read(Shared::from(body).slice(front..), &hidden, None)?;
+        let (entries, rows) = (number(&columns, 0)?, number(&columns, 1)?);
         let mut starts = vec![0usize; n + 1];
         for &e in entries.values() {
             *starts.get_mut(e as usize + 1).context("a block's row has no entry")? += 1;
@@ -292,18 +292,17 @@ impl Block {
             starts[i + 1] += starts[i];
         }
         let mut next = starts.clone();
-        let mut changed = vec![(0, 0); whole.num_rows()];
+        let mut changed = vec![(0, 0); columns.rows];
         for ((&e, &row), index) in entries.values().iter().zip(rows.values()).zip(0u32..) {
             changed[next[e as usize]] = (row, index);
             next[e as usize] += 1;
         }
         let new: usize =
             runs.iter().flatten().filter(|r| r.from.is_none()).map(|r| r.len as usize).sum();
-        ensure!(new <= whole.num_rows(), "a block's rows are missing");
-        let columns = clean_columns(&whole.columns()[2..]);
-        let options = RecordBatchOptions::new().with_row_count(Some(whole.num_rows()));
-        let batch = RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?;
-        Ok(Block { schema, seqs, runs, starts, changed, batch })
+        ensure!(new <= columns.rows, "a block's rows are missing");
+        columns.arrays.drain(..2);
+        columns.clean();
+        Ok(Block { schema, seqs, runs, starts, changed, columns })
     }
 
     /// Which of its entries holds sample `seq`.
@@ -340,7 +339,7 @@ impl Block {
 
     /// The table made of these rows.
     pub(super) fn table(&self, rows: &[u32]) -> Result<Table> {
-        Ok(Table::trusted(Arc::clone(&self.schema), pick(&self.batch, rows)?))
+        Ok(Table::trusted(Arc::clone(&self.schema), self.columns.pick(rows, self.schema.arrow())?))
     }
 }
 
@@ -362,7 +361,7 @@ impl Versions {
         let (seqs, runs, front) = entries(&body)?;
         let wanted: Vec<usize> = [0, 1].into_iter().chain(columns.iter().map(|c| c + 2)).collect();
         let bytes = Shared::from(body).slice(front..);
-        let whole = read_parquet(bytes, &hidden(schema), Some(&wanted))?;
+        let whole = Columns::read(bytes, &hidden(schema), Some(&wanted))?;
         let (entries, rows) = (number(&whole, 0)?, number(&whole, 1)?);
         let new: Vec<Vec<u32>> = runs.iter().map(|r| new_rows(r)).collect();
         let mut fresh = Vec::with_capacity(rows.len());
@@ -371,7 +370,7 @@ impl Versions {
             fresh.push(new.binary_search(&row).is_ok());
         }
         // Not cleaned: nobody is shown what is only compared.
-        Ok(Versions { seqs, entries, fresh, columns: whole.columns()[2..].to_vec() })
+        Ok(Versions { seqs, entries, fresh, columns: whole.plain(2)? })
     }
 }
 
@@ -392,43 +391,12 @@ fn entries(body: &[u8]) -> Result<(Vec<u64>, Vec<Vec<Run>>, usize)> {
 }
 
 /// One of the two columns of our own.
-fn number(batch: &RecordBatch, column: usize) -> Result<UInt32Array> {
-    let a = batch.column(column).as_any().downcast_ref::<UInt32Array>();
+fn number(columns: &Columns, column: usize) -> Result<UInt32Array> {
+    let a = columns
+        .arrays
+        .get(column)
+        .context("a block's own column is missing")?
+        .as_any()
+        .downcast_ref::<UInt32Array>();
     a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
-}
-
-/// Reads Parquet bytes, bounded before anything is allocated; of all columns, or of these.
-fn read_parquet(
-    bytes: Shared,
-    schema: &SchemaRef,
-    columns: Option<&[usize]>,
-) -> Result<RecordBatch> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
-    let rows = usize::try_from(builder.metadata().file_metadata().num_rows())?;
-    ensure!(
-        rows <= MAX_ROWS && rows.saturating_mul(schema.fields().len() * 8) <= MAX_RAW,
-        "a block of {rows} rows is too large"
-    );
-    ensure!(builder.schema().fields().len() == schema.fields().len(), "a block's columns differ");
-    let (builder, schema) = match columns {
-        None => (builder, Arc::clone(schema)),
-        Some(columns) => {
-            let mask = ProjectionMask::leaves(builder.parquet_schema(), columns.iter().copied());
-            (builder.with_projection(mask), Arc::new(schema.project(columns)?))
-        }
-    };
-    let mut pieces = Vec::new();
-    let mut seen = 0;
-    for piece in builder.with_batch_size(rows.max(1)).build()? {
-        let piece = piece?;
-        seen += piece.num_rows();
-        ensure!(seen <= rows, "a block has more rows than it says");
-        pieces.push(RecordBatch::try_new(schema.clone(), piece.columns().to_vec())?);
-    }
-    ensure!(seen == rows, "a block has fewer rows than it says");
-    match <[RecordBatch; 1]>::try_from(pieces) {
-        Ok([one]) => Ok(one),
-        Err(many) => Ok(concat_batches(&schema, &many)?),
-    }
 }

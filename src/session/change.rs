@@ -2,8 +2,6 @@
 //!
 //! Columns are compared as memory, so that rows which did not change cost next to nothing.
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail, ensure};
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
@@ -297,13 +295,4 @@ pub(super) fn apply(prev: &RecordBatch, delta: &Delta) -> Result<RecordBatch> {
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(prev.schema(), out, &options)?)
-}
-
-/// Rows of a batch, in the order given.
-pub(super) fn pick(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
-    let pick = UInt32Array::from(rows.to_vec());
-    let columns =
-        batch.columns().iter().map(|c| take(c, &pick, None)).collect::<Result<Vec<_>, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(batch.schema_ref()), columns, &options)?)
 }

@@ -9,6 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// Largest decompressed value, in bytes: about ten times the rows of a 100,000-socket machine.
 pub(super) const MAX_RAW: usize = 512 << 20;
+/// How many times larger than its packed bytes a value may become. Rows have keys of their own:
+/// a hundred times is much; zstd can pack nothing but zeros 20,000 times.
+const MAX_RATIO: usize = 1000;
+/// Bytes that any value may become.
+const MAX_FREE: usize = 64 << 20;
 /// Most rows in a table that a recording can hold.
 pub(super) const MAX_ROWS: usize = 8 << 20;
 /// First bytes of each frame.
@@ -258,11 +263,19 @@ pub(super) fn unpack(
     let link = u64::from_le_bytes(data[4..LEAD].try_into()?);
     let body = match head.codec {
         0 => data.split_off(LEAD),
-        1 => zstd::bulk::decompress(&data[LEAD..], raw).context("cannot decompress a value")?,
+        1 => inflate(&data[LEAD..], raw)?,
         other => bail!("unknown compression {other}"),
     };
     ensure!(body.len() == raw, "a stored value has the wrong length");
     Ok(Some(Value { kind: head.kind, table: head.table, seq: head.seq, link, body }))
+}
+
+/// Decompresses to exactly `raw` bytes: what says more than it can be, or becomes more than it
+/// says, is refused before it takes memory.
+fn inflate(packed: &[u8], raw: usize) -> Result<Vec<u8>> {
+    let most = packed.len().saturating_mul(MAX_RATIO).saturating_add(MAX_FREE);
+    ensure!(raw <= most, "a value of {} bytes says it becomes {raw}", packed.len());
+    zstd::bulk::decompress(packed, raw).context("cannot decompress a value")
 }
 
 /// Appends `v` in seven-bit groups, low first.
@@ -379,6 +392,38 @@ mod tests {
         assert!(read(&stored).is_err());
         stored.remove(5);
         assert!(read(&stored).is_err());
+    }
+
+    /// A value whose raw length and packed bytes are these.
+    fn crafted(raw: u32, packed: &[u8]) -> Result<Option<Value>> {
+        let mut data = raw.to_le_bytes().to_vec();
+        data.extend_from_slice(&7u64.to_le_bytes());
+        data.extend_from_slice(packed);
+        let head = Head { kind: Kind::Block, codec: 1, table: 0, seq: 0, part: 0, parts: 1 };
+        unpack(|_| Ok(Some((head, data.clone()))))
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let zeros = |mb: u64| {
+            let mut packed = Vec::new();
+            let mut zstd = zstd::stream::write::Encoder::new(&mut packed, 3).unwrap();
+            std::io::copy(&mut std::io::Read::take(std::io::repeat(0), mb << 20), &mut zstd)
+                .unwrap();
+            zstd.finish().unwrap();
+            packed
+        };
+        let (huge, most) = (zeros(4096), MAX_RAW as u32);
+        for raw in [0, 100, 1 << 20, most - 1, most, most + 1, u32::MAX] {
+            assert!(crafted(raw, &huge).is_err(), "{raw}");
+        }
+        // What it says is true, and far more than so few bytes can honestly become.
+        let honest = zeros(400);
+        assert!(honest.len() < 100_000, "{} bytes", honest.len());
+        assert!(crafted(400 << 20, &honest).is_err());
+        assert!(crafted(most, &zstd::bulk::compress(&[1; 9], 3).unwrap()).is_err());
+        // Nothing is wrong with a table that packs well.
+        assert_eq!(crafted(8 << 20, &zeros(8)).unwrap().unwrap().body.len(), 8 << 20);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::contents::{Shared, found};
 use super::cursor::Cursor;
 use super::list::list;
+use super::marks::{Mark, marks};
 use super::meta::{Info, Last, Meta, Summary, recorded_now};
 use super::portable;
 use super::segment::{Open, Segment, Stamp};
@@ -89,7 +90,7 @@ impl Reader {
     }
 
     /// Adds sentences about what was lost.
-    pub(super) fn note(&self, notes: impl IntoIterator<Item = String>) {
+    pub fn note(&self, notes: impl IntoIterator<Item = String>) {
         self.shared.note(notes);
     }
 
@@ -151,6 +152,22 @@ impl Reader {
     /// The session's directory; `None` when it is kept in memory only.
     pub fn path(&self) -> Option<&Path> {
         self.shared.dir.as_deref()
+    }
+
+    /// The marks that were set in it, oldest instant first, and how many are damaged.
+    ///
+    /// # Errors
+    /// When they are there and cannot be read.
+    pub fn marks(&self) -> Result<(Vec<Mark>, usize)> {
+        match self.path() {
+            Some(dir) => marks(dir),
+            None => Ok((self.shared.marks.lock().map(|m| m.clone()).unwrap_or_default(), 0)),
+        }
+    }
+
+    /// Keeps the marks that came with a file.
+    pub(super) fn marked(&self, marks: Vec<Mark>) {
+        *self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
     }
 
     /// Whether the recording ended as it should.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::contents::Shared;
+use super::flush::Flusher;
 use super::format::{Entry, Packer, Tree};
 use super::keeper::{Convert, Job, Keeper};
 use super::limits::Limits;
@@ -26,6 +27,10 @@ use crate::table::{Sample, Schema};
 const MAX_WAITING: usize = 8;
 /// Never flushed more often than this: samples may come faster.
 const MIN_FLUSH: Duration = Duration::from_millis(200);
+/// Shares of the longest time without a flush: after the first the writer flushes with the sample
+/// it has, after the second another thread does. The rest is for a machine that is busy.
+const OWN_FLUSH: f64 = 0.6;
+const LATE_FLUSH: f64 = 0.75;
 /// By how much the wall clock may part from the monotonic one in a segment, in ns; more is a clock
 /// that was set, or a machine that slept.
 const EVEN: i128 = 60_000_000_000;
@@ -53,6 +58,8 @@ pub struct Writer {
     limits: Limits,
     live: Option<Live>,
     keeper: Option<Keeper>,
+    /// `None` in memory.
+    flusher: Option<Flusher>,
     /// Lets others look at the session.
     server: Option<Server>,
     packer: Packer,
@@ -131,11 +138,13 @@ impl Writer {
         let on_disk = place.is_some().then(|| dir.clone());
         let packer = Packer::new(1, limits.part_bytes)?;
         let last_wall_ns = info.start_wall_ns;
+        let flusher = place.is_some().then(Flusher::start).transpose()?;
         let shared = Arc::new(Shared::new(info, on_disk));
         Ok(Writer {
             last_wall_ns,
             keeper: Some(Keeper::start(Arc::clone(&shared))?),
             shared,
+            flusher,
             server: None,
             place,
             dir,
@@ -251,6 +260,7 @@ impl Writer {
         }
         self.end_segment(String::new());
         self.server = None;
+        self.flusher = None;
         self.keeper = None;
         self.mark(true)?;
         self.finished = true;
@@ -441,13 +451,20 @@ impl Writer {
     /// Flushes when it is time, and looks at the room that is left.
     fn flush(&mut self, now: bool) -> Result<()> {
         let interval = Duration::from_millis(self.shared.info.interval_ms);
-        let wait = self.limits.flush.saturating_sub(interval).max(MIN_FLUSH.min(self.limits.flush));
+        let (most, least) = (self.limits.flush, MIN_FLUSH.min(self.limits.flush));
+        let wait = most.mul_f64(OWN_FLUSH).saturating_sub(interval).max(least);
+        let Some(live) = &mut self.live else { return Ok(()) };
         if !now && self.flushed.is_some_and(|f| f.elapsed() < wait) {
+            if let Some(flusher) = &self.flusher {
+                flusher.within(most.mul_f64(LATE_FLUSH), &live.open);
+            }
             return Ok(());
         }
         self.flushed = Some(Instant::now());
-        let Some(live) = &mut self.live else { return Ok(()) };
         live.open.store.flush()?;
+        if let Some(flusher) = &self.flusher {
+            flusher.done();
+        }
         if let Some(dir) = live.segment.dir() {
             live.bytes = tidy(&dir);
             self.mark(false)?;

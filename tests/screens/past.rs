@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lmptop::app::{Mode, Mouse, MouseKind, Msg};
-use lmptop::session::{Reader, Writer};
+use lmptop::session::{Mark, Portion, Reader, Writer, add_mark, pack};
 use lmptop::source::Moment;
 use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
@@ -273,6 +273,42 @@ fn marks_are_kept_in_the_session() {
     assert!(note.contains("for this run only: cannot write"), "{note}");
     other.press("'");
     assert!(other.text().contains("here"), "{}", other.text());
+}
+
+#[test]
+fn marks_of_a_file_are_in_the_list_and_on_the_bar() {
+    let (place, reader) = day();
+    let (from, to) = reader.span().unwrap();
+    let dir = reader.path().unwrap().to_path_buf();
+    let at = from + (to - from) / 2;
+    add_mark(&dir, &Mark { at, note: "deploy began".to_owned() }).unwrap();
+    let opened = |redact: bool| {
+        let file = place.path().join(format!("{redact}.lmptop"));
+        let all = Portion::default();
+        pack(&reader, &file, &all, redact, false, &mut |_, _| {}).unwrap();
+        let mut s = Stage::replay(80, 24, Reader::open(&file).unwrap());
+        s.with_bar();
+        s.press("'");
+        let list = s.text();
+        s.press("<Esc>");
+        (s, list)
+    };
+    for redact in [false, true] {
+        let (mut s, list) = opened(redact);
+        assert_eq!(list.contains("deploy began"), !redact, "{list}");
+        let bar = usize::from(s.state.layout().bar.unwrap());
+        assert_eq!(s.line(bar).matches('◆').count(), 1, "{}", s.line(bar));
+        s.press("'<Enter>");
+        let there = s.state.wall_ns().unwrap();
+        assert!(there <= at && at - there < 60 * S as i64, "{there}");
+    }
+    // A mark set in a file is for this run, which is said.
+    let mut s = Stage::replay(80, 24, Reader::open(&place.path().join("false.lmptop")).unwrap());
+    s.press("mhere<Enter>");
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.contains("for this run only"), "{note}");
+    s.press("'");
+    assert!(s.text().contains("here") && s.text().contains("deploy began"), "{}", s.text());
 }
 
 /// A day of one sample each minute: busy at noon, without any from four to five in the afternoon.

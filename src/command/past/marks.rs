@@ -37,17 +37,16 @@ impl Marks {
     /// All marks, oldest instant first, those of triggers among them; and what is wrong with them.
     pub fn all(&self, reader: &Reader) -> (Vec<app::Mark>, Option<String>) {
         let mut wrong = None;
-        let kept = match reader.path().map(session::marks) {
-            Some(Ok((marks, 0))) => marks,
-            Some(Ok((marks, damaged))) => {
+        let kept = match reader.marks() {
+            Ok((marks, 0)) => marks,
+            Ok((marks, damaged)) => {
                 wrong = Some(format!("{damaged} marks are damaged and not shown."));
                 marks
             }
-            Some(Err(e)) => {
+            Err(e) => {
                 wrong = Some(format!("{e:#}"));
                 Vec::new()
             }
-            None => Vec::new(),
         };
         let own = kept.iter().chain(&self.unkept);
         let mut all: Vec<app::Mark> =

@@ -6,8 +6,8 @@
 //! size is bounded and every checksum compared before anything is believed.
 
 mod entry;
+mod inspect;
 mod pack;
-mod page;
 mod part;
 mod redact;
 mod unpack;
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::meta::Info;
 use crate::table::{Schema, numbered};
 
+pub(super) use inspect::check;
+pub use inspect::file_listing;
 pub use pack::{Packed, Portion, pack, portable_name};
 pub(super) use unpack::open;
 
@@ -30,7 +32,7 @@ pub const PORTABLE: u32 = 1;
 const META: &str = "meta.json";
 /// The entry with a row a sample.
 const SAMPLES: &str = "samples.parquet";
-/// The entry with the marks that were set, as the session has them.
+/// The entry with the marks that were set, in lines as a session has them; may be absent.
 const MARKS: &str = "marks";
 
 /// Largest `meta.json` and `marks` read, in bytes.

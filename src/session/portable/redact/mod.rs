@@ -358,6 +358,8 @@ impl Redactor {
             match unit {
                 None if part.is_empty() || GROUPS.contains(&part) => part.to_owned(),
                 None => self.key.word(part),
+                // `user.slice` is on every machine, also where somebody is called `user`.
+                Some((stem, _)) if GROUPS.contains(&stem) => part.to_owned(),
                 Some((stem, ending)) => format!("{}{ending}", self.unit(stem)),
             }
         });

@@ -2,9 +2,9 @@
 //! the pages are: a page says how large it becomes, and a reader would believe it.
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use parquet::basic::Type;
 use parquet::file::metadata::ParquetMetaData;
-
-use super::entry::Section;
 
 /// Largest page, unpacked, in bytes: a page holds a MB, or the texts of a thousand rows.
 const MAX_PAGE: u64 = 256 << 20;
@@ -23,37 +23,54 @@ struct Header {
     encoding: u64,
 }
 
-/// Checks each page of a file; returns the largest dictionary's bytes: a row of one of its columns
-/// becomes no larger.
-pub(super) fn check(file: &Section, metadata: &ParquetMetaData) -> Result<u64> {
-    let mut largest = 0;
+/// How large rows may become.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// The largest dictionary's bytes: a row of one of its columns becomes no larger.
+    pub largest: u64,
+    /// The same of those columns of text that have cells outside of their dictionary, too.
+    pub mixed: u64,
+}
+
+/// Checks each page of a file of `whole` bytes, of which `bytes` reads so many from a place on.
+pub(super) fn check(
+    whole: u64,
+    metadata: &ParquetMetaData,
+    bytes: &dyn Fn(u64, u64) -> Result<Bytes>,
+) -> Result<Sizes> {
+    let mut sizes = Sizes::default();
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows())?;
         for column in group.columns() {
             let (at, len) = (column.data_page_offset(), column.compressed_size());
             let at = column.dictionary_page_offset().map_or(at, |d| d.min(at));
             let (mut at, end) = (u64::try_from(at)?, u64::try_from(len)?);
-            let end = at.checked_add(end).filter(|&e| e <= file.len());
+            let end = at.checked_add(end).filter(|&e| e <= whole);
             let end = end.context("a column lies outside of its file")?;
-            let mut values = 0u64;
+            let (mut values, mut dictionary, mut outside) = (0u64, 0, false);
             while at < end && values < rows {
-                let bytes = file.bytes(at, (end - at).min(MAX_HEADER))?;
-                let (header, used) = header(&bytes)?;
+                let (header, used) = header(&bytes(at, (end - at).min(MAX_HEADER))?)?;
                 ensure!(header.raw <= MAX_PAGE, "a page of {} bytes is too large", header.raw);
                 if header.dictionary {
-                    largest = largest.max(header.raw);
+                    dictionary = dictionary.max(header.raw);
                 } else {
                     // 7 repeats the beginnings of texts: a little page can become a huge one.
                     ensure!(header.encoding != 7, "a page is packed in a way that is not read");
+                    // 2 and 8 are places in the dictionary.
+                    outside |= !matches!(header.encoding, 2 | 8);
                     values = values.saturating_add(header.values);
                 }
-                ensure!(header.packed <= file.len(), "a page is cut off");
+                ensure!(header.packed <= whole, "a page is cut off");
                 at += used as u64 + header.packed;
             }
             ensure!(values == rows, "a column has another number of cells than its table rows");
+            sizes.largest = sizes.largest.max(dictionary);
+            if outside && column.column_type() == Type::BYTE_ARRAY {
+                sizes.mixed = sizes.mixed.max(dictionary);
+            }
         }
     }
-    Ok(largest)
+    Ok(sizes)
 }
 
 /// Reads a header; also how many bytes it takes.
