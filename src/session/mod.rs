@@ -48,7 +48,7 @@ pub use limits::{Limits, Thin};
 pub use list::{Listing, default_place, list};
 pub use marks::{LONGEST_NOTE, Mark, add_mark, marks};
 pub use meta::{FORMAT, Info};
-pub use portable::{PORTABLE, Packed, Portion, file_listing, pack, portable_name};
+pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
 pub use reader::{Position, Reader};
 pub use search::{Search, Wanted};
 pub use thin::thin;

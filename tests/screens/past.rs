@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lmptop::app::{Mode, Mouse, MouseKind, Msg};
-use lmptop::session::{Mark, Portion, Reader, Writer, add_mark, pack};
+use lmptop::session::{Mark, Portion, Reader, Redact, Writer, add_mark, pack};
 use lmptop::source::Moment;
 use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
@@ -285,7 +285,8 @@ fn marks_of_a_file_are_in_the_list_and_on_the_bar() {
     let opened = |redact: bool| {
         let file = place.path().join(format!("{redact}.lmptop"));
         let all = Portion::default();
-        pack(&reader, &file, &all, redact, false, &mut |_, _| {}).unwrap();
+        pack(&reader, &file, &all, redact.then_some(Redact::Personal), false, &mut |_, _| {})
+            .unwrap();
         let mut s = Stage::replay(80, 24, Reader::open(&file).unwrap());
         s.with_bar();
         s.press("'");
