@@ -16,7 +16,7 @@ use super::elf::{Section, Sections, piece, word};
 /// Entries of the index in one piece: few, as functions that stacks go through lie far apart.
 const GROUP: u64 = 32;
 /// Bytes of pieces kept of one file.
-const KEPT: usize = 1 << 20;
+const KEPT: usize = 2 << 20;
 /// What the unwinder needs for a piece besides, bytes.
 const MODULE: usize = 512;
 /// Bytes of `.eh_frame` from which on it is read in pieces.
