@@ -341,7 +341,7 @@ pub struct Print {
     /// To this time of the recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub to: Option<String>,
-    /// What call stacks are compared with.
+    /// What it is compared with.
     #[command(flatten)]
     pub against: Against,
 }
@@ -365,16 +365,21 @@ pub struct Report {
 /// What call stacks are compared with: the same table then, there, or of another process.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Against {
-    /// Compare call stacks with this recording; the same one when only a time or process is given
+    /// Compare with this recording: call stacks, or any table as it was; the same one when only a
+    /// time or process is given
     #[arg(long, value_name = "DIR", requires = "session")]
     pub against: Option<PathBuf>,
+    /// With the sample at this time of that recording: rows side by side, most changed first
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session",
+          conflicts_with_all = ["against_from", "against_to"])]
+    pub against_at: Option<String>,
     /// From this time of that recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub against_from: Option<String>,
     /// To this time of that recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub against_to: Option<String>,
-    /// With this process; else the one of -p, or all
+    /// Call stacks of this process; else the one of -p, or all
     #[arg(long, value_name = "PID", requires = "session", value_parser = pid)]
     pub against_pid: Option<u32>,
     /// What makes the two comparable: a second of each, or the whole of each
@@ -385,7 +390,8 @@ pub struct Against {
 impl Against {
     /// Whether two are to be compared.
     pub fn given(&self) -> bool {
-        let times = self.against_from.is_some() || self.against_to.is_some();
+        let times = [&self.against_at, &self.against_from, &self.against_to];
+        let times = times.iter().any(|t| t.is_some());
         self.against.is_some() || times || self.against_pid.is_some()
     }
 }

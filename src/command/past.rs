@@ -3,6 +3,7 @@
 mod bar;
 mod marks;
 mod search;
+pub mod side;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::app::stack::{Kind, MOST_ROWS};
 use crate::app::{Effect, Hunt, Msg, Series, Subject, Trail, Want};
 use crate::session::{Chain, Point, Reader};
 use crate::source::{Replay, Seek, Source};
-use crate::table::{Frame, Nature, Schema, Table, clean};
+use crate::table::{Frame, Nature, Schema, Stretch, Table, clean};
 
 /// How far back the header's figures and the events go, ns.
 const TRAIL: i64 = 240_000_000_000;
@@ -39,6 +40,15 @@ pub enum Ask {
     },
     /// What is kept in a range of time.
     Rows(Want),
+    /// One side of a comparison.
+    Side {
+        /// The table.
+        table: String,
+        /// When.
+        of: Stretch,
+        /// Whether it is B.
+        b: bool,
+    },
     /// The next sample in which a row matches, or the one before.
     Hunt(Hunt),
     /// End the search; has no answer of its own.
@@ -66,6 +76,7 @@ pub fn question(effect: &Effect) -> Option<Ask> {
             to: *until,
         }),
         Effect::Rows(want) => Some(Ask::Rows(want.clone())),
+        Effect::Side { table, of, b } => Some(Ask::Side { table: table.clone(), of: *of, b: *b }),
         Effect::Hunt(hunt) => Some(Ask::Hunt(hunt.clone())),
         Effect::Bar => Some(Ask::Bar),
         Effect::StopHunt => Some(Ask::StopHunt),
@@ -154,7 +165,13 @@ impl Ask {
 /// than a long recording is read.
 fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
     let mut out: Vec<Ask> = Vec::new();
+    // A side is of its own time, wherever one is: it comes last, and only the newest of each.
+    let mut sides: [Option<Ask>; 2] = [None, None];
     for ask in waiting {
+        if let Ask::Side { b, .. } = ask {
+            sides[usize::from(b)] = Some(ask);
+            continue;
+        }
         if ask.ends_search() {
             out.retain(|a| !matches!(a, Ask::Hunt(_)));
         }
@@ -181,6 +198,7 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
         }
         out.push(ask);
     }
+    out.extend(sides.into_iter().flatten());
     out
 }
 
@@ -226,6 +244,12 @@ impl Past {
                 series(reader, of, from, to).map(Msg::Series)
             }
             (Ask::Rows(want), Some((reader, _))) => rows(reader, want),
+            (Ask::Side { table, of, b }, Some((reader, _))) => Ok(Msg::Side {
+                side: side::side(reader, &table, of).map_err(|e| format!("{e:#}")),
+                table,
+                of,
+                b,
+            }),
             (Ask::Hunt(hunt), Some((reader, replay))) => {
                 Ok(search::search(reader, replay, hunt, go_on))
             }

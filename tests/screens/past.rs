@@ -17,7 +17,7 @@ fn recorded() -> Vec<Sample> {
 }
 
 /// The recording, closed as it is at the end of a run.
-fn recording() -> (TempDir, Reader) {
+pub fn recording() -> (TempDir, Reader) {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
     for sample in recorded() {
@@ -415,7 +415,7 @@ fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
     assert_eq!(live.state.layout().bar, None);
 }
 
-fn snapshot(stage: &Stage, name: &str) {
+pub fn snapshot(stage: &Stage, name: &str) {
     insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!(name, named(stage));
     });
