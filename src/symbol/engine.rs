@@ -218,10 +218,14 @@ fn is_executing(kernel: &Kernel, capture: &Capture) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     fn of(stacks: &mut Stacks, first: &str, user: &[Arc<Name>]) -> Arc<Stack> {
-        Kernel::default().frames(&[], false, |frames| stacks.of(first, user, &frames))
+        // Read once: it takes its time.
+        static KERNEL: LazyLock<Kernel> = LazyLock::new(Kernel::open);
+        KERNEL.frames(&[], false, |frames| stacks.of(first, user, &frames))
     }
 
     #[test]
