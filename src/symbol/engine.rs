@@ -16,7 +16,7 @@ use crate::bpf::Refusal;
 use crate::table::Clean;
 use crate::table::stack::{CUT, Folding, NO_USER};
 
-/// Bytes of the texts of stacks that are remembered.
+/// Bytes of the texts of stacks that are remembered at most.
 const STACKS: usize = 3 << 20;
 
 /// What is known of kernel, processes and files.
@@ -149,9 +149,11 @@ impl Engine {
 /// neither written out again nor kept twice.
 #[derive(Default)]
 struct Stacks {
-    known: AHashMap<(u64, u64), Arc<Stack>>,
-    /// Bytes of their texts.
+    /// Those that were met lately, and bytes of their texts.
+    new: AHashMap<(u64, u64), Arc<Stack>>,
     texts: usize,
+    /// Those that were met before and not since: they go when the new ones are many.
+    old: AHashMap<(u64, u64), Arc<Stack>>,
     hashers: [ahash::RandomState; 2],
     /// The marks of the stack that is looked for.
     marks: Vec<u64>,
@@ -169,27 +171,20 @@ impl Stacks {
         // 128 bits, so that two stacks are not taken for one.
         let [a, b] = &self.hashers;
         let key = (a.hash_one(&self.marks), b.hash_one(&self.marks));
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.new.get(&key) {
             return known.clone();
         }
-        let stack = Arc::new(folded(first, user, kernel));
-        self.make_room();
-        self.texts += bytes(&stack);
-        self.known.insert(key, stack.clone());
-        stack
-    }
-
-    fn make_room(&mut self) {
-        if self.texts < STACKS {
-            return;
-        }
-        self.known.retain(|_, stack| Arc::strong_count(stack) > 1);
-        self.texts = self.known.values().map(|s| bytes(s)).sum();
-        // Most are in use: they are kept by those who use them.
+        let stack = match self.old.remove(&key) {
+            Some(known) => known,
+            None => Arc::new(folded(first, user, kernel)),
+        };
         if self.texts >= STACKS / 2 {
-            self.known.clear();
+            self.old = std::mem::take(&mut self.new);
             self.texts = 0;
         }
+        self.texts += bytes(&stack);
+        self.new.insert(key, stack.clone());
+        stack
     }
 }
 
@@ -219,4 +214,50 @@ fn is_executing(kernel: &Kernel, capture: &Capture) -> bool {
     kernel.frames(&capture.kernel, false, |frames| {
         frames.names().any(|(name, _)| name.starts_with("bprm_execve"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    fn of(stacks: &mut Stacks, first: &str, user: &[Arc<Name>]) -> Arc<Stack> {
+        // Read once: it takes its time.
+        static KERNEL: LazyLock<Kernel> = LazyLock::new(Kernel::open);
+        KERNEL.frames(&[], false, |frames| stacks.of(first, user, &frames))
+    }
+
+    #[test]
+    fn the_same_functions_are_one_stack_and_others_another() {
+        let mut stacks = Stacks::default();
+        let [a, b] = ["a", "b"].map(|n| Name::new(n.into(), "x".into()));
+        let other = Name::new("a".into(), "y".into());
+        let ab = of(&mut stacks, "", &[a.clone(), b.clone()]);
+        assert_eq!((ab.names.as_str(), ab.modules.as_str()), ("b;a", "x;"));
+        let again = Name::new("a".into(), "x".into());
+        assert!(Arc::ptr_eq(&ab, &of(&mut stacks, "", &[again, b.clone()])));
+        for (first, user) in [
+            ("", vec![b.clone(), a.clone()]),
+            ("", vec![a.clone()]),
+            ("", vec![other, b.clone()]),
+            (CUT, vec![a.clone(), b.clone()]),
+            (NO_USER, vec![a, b]),
+        ] {
+            assert_ne!(of(&mut stacks, first, &user), ab);
+        }
+    }
+
+    #[test]
+    fn stacks_that_are_met_again_stay_and_the_others_go() {
+        let mut stacks = Stacks::default();
+        let name = |n: u64| Name::new(format!("{n:01000}").into(), "x".into());
+        let often = of(&mut stacks, "", &[name(0)]);
+        for n in 1..3 * STACKS as u64 / 1000 {
+            of(&mut stacks, "", &[name(n)]);
+            assert!(Arc::ptr_eq(&often, &of(&mut stacks, "", &[name(0)])));
+        }
+        let kept = stacks.new.len() + stacks.old.len();
+        assert!(kept <= STACKS / 1000 + 2, "{kept} stacks");
+    }
 }

@@ -31,7 +31,8 @@ pub(super) struct Name {
 }
 
 impl Name {
-    fn new(text: Arc<str>, module: Arc<str>) -> Arc<Name> {
+    /// The name of a function in a file.
+    pub fn new(text: Arc<str>, module: Arc<str>) -> Arc<Name> {
         let mark = HASHER.hash_one((&*text, &*module));
         Arc::new(Name { text, module, mark })
     }
