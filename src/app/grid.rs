@@ -226,8 +226,8 @@ pub fn sums(field: &Field) -> bool {
 pub fn rebuild(state: &mut State) {
     super::compare::lay(state);
     let pane = Arc::clone(&state.view().pane);
-    let mut grid = Grid::default();
-    grid.contrast = super::compare::contrast(state).cloned();
+    let contrast = super::compare::contrast(state).cloned();
+    let mut grid = Grid { contrast, ..Grid::default() };
     let then = grid.contrast.as_ref().map(|c| c.then().clone());
     let frame = grid.contrast.as_ref().map(|c| c.frame().clone());
     grid.parts.extend(frame.or_else(|| part(state, &pane.table)));

@@ -211,7 +211,7 @@ pub const BINDINGS: &[Binding] = &[
         &[Char('d')],
         A::Compare,
         Time,
-        "compare",
+        "A/B",
         "Compare what is shown (B) with the mark (A), or no more: what changed most comes first",
     ),
     bind(
@@ -265,7 +265,7 @@ pub const BINDINGS: &[Binding] = &[
         A::Back,
         Quiet,
         "back",
-        "One level back: closes, clears the filter, returns to live",
+        "One level back: closes, clears the filter, ends a comparison, returns to live",
     ),
     bind(&[Key::Backspace], A::Back, Quiet, "back", "Back from details"),
     bind(

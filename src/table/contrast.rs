@@ -131,7 +131,9 @@ impl Contrast {
         let keyless = schema.nature() == Nature::Event || schema.keys().is_empty();
         for field in schema.fields().iter().filter(|f| !is_amount(f)) {
             let field = named(field, keyless, &schema, a, b);
-            columns.push(column(&field, pairs.iter().map(|p| name(a, b, *p, &field))));
+            let at = [a, b].map(|side| side.schema().find(&field.id));
+            let cell = |pair: &Pair| name([a, b], at, *pair, field.kind);
+            columns.push(column(&field, pairs.iter().map(cell)));
             fields.push(field);
         }
         let row = numbered(ROW, |id| schema.find(id).is_some());
@@ -242,8 +244,11 @@ fn rates(fields: &[Field], parts: &HashMap<String, (String, Part)>) -> Vec<(usiz
     all
 }
 
+/// The row of each side, where it has one.
+type Pair = (Option<usize>, Option<usize>);
+
 /// Rows of A and B that are of the same thing; those of B first.
-fn pairs(a: &Side, b: &Side) -> Vec<(Option<usize>, Option<usize>)> {
+fn pairs(a: &Side, b: &Side) -> Vec<Pair> {
     let mut out: Vec<_> = b.by_key().map(|(key, row)| (a.find(key), Some(row))).collect();
     out.extend(
         a.by_key().filter(|(key, _)| b.find(*key).is_none()).map(|(_, row)| (Some(row), None)),
@@ -278,13 +283,12 @@ fn named(field: &Field, keyless: bool, schema: &Schema, a: &Side, b: &Side) -> F
 }
 
 /// A cell that is no amount: as it is now, else as it was; of a state that changed both.
-fn name(a: &Side, b: &Side, (x, y): (Option<usize>, Option<usize>), field: &Field) -> Kept {
-    let of = |side: &Side, row: Option<usize>| -> Kept {
-        let at = side.schema().find(&field.id);
+fn name([a, b]: [&Side; 2], at: [Option<usize>; 2], (x, y): Pair, kind: Kind) -> Kept {
+    let of = |side: &Side, row: Option<usize>, at: Option<usize>| -> Kept {
         row.zip(at).map_or(Kept::None, |(row, at)| side.name(row, at).into())
     };
-    match (of(a, x), of(b, y)) {
-        (Kept::Text(was), Kept::Text(now)) if field.kind == Kind::State && was != now => {
+    match (of(a, x, at[0]), of(b, y, at[1])) {
+        (Kept::Text(was), Kept::Text(now)) if kind == Kind::State && was != now => {
             Kept::Text(format!("{was}>{now}").into())
         }
         (was, Kept::None) => was,
@@ -420,26 +424,19 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn cells(
-    part: Part,
-    pairs: &[(Option<usize>, Option<usize>)],
-    was: &[Option<f64>],
-    now: &[Option<f64>],
-) -> Float64Array {
-    let one = |((pair, was), now): (
-        (&(Option<usize>, Option<usize>), &Option<f64>),
-        &Option<f64>,
-    )| {
-        match (part, pair) {
-            (Part::Was, _) => *was,
-            (Part::Now, _) => *now,
-            (Part::Change, (None, _)) => *now,
+fn cells(part: Part, pairs: &[Pair], was: &[Option<f64>], now: &[Option<f64>]) -> Float64Array {
+    let one = |row: usize| {
+        let (was, now) = (was[row], now[row]);
+        match (part, pairs[row]) {
+            (Part::Was, _) => was,
+            (Part::Now, _) => now,
+            (Part::Change, (None, _)) => now,
             (Part::Change, (_, None)) => was.map(|w| -w),
-            (Part::Change, _) => Some((*now)? - (*was)?),
-            (Part::Ratio, _) => Some((*now)? / was.filter(|w| *w != 0.0)?),
+            (Part::Change, _) => Some(now? - was?),
+            (Part::Ratio, _) => Some(now? / was.filter(|w| *w != 0.0)?),
         }
     };
-    pairs.iter().zip(was).zip(now).map(one).collect()
+    (0..pairs.len()).map(one).collect()
 }
 
 fn frame(schema: &Arc<Schema>, columns: Vec<ArrayRef>, rows: usize, mono_ns: u64) -> Result<Frame> {
@@ -459,4 +456,231 @@ pub fn times(ratio: Value<'_>) -> Option<String> {
         n if n >= 0.005 => format!("x{r:.2}"),
         _ => "x<.01".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Column, Filter, TableDef};
+    use super::*;
+
+    struct Row {
+        id: u64,
+        state: &'static str,
+        level: Option<f64>,
+        bytes: Option<u64>,
+        ns: Option<u64>,
+    }
+
+    type C = Column<Row>;
+    const COLUMNS: &[C] = &[
+        C::u64("id", "ID", Kind::Key, |r| Some(r.id)).unit(Unit::Id),
+        C::text("state", "STATE", Kind::State, |r| Some(r.state)),
+        C::f64("level", "LEVEL", Kind::Gauge, |r| r.level),
+        C::u64("bytes", "BYTES", Kind::Counter, |r| r.bytes).unit(Unit::Bytes),
+        C::u64("cpu_ns", "CPU", Kind::Counter, |r| r.ns).unit(Unit::Ns).alias(&["cpu"]),
+    ];
+
+    const S: u64 = 1_000_000_000;
+
+    fn row(id: u64, level: f64, bytes: u64, ns: u64) -> Row {
+        Row { id, state: "on", level: Some(level), bytes: Some(bytes), ns: Some(ns) }
+    }
+
+    fn side(samples: &[(u64, Vec<Row>)]) -> Side {
+        let def = TableDef::new("t", Nature::State, COLUMNS);
+        let mut side = Side::new(def.schema().clone());
+        for (n, (at, rows)) in samples.iter().enumerate() {
+            let table = def.table(rows).unwrap();
+            match n {
+                0 => side.since((at * S) as i64, at * S, Some(&table)),
+                _ => side.push((at * S) as i64, at * S, &table),
+            }
+        }
+        side.finish()
+    }
+
+    fn of(contrast: &Contrast, id: u64, column: &str) -> Option<f64> {
+        let frame = contrast.frame();
+        let row = (0..frame.len()).find(|&r| frame.get(r, "id") == Value::U64(id)).unwrap();
+        frame.get(row, column).as_f64()
+    }
+
+    fn words(contrast: &Contrast) -> Vec<(u64, String)> {
+        let frame = contrast.frame();
+        let word = |r| frame.get(r, contrast.row()).as_str().unwrap_or("").to_owned();
+        (0..frame.len()).map(|r| (frame.get(r, "id").as_u64().unwrap(), word(r))).collect()
+    }
+
+    #[test]
+    fn rows_are_joined_by_their_key_and_called_what_they_are() {
+        let a = side(&[
+            (1, vec![row(1, 5.0, 0, 0), row(2, 1.0, 0, 0)]),
+            (2, vec![row(2, 2.0, 300, S / 2), row(1, 4.0, 100, 0)]),
+        ]);
+        let b = side(&[
+            (8, vec![row(3, 0.0, 0, 0), row(1, 0.0, 1_000, S)]),
+            (10, vec![row(1, 8.0, 1_600, 2 * S), row(3, 6.0, 10, S)]),
+        ]);
+        let c = Contrast::new(&a, &b, &[]).unwrap();
+        assert_eq!(words(&c), [(1, String::new()), (3, "new".into()), (2, "gone".into())]);
+        let cells =
+            |id, amount: &str| Part::ALL.map(|part| of(&c, id, c.column(amount, part).unwrap()));
+        assert_eq!(cells(1, "level"), [Some(4.0), Some(8.0), Some(4.0), Some(2.0)]);
+        assert_eq!(cells(1, "bytes_rate"), [Some(100.0), Some(300.0), Some(200.0), Some(3.0)]);
+        assert_eq!(cells(1, "bytes"), [Some(100.0), Some(1600.0), Some(1500.0), Some(16.0)]);
+        // Of nothing there is no ratio.
+        assert_eq!(cells(1, "cpu_ns_rate"), [Some(0.0), Some(50.0), Some(50.0), None]);
+        assert_eq!(cells(3, "cpu_ns_rate"), [None, Some(50.0), Some(50.0), None]);
+        assert_eq!(cells(2, "cpu_ns_rate"), [Some(50.0), None, Some(-50.0), None]);
+        assert!(c.adds("bytes_rate_change") && !c.adds("level_change"));
+        assert!(!c.adds("bytes_rate_ratio"));
+    }
+
+    #[test]
+    fn a_range_is_the_mean_of_what_is_known_of_it() {
+        let unknown = |id| Row { id, state: "on", level: None, bytes: None, ns: None };
+        let a = side(&[
+            (0, vec![row(1, 0.0, 0, 0)]),
+            (1, vec![row(1, 1.0, 100, 0), unknown(2)]),
+            // It counts from its start again, and what it gained is not known.
+            (2, vec![row(1, 2.0, 50, 0), row(2, 7.0, 5, 0)]),
+            (4, vec![row(1, 6.0, 250, 0)]),
+        ]);
+        assert_eq!((a.samples(), a.seconds()), (3, 4.0));
+        let c = Contrast::new(&a, &a, &[]).unwrap();
+        assert_eq!(of(&c, 1, "level"), Some(3.0));
+        assert_eq!(of(&c, 1, "bytes_rate"), Some(100.0), "300 bytes in 3 s that are known");
+        assert_eq!(of(&c, 1, "bytes"), Some(250.0), "as last seen");
+        assert_eq!(of(&c, 2, "level"), Some(7.0), "of the sample that has it");
+        assert_eq!(of(&c, 2, "bytes_rate"), None, "missing is not nothing");
+        assert_eq!(of(&c, 1, "level_change"), Some(0.0));
+    }
+
+    #[test]
+    fn what_was_there_for_a_part_of_the_range_used_as_much_of_all_of_it() {
+        let a = side(&[
+            (0, vec![]),
+            (1, vec![row(1, 1.0, 0, 0)]),
+            (2, vec![row(1, 1.0, 0, S)]),
+            (10, vec![]),
+        ]);
+        let c = Contrast::new(&a, &side(&[(0, vec![]), (1, vec![])]), &[]).unwrap();
+        assert_eq!(of(&c, 1, "cpu_ns_rate_was"), Some(10.0));
+        assert_eq!(words(&c), [(1, "gone".to_owned())]);
+        assert_eq!(c.frame().get(0, "state"), Value::Text("on"), "as last seen");
+    }
+
+    #[test]
+    fn states_that_changed_say_both_and_filters_see_both_times() {
+        let off = |r: Row| Row { state: "off", ..r };
+        let a = side(&[(1, vec![row(1, 1.0, 0, 0)]), (2, vec![row(1, 9.0, 0, S)])]);
+        let b = side(&[(3, vec![row(1, 1.0, 0, 0)]), (4, vec![off(row(1, 2.0, 0, 0))])]);
+        let c = Contrast::new(&a, &b, &[]).unwrap();
+        assert_eq!(c.frame().get(0, "state"), Value::Text("on>off"));
+        let matches = |text: &str| {
+            let bound = Filter::parse(text).unwrap().bind(c.frame().table().schema());
+            assert!(bound.unknown().is_empty(), "{text}: {:?}", bound.unknown());
+            [c.frame(), c.then()].map(|f| bound.matches(f, 0))
+        };
+        assert_eq!(matches("level>5"), [false, true]);
+        assert_eq!(matches("level_change<0"), [true, true]);
+        assert_eq!(matches("cpu>90%"), [false, true], "a share of time is of the rate");
+        assert_eq!(matches("cpu_change<-90%"), [true, true]);
+        assert_eq!(matches("row:gone"), [false, false]);
+    }
+
+    #[test]
+    fn two_columns_read_together_are_one_amount() {
+        let a = side(&[(1, vec![row(1, 2.0, 0, 0)]), (2, vec![row(1, 2.0, 10, 20)])]);
+        let b = side(&[(3, vec![row(1, 4.0, 0, 0)]), (4, vec![row(1, 4.0, 0, 40)])]);
+        let of_two =
+            |mean| Joint { title: "BOTH".into(), of: ["bytes".into(), "level".into()], mean };
+        let (sum, mean) = (of_two(false), of_two(true));
+        let c = Contrast::new(&a, &b, &[sum.clone(), mean.clone()]).unwrap();
+        let cells =
+            |joint: &Joint| Part::ALL.map(|part| of(&c, 1, c.column(&joint.id(), part).unwrap()));
+        assert_eq!(cells(&sum), [Some(12.0), Some(4.0), Some(-8.0), Some(1.0 / 3.0)]);
+        assert_eq!(cells(&mean), [Some(5.0), Some(0.0), Some(-5.0), Some(0.0)]);
+        assert!(c.frame().table().schema().find("both_change").is_some());
+    }
+
+    #[test]
+    fn what_happens_is_counted_by_what_it_is() {
+        struct Event(&'static str, &'static str, u64);
+        type E = Column<Event>;
+        const EVENTS: &[E] = &[
+            E::text("kind", "KIND", Kind::Key, |e| Some(e.0)),
+            E::text("comm", "COMM", Kind::Text, |e| Some(e.1)),
+            E::u64("port", "PORT", Kind::Key, |e| Some(e.2)).unit(Unit::Id),
+            E::u64("len", "LEN", Kind::Gauge, |e| Some(e.2)).unit(Unit::Bytes),
+        ];
+        let def = TableDef::new("e", Nature::Event, EVENTS);
+        let side = |samples: &[&[Event]]| {
+            let mut side = Side::new(def.schema().clone());
+            side.since(0, 0, None);
+            for (n, rows) in (1..).zip(samples) {
+                side.push((n * S) as i64, n * S, &def.table(rows).unwrap());
+            }
+            side.finish()
+        };
+        let a = side(&[&[Event("drop", "x", 4), Event("drop", "x", 6)], &[]]);
+        let b = side(&[&[Event("drop", "x", 8), Event("drop", "y", 1)], &[Event("drop", "x", 9)]]);
+        let c = Contrast::new(&a, &b, &[]).unwrap();
+        let times = c.times().unwrap().to_owned();
+        let frame = c.frame();
+        assert_eq!(frame.len(), 2);
+        assert_eq!(frame.table().schema().nature(), Nature::State);
+        let x = (0..2).find(|&r| frame.get(r, "comm") == Value::Text("x")).unwrap();
+        assert_eq!(frame.get(x, &times), Value::F64(1.0));
+        assert_eq!(frame.get(x, "times_was"), Value::F64(1.0));
+        assert_eq!(frame.get(x, "len_change"), Value::F64(3.5));
+        assert_eq!(frame.get(1 - x, "row"), Value::Text("new"));
+        assert_eq!(frame.get(1 - x, &times), Value::F64(0.5));
+    }
+
+    #[test]
+    fn rows_without_a_key_are_told_apart_by_their_texts_and_one_row_is_one() {
+        let field = |id: &str, ty| Field::new(id, ty);
+        let fields = vec![field("what", Type::Text), field("n", Type::U64)];
+        let schema = Arc::new(Schema::new_found("tool", Nature::State, fields));
+        let side = |rows: &[(&str, u64)]| {
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(rows.iter().map(|r| Some(r.0)).collect::<StringArray>()),
+                Arc::new(rows.iter().map(|r| Some(r.1)).collect::<UInt64Array>()),
+            ];
+            let batch = RecordBatch::try_new(schema.arrow(), columns).unwrap();
+            let mut side = Side::new(schema.clone());
+            side.push(0, 0, &Table::new(schema.clone(), batch).unwrap());
+            side.finish()
+        };
+        let c = Contrast::new(
+            &side(&[("a", 1), ("a", 2), ("b", 3)]),
+            &side(&[("b", 5), ("a", 9)]),
+            &[],
+        );
+        let c = c.unwrap();
+        let get = |row, id| c.frame().get(row, id);
+        assert_eq!((get(0, "n_was"), get(0, "n")), (Value::F64(3.0), Value::F64(5.0)));
+        assert_eq!((get(1, "n_was"), get(1, "n")), (Value::F64(1.0), Value::F64(9.0)));
+        assert_eq!((get(2, "row"), get(2, "n_change")), (Value::Text("gone"), Value::F64(-2.0)));
+        // A line that says the time is still the same line.
+        let c = Contrast::new(&side(&[("12:01", 1)]), &side(&[("12:02", 4)]), &[]).unwrap();
+        assert_eq!((c.frame().len(), c.frame().get(0, "n_change")), (1, Value::F64(3.0)));
+    }
+
+    #[test]
+    fn ratios_fit_into_five_cells() {
+        for (ratio, text) in [
+            (0.0, "x0"),
+            (0.001, "x<.01"),
+            (0.024, "x0.02"),
+            (0.5, "x0.5"),
+            (9.96, "x10"),
+            (1234.0, "x1234"),
+            (1e9, ">9999"),
+        ] {
+            assert_eq!(times(Value::F64(ratio)).as_deref(), Some(text));
+        }
+        assert_eq!(times(Value::None), None);
+    }
 }

@@ -34,18 +34,21 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     };
     let sides = [("A ", a.as_ref()), ("B ", b.as_ref())];
     let ranges = sides.iter().any(|(_, s)| s.is_some_and(|s| !s.of.is_instant()));
-    let written = |long: bool| {
+    let written = |how: How| {
         sides.map(|(name, side)| {
-            (name, side.map_or_else(|| "reading ...".to_owned(), |s| time(state, s, far, long)))
+            let text = side.map(|s| time(state, s, far, how));
+            (name, text.unwrap_or_else(|| "reading ...".to_owned()))
         })
     };
+    // What the numbers are must have room behind it.
     let room = |sides: &[(&str, String); 2]| {
-        sides.iter().map(|(name, text)| name.len() + cells(text) + 2).sum::<usize>()
+        let cells = |(name, text): &(&str, String)| name.len() + cells(text) + 2;
+        sides.iter().map(cells).sum::<usize>() + if ranges { "means".len() } else { 0 }
     };
-    let mut texts = written(true);
-    if room(&texts) > usize::from(width) + 2 {
-        texts = written(false);
-    }
+    let fits = |texts: &[(&str, String); 2]| room(texts) <= usize::from(width);
+    let forms = [How::Full, How::Ends, How::Length];
+    let texts = forms.map(written).into_iter().find(fits);
+    let texts = texts.unwrap_or_else(|| written(How::Length));
     for (name, text) in &texts {
         let role = if text.starts_with("nothing") { Role::Warn } else { Role::Accent };
         pen.put(name, Role::Key).put(text, role).skip(2);
@@ -63,8 +66,19 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     }
 }
 
-/// The time of a side: as it was asked for, or what there is of it.
-fn time(state: &State, side: &Taken, far: bool, long: bool) -> String {
+/// How much is said of a range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Its ends, how long, how many samples.
+    Full,
+    /// Its ends.
+    Ends,
+    /// Its end and how long.
+    Length,
+}
+
+/// The time of a side: what there is of what was asked for.
+fn time(state: &State, side: &Taken, far: bool, how: How) -> String {
     let write = if far { clock::date_and_clock } else { clock::clock };
     let Some((from, to)) = side.span else {
         return format!("nothing at {}", write(side.of.to, &state.zone));
@@ -74,10 +88,13 @@ fn time(state: &State, side: &Taken, far: bool, long: bool) -> String {
         return end;
     }
     let seconds = (to.saturating_sub(from) + 500_000_000) / 1_000_000_000;
-    if long {
-        let from = clock::clock(from, &state.zone);
-        let noun = if side.samples == 1 { "sample" } else { "samples" };
-        return format!("{from} to {end} ({seconds} s, {} {noun})", side.samples);
+    let from = write(from, &state.zone);
+    match how {
+        How::Full => {
+            let noun = if side.samples == 1 { "sample" } else { "samples" };
+            format!("{from} to {end} ({seconds} s, {} {noun})", side.samples)
+        }
+        How::Ends => format!("{from} to {end}"),
+        How::Length => format!("{end} -{seconds}s"),
     }
-    format!("{end} -{seconds}s")
 }
