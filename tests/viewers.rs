@@ -285,13 +285,13 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
     (300..330).for_each(|i| recorder.append(&sample(i)).unwrap());
     let id = recorder.path().file_name().unwrap().to_str().unwrap().to_owned();
     let writes = Some(format!("recorder's {id}"));
-    let old = Some(old);
+    let older = Some(old.clone());
 
     // Step by step over both borders, and nothing twice.
     assert_eq!(go(&mut past, Seek::Last), (309, true, None));
     let all: Vec<u64> = (0..90).chain(120..310).collect();
     for (n, &i) in all.iter().enumerate().rev() {
-        let whose = [(120, &old), (280, &writes), (u64::MAX, &None)];
+        let whose = [(120, &older), (280, &writes), (u64::MAX, &None)];
         let whose = whose.iter().find(|w| i < w.0).unwrap().1;
         let first = [0, 120, 280].contains(&i);
         let step = if n + 1 == all.len() { 0 } else { -1 };
@@ -324,7 +324,7 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
         assert_eq!(go(&mut past, Seek::Step(-1)).0, i);
     }
     // What is taken away is gone, and the rest is there.
-    fs::remove_dir_all(place.path().join(old.unwrap())).unwrap();
+    fs::remove_dir_all(place.path().join(old)).unwrap();
     assert_eq!(go(&mut past, Seek::Last).0, 309);
     assert_eq!(go(&mut past, at(150)).0, 150);
 }
