@@ -14,6 +14,8 @@ KERNELS ?= 6.1
 # How long `make fuzz` runs, in seconds, and the sanitizer it runs with.
 SECONDS ?= 600
 SANITIZER ?= none
+# Where tests find a python3 with DuckDB, when `make deps-witness` has made one.
+export LMPTOP_PYTHON ?= $(abspath $(wildcard target/witness/bin/python))
 # Nothing when already root; else how to become it.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
@@ -43,7 +45,7 @@ if [ $${#missing[@]} -gt 0 ]; then \
 fi
 endef
 
-.PHONY: help run build test test-kernels bench fuzz fuzz-keep screenshots fmt lint deps deps-build deps-test deps-kernels cargo
+.PHONY: help run build test test-kernels bench fuzz fuzz-keep screenshots fmt lint deps deps-build deps-test deps-kernels deps-witness cargo
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,3 +110,8 @@ deps-test: deps-build
 
 deps-kernels: deps-build
 	@$(call need,to boot kernels,$(KERNEL_NEEDS))
+
+deps-witness: cargo ## Installs a browser and DuckDB: tests open what lmptop exports with them when they are there
+	@$(call need,to open what is exported,chromium:chromium python3:python3 /usr/share/doc/python3-venv:python3-venv)
+	@[ -x target/witness/bin/python ] || { echo "Installing DuckDB into target/witness"; python3 -m venv target/witness; }
+	@target/witness/bin/python -c 'import duckdb' 2>/dev/null || target/witness/bin/python -m pip install -q duckdb

@@ -314,7 +314,7 @@ static __always_inline bool is_code(u64 word)
  */
 static __always_inline u64 fingerprint(struct pt_regs *ctx)
 {
-	u64 sp = PT_REGS_SP(ctx), hash = mixed(PT_REGS_IP(ctx), sp), words[32];
+	u64 sp = PT_REGS_SP(ctx), hash = mixed(mixed(1, PT_REGS_IP(ctx)), sp), words[32];
 	int i, j;
 
 	for (i = 0; i < 4; i++) {
@@ -369,8 +369,12 @@ static __always_inline void count(struct pt_regs *ctx, u64 addr, u64 size)
 
 static __always_inline void sample(struct pt_regs *ctx, u64 addr, u64 size)
 {
-	/* Two CPUs at the same time have two addresses. */
-	struct heap_live now = { .id = mixed(bpf_ktime_get_ns(), addr), .size = size };
+	/*
+	 * Two CPUs at the same time have two addresses. One after the other: time xor address is the
+	 * same for two samples of some thousand live ones now and then.
+	 */
+	u64 id = mixed(mixed(1, bpf_ktime_get_ns()), addr);
+	struct heap_live now = { .id = id, .size = size };
 	u64 stack = fingerprint(ctx);
 	struct heap_event *e;
 

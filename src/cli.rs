@@ -274,9 +274,10 @@ pub struct Export {
     #[arg(long, value_name = "TABLE,..", value_delimiter = ',')]
     pub tables: Vec<String>,
     /// Replace addresses, command lines, users, hosts, container ids and paths by pseudonyms: the
-    /// same ones throughout the file, others in each
-    #[arg(long)]
-    pub redact: bool,
+    /// same ones throughout the file, others in each; with =all also names of programs
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "personal")]
+    pub redact: Option<Redact>,
     /// Replace what is there already
     #[arg(long)]
     pub force: bool,
@@ -285,7 +286,7 @@ pub struct Export {
 /// The list of recordings.
 #[derive(Args, Clone, Debug)]
 pub struct Sessions {
-    /// Where they are, or one session
+    /// Where they are, or one session, or a file of lmptop export
     #[arg(long, value_name = "DIR")]
     pub session: Option<PathBuf>,
     /// Go through everything that is stored, of one recording or of all, and say what is damaged
@@ -340,7 +341,7 @@ pub struct Print {
     /// To this time of the recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub to: Option<String>,
-    /// What call stacks are compared with.
+    /// What it is compared with.
     #[command(flatten)]
     pub against: Against,
 }
@@ -364,16 +365,21 @@ pub struct Report {
 /// What call stacks are compared with: the same table then, there, or of another process.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Against {
-    /// Compare call stacks with this recording; the same one when only a time or process is given
+    /// Compare with this recording: call stacks, or any table as it was; the same one when only a
+    /// time or process is given
     #[arg(long, value_name = "DIR", requires = "session")]
     pub against: Option<PathBuf>,
+    /// With the sample at this time of that recording: rows side by side, most changed first
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session",
+          conflicts_with_all = ["against_from", "against_to"])]
+    pub against_at: Option<String>,
     /// From this time of that recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub against_from: Option<String>,
     /// To this time of that recording
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "session")]
     pub against_to: Option<String>,
-    /// With this process; else the one of -p, or all
+    /// Call stacks of this process; else the one of -p, or all
     #[arg(long, value_name = "PID", requires = "session", value_parser = pid)]
     pub against_pid: Option<u32>,
     /// What makes the two comparable: a second of each, or the whole of each
@@ -384,7 +390,8 @@ pub struct Against {
 impl Against {
     /// Whether two are to be compared.
     pub fn given(&self) -> bool {
-        let times = self.against_from.is_some() || self.against_to.is_some();
+        let times = [&self.against_at, &self.against_from, &self.against_to];
+        let times = times.iter().any(|t| t.is_some());
         self.against.is_some() || times || self.against_pid.is_some()
     }
 }
@@ -533,6 +540,15 @@ pub struct Completions {
     /// For which shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// What an exported file holds pseudonyms of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Redact {
+    /// Addresses, command lines, users, hosts, container ids and paths
+    Personal,
+    /// And names of processes, programs, units and functions
+    All,
 }
 
 /// Text for people or lines for programs.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use lmptop::session::{Info, Writer};
+use lmptop::session::{Info, Mark, Writer, add_mark};
 use lmptop::table::{Column, Kind, Nature, Sample, Table, TableDef, Unit};
 
 const S: i64 = 1_000_000_000;
@@ -310,6 +310,45 @@ fn a_range_holds_only_that_range_and_nothing_is_an_error() {
     assert!(!out.status.success() && said.contains("nothing was recorded then"), "{said}");
 }
 
+#[test]
+fn marks_of_the_range_are_listed_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path());
+    let marks = [(3, "deploy"), (4, ""), (66, HOSTILE[0]), (71, HOSTILE[1])];
+    for (at, note) in marks {
+        add_mark(&session, &Mark { at: START + at * S, note: note.to_owned() }).unwrap();
+    }
+    let listed = |page: &str| -> Vec<String> {
+        read(page);
+        let Some((_, list)) = page.split_once("<div class=\"marks\">") else { return Vec::new() };
+        let list = list.split_once("</div>").unwrap().0;
+        list.split("<li>").skip(1).map(str::to_owned).collect()
+    };
+    let page = report(&session, &dir.path().join("r.html"), &[]);
+    let list = listed(&page);
+    assert_eq!(list.len(), 4);
+    let time = clock_of(START + 3 * S);
+    assert!(list[0].starts_with(&format!("<b>{time}</b> deploy<")), "{}", list[0]);
+    let (charts, signs) =
+        (page.matches("<figure class=\"chart\"").count(), page.matches("class=\"sign\"").count());
+    assert!(charts > 0 && signs == 4 * charts, "{charts} {signs}");
+    assert!(page.contains("<title>mark: deploy</title>") && page.contains("<title>mark</title>"));
+    let page = report(&session, &dir.path().join("r.html"), &["--from", "+66s", "--to", "+70s"]);
+    assert_eq!(listed(&page).len(), 1);
+    // Marks that cannot be read are told, and the rest is there.
+    let mut bytes = fs::read(session.join("marks")).unwrap();
+    bytes[12] ^= 1;
+    fs::write(session.join("marks"), bytes).unwrap();
+    let page = report(&session, &dir.path().join("r.html"), &[]);
+    assert_eq!(listed(&page).len(), 3);
+    assert!(page.contains("<li>1 marks are damaged and not shown</li>"));
+}
+
+/// As the page writes times, in UTC.
+fn clock_of(at: i64) -> String {
+    lmptop::table::clock::date_and_clock(at, &jiff::tz::TimeZone::UTC)
+}
+
 /// A browser, if there is one.
 fn browser() -> Option<PathBuf> {
     let named = env::var_os("LMPTOP_CHROMIUM").map(PathBuf::from);
@@ -352,6 +391,8 @@ fn opened(browser: &Path, dir: &Path, page: &Path, link: &str) -> (String, Strin
 #[test]
 fn a_browser_sorts_zooms_searches_and_complains_of_nothing() {
     let Some(browser) = browser() else {
+        let required = env::var_os("LMPTOP_REQUIRE_WITNESS").is_some_and(|v| v == "1");
+        assert!(!required, "no chromium here; run make deps-witness");
         println!("skipped: no chromium here; install it or name one in LMPTOP_CHROMIUM");
         return;
     };

@@ -44,10 +44,10 @@ fn record(place: &Path, limits: Limits, n: usize) -> PathBuf {
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     // A recorder may be at work in it: what goes away meanwhile is not copied.
-    for entry in fs::read_dir(from).unwrap().flatten() {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         let to = to.join(entry.file_name());
         match entry.file_type() {
-            Ok(t) if t.is_dir() && entry.path().exists() => copy_dir(&entry.path(), &to),
+            Ok(t) if t.is_dir() => copy_dir(&entry.path(), &to),
             Ok(t) if t.is_file() => drop(fs::copy(entry.path(), to)),
             _ => {}
         }

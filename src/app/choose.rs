@@ -38,7 +38,7 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         }
         Key::Char(' ') | Key::Enter => {
             if let Some((shown, on)) = all.get(here).cloned() {
-                let columns = &mut state.panes[state.pane].columns.shown;
+                let columns = &mut state.view_mut().columns.shown;
                 if on && columns.len() > 1 {
                     columns.retain(|s| *s != shown);
                 } else if !on {
@@ -60,7 +60,7 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
 
 /// Moves a chosen column along.
 fn shift(state: &mut State, at: usize, by: isize) {
-    let columns = &mut state.panes[state.pane].columns.shown;
+    let columns = &mut state.view_mut().columns.shown;
     let to = at.saturating_add_signed(by);
     if at < columns.len() && to < columns.len() {
         columns.swap(at, to);

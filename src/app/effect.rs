@@ -1,6 +1,7 @@
 //! What the screen asks of the outside; carried out by the commands.
 
 use crate::source::{Focus, Seek};
+use crate::table::Stretch;
 use crate::table::stack::Spot;
 
 use super::hunt::Hunt;
@@ -136,6 +137,15 @@ pub enum Effect {
     Focus(Focus),
     /// Read a table's rows in a range of time; answered by `Msg::Rows`.
     Rows(Want),
+    /// Read one side of a comparison; answered by `Msg::Side`.
+    Side {
+        /// The table.
+        table: String,
+        /// When.
+        of: Stretch,
+        /// Whether it is B.
+        b: bool,
+    },
     /// Ring the terminal's bell.
     Bell,
     /// Look up the source lines of a function; answered by `Msg::Lines`.

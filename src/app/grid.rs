@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::table::{Bound, Field, Filter, Frame, From, Kind, Nature, Order, Type, Unit, Value};
+use crate::table::{
+    Bound, Contrast, Field, Filter, Frame, From, Kind, Nature, Order, Part, Type, Unit, Value,
+};
 
 use super::columns::Shown;
 use super::ended::{Ended, Gone};
@@ -24,6 +26,8 @@ pub struct Grid {
     pub context: usize,
     /// Rows before the filter.
     pub total: usize,
+    /// What is compared, where the rows are of two times.
+    pub contrast: Option<Arc<Contrast>>,
     /// Filter keys this table does not have; their terms are ignored.
     pub unknown: Vec<String>,
 }
@@ -128,10 +132,16 @@ impl Grid {
                 (Some(a), None) => Cell::Pair(a, Value::None),
                 _ => Cell::Many(to - from),
             },
-            Shown::One(id) => match self.total_of(from, to, id) {
-                Some(v) => Cell::One(v),
-                None => self.common(from, to, id).map_or(Cell::Many(to - from), Cell::One),
-            },
+            // Of rows of which some are new there is no one word.
+            Shown::One(id) if self.contrast.as_ref().is_some_and(|c| c.row() == id) => {
+                Cell::One(self.common(from, to, id).unwrap_or(Value::None))
+            }
+            Shown::One(id) => {
+                match self.ratio_of(from, to, id).or_else(|| self.total_of(from, to, id)) {
+                    Some(v) => Cell::One(v),
+                    None => self.common(from, to, id).map_or(Cell::Many(to - from), Cell::One),
+                }
+            }
             Shown::Sum(a, b, _) | Shown::Mean(a, b, _) => Cell::One(shown.together(
                 self.total_of(from, to, a).unwrap_or(Value::None),
                 self.total_of(from, to, b).unwrap_or(Value::None),
@@ -157,6 +167,26 @@ impl Grid {
         (from + 1..to).all(|i| value(i) == first).then_some(first)
     }
 
+    /// Which part of an amount a column is, where the rows are of two times.
+    pub fn part(&self, id: &str) -> Option<(&str, Part)> {
+        self.contrast.as_ref()?.part(id)
+    }
+
+    /// Of a group, how many times as much it is: of its sums, where these mean something.
+    fn ratio_of(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
+        let (amount, part) = self.part(id)?;
+        if part != Part::Ratio {
+            return None;
+        }
+        let contrast = self.contrast.as_ref()?;
+        let total = |part| {
+            let id = contrast.column(amount, part).filter(|id| contrast.adds(id))?;
+            self.total_of(from, to, id)?.as_f64()
+        };
+        let ratio = total(Part::Now).zip(total(Part::Was).filter(|w| *w != 0.0));
+        Some(ratio.map_or(Value::None, |(now, was)| Value::F64(now / was)))
+    }
+
     /// Sum or maximum over a group, where that means something for the column.
     fn total_of(&self, from: usize, to: usize, id: &str) -> Option<Value<'_>> {
         let schema = self.parts.first()?.table().schema();
@@ -170,8 +200,12 @@ impl Grid {
         let numbers = (from..to)
             .filter(|&i| !queue || self.value(i, "role") != Value::Text("listen"))
             .filter_map(|i| value(i).as_f64());
-        let total =
-            if sums(field) { numbers.reduce(|a, b| a + b) } else { numbers.reduce(f64::max) };
+        let adds = self.contrast.as_ref().is_some_and(|c| c.adds(id));
+        let total = if adds || sums(field) {
+            numbers.reduce(|a, b| a + b)
+        } else {
+            numbers.reduce(f64::max)
+        };
         Some(total.map_or(Value::None, Value::F64))
     }
 }
@@ -190,14 +224,18 @@ pub fn sums(field: &Field) -> bool {
 
 /// Builds the rows of the pane shown, and keeps the selection on its row.
 pub fn rebuild(state: &mut State) {
+    super::compare::lay(state);
     let pane = Arc::clone(&state.view().pane);
-    let mut grid = Grid::default();
-    grid.parts.extend(part(state, &pane.table));
+    let contrast = super::compare::contrast(state).cloned();
+    let mut grid = Grid { contrast, ..Grid::default() };
+    let then = grid.contrast.as_ref().map(|c| c.then().clone());
+    let frame = grid.contrast.as_ref().map(|c| c.frame().clone());
+    grid.parts.extend(frame.or_else(|| part(state, &pane.table)));
     if let (true, Some(frame)) = (pane.found, grid.parts.first()) {
-        state.panes[state.pane].seen.take(frame);
+        state.view_mut().seen.take(frame);
     }
-    state.panes[state.pane].dear = collected(&pane, grid.parts.first());
-    let view = &state.panes[state.pane];
+    state.view_mut().dear = collected(&pane, grid.parts.first());
+    let view = state.view();
     if let (true, Some(ended)) =
         (view.ended != Ended::Hidden && !grid.parts.is_empty(), &pane.ended)
     {
@@ -209,7 +247,7 @@ pub fn rebuild(state: &mut State) {
     };
     let pin = state.pin.as_ref().map(|pin| pin_for(pin, &pane.table));
     let filters: Vec<&Filter> = pin.iter().chain([&state.filter]).collect();
-    take(&mut grid, &filters, &pane.only, gone.as_ref());
+    take(&mut grid, &filters, &pane.only, gone.as_ref(), then.as_ref());
     let group = view.group_by();
     let leads = if group == TREE { tree::above(&grid) } else { Vec::new() };
     grid.context = leads.len();
@@ -217,7 +255,8 @@ pub fn rebuild(state: &mut State) {
         grid.rows.extend(&leads);
         grid.rows.sort_unstable();
     }
-    let rows = sorted(&grid, view.sort.as_ref(), view.order);
+    let size = view.sort.as_ref().is_some_and(|s| super::compare::by_size(state, s));
+    let rows = sorted(&grid, view.sort.as_ref(), view.order, size);
     grid.rows = rows;
     if group == TREE && tree::possible(&grid) {
         tree::lay_out(&mut grid, &leads.into_iter().collect(), view);
@@ -231,7 +270,14 @@ pub fn rebuild(state: &mut State) {
 }
 
 /// Takes in the rows that the pane is about and the filters match.
-fn take(grid: &mut Grid, filters: &[&Filter], only: &str, gone: Option<&Gone>) {
+/// With `then`, the same rows as they were, it is enough that they match as they were.
+fn take(
+    grid: &mut Grid,
+    filters: &[&Filter],
+    only: &str,
+    gone: Option<&Gone>,
+    then: Option<&Frame>,
+) {
     let only = Filter::parse(only).unwrap_or_default();
     let bound: Vec<Vec<Bound>> = grid
         .parts
@@ -256,7 +302,8 @@ fn take(grid: &mut Grid, filters: &[&Filter], only: &str, gone: Option<&Gone>) {
                 continue;
             }
             grid.total += 1;
-            if met && bound[p].iter().all(|b| b.matches(frame, row)) {
+            let matches = |frame: &Frame| bound[p].iter().all(|b| b.matches(frame, row));
+            if met && (matches(frame) || then.is_some_and(matches)) {
                 grid.rows.push((p as u8, row as u32));
             }
         }
@@ -298,7 +345,7 @@ fn part(state: &State, table: &str) -> Option<Frame> {
     Some(Frame::new(mono, state.trail.events(table)?, None))
 }
 
-fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
+fn sorted(grid: &Grid, by: Option<&Shown>, order: Order, size: bool) -> Vec<(u8, u32)> {
     // Of a log the newest comes first, among what happened at one time, too.
     let mut rows = grid.rows.clone();
     let log = grid.parts.first().is_some_and(|f| {
@@ -325,7 +372,11 @@ fn sorted(grid: &Grid, by: Option<&Shown>, order: Order) -> Vec<(u8, u32)> {
     let value = |r: &(u8, u32), second: bool| -> Value<'_> {
         let p = usize::from(r.0);
         let field = if second { fields[p].1 } else { fields[p].0 };
-        field.map_or(Value::None, |f| grid.parts[p].value(r.1 as usize, f))
+        let value = field.map_or(Value::None, |f| grid.parts[p].value(r.1 as usize, f));
+        match (size, value) {
+            (true, Value::F64(v)) => Value::F64(v.abs()),
+            (_, value) => value,
+        }
     };
     let mut keyed: Vec<(Value<'_>, Value<'_>, (u8, u32))> = rows
         .iter()

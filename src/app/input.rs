@@ -13,7 +13,7 @@ use super::pane::TREE;
 use super::prompt::{Dear, Prompt, PromptKind};
 use super::series::is_figure;
 use super::state::{Overlay, State, Tone};
-use super::{bar, choose, ended, focus, hunt, marks, target, travel, tree, typed};
+use super::{bar, choose, compare, ended, focus, hunt, marks, target, travel, tree, typed};
 
 /// Carries out a key.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
@@ -110,6 +110,8 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FindNext => return hunt::again(state, true),
         Action::FindPrev => return hunt::again(state, false),
         Action::Bar => bar::turn(state),
+        Action::Compare => return compare::toggle(state),
+        Action::CompareWith => compare::ask(state),
         Action::Mark => marks::ask(state),
         Action::GoMark => return marks::open(state),
         Action::Kill => target::ask(state),
@@ -200,6 +202,10 @@ fn back(state: &mut State) -> Vec<Effect> {
         rebuild(state);
         return Vec::new();
     }
+    if state.compare.on {
+        compare::stop(state);
+        return Vec::new();
+    }
     if state.mode == Mode::Frozen { travel::thaw(state) } else { Vec::new() }
 }
 
@@ -287,7 +293,7 @@ fn graph(state: &mut State) -> Vec<Effect> {
         state.say(Tone::Bad, "There is no row to draw.");
         return Vec::new();
     };
-    let Some(shown) = drawable(state) else {
+    let Some(shown) = drawable(state).map(|s| compare::plain(state, &s)) else {
         state.say(Tone::Bad, "No column here holds numbers to draw over time.");
         return Vec::new();
     };
@@ -338,7 +344,9 @@ fn sort_next(state: &mut State, by: isize) {
     }
     let sorted = view.sort.as_ref();
     let at = shown.iter().position(|s| Some(s) == sorted).map_or(0, |i| i + none);
-    let to = (at as isize + by).rem_euclid(all as isize) as usize;
+    let next = |n: isize| (at as isize + n * by).rem_euclid(all as isize) as usize;
+    let stops = |to: &usize| to.checked_sub(none).is_none_or(|i| compare::stops(state, &shown[i]));
+    let to = (1..=all as isize).map(next).find(stops).unwrap_or(at);
     match to.checked_sub(none) {
         Some(column) => sort_by(state, column),
         None => {

@@ -95,6 +95,10 @@ pub enum Action {
     ZoomOut,
     /// The bar of time: what it shows, or none.
     Bar,
+    /// Compare with A, or no more.
+    Compare,
+    /// Type what to compare with.
+    CompareWith,
     /// Mark this instant, with a note.
     Mark,
     /// List the marks, to go to one.
@@ -203,6 +207,20 @@ pub const BINDINGS: &[Binding] = &[
         "find",
         "Find the time a row is so: proc.cpu>90% nginx, tcpevent kind:retransmit 10.0.0.0/8",
     ),
+    bind(
+        &[Char('d')],
+        A::Compare,
+        Time,
+        "A/B",
+        "Compare what is shown (B) with the mark (A), or no more: what changed most comes first",
+    ),
+    bind(
+        &[Char('D')],
+        A::CompareWith,
+        Quiet,
+        "compare with",
+        "Compare with a time or range: -5m, 12:00..12:05, 12:00..12:05 vs 13:00..13:05",
+    ),
     bind(&[Char('}')], A::FindNext, Quiet, "find on", "Next sample in which a row is so"),
     bind(&[Char('{')], A::FindPrev, Quiet, "find back", "Sample before in which a row is so"),
     bind(&[Char('y')], A::MinuteForward, Quiet, "minute on", "A minute on"),
@@ -247,7 +265,7 @@ pub const BINDINGS: &[Binding] = &[
         A::Back,
         Quiet,
         "back",
-        "One level back: closes, clears the filter, returns to live",
+        "One level back: closes, clears the filter, ends a comparison, returns to live",
     ),
     bind(&[Key::Backspace], A::Back, Quiet, "back", "Back from details"),
     bind(
@@ -321,8 +339,14 @@ pub const BINDINGS: &[Binding] = &[
         "The pane of this number: each table of a tool has one, and what s, S and L count",
     ),
     bind(&[Char('u')], A::Units, Table, "units", "Bytes or bits per second"),
-    bind(&[Char(']')], A::ZoomIn, Quiet, "zoom in", "Shorter time window in the details"),
-    bind(&[Char('[')], A::ZoomOut, Quiet, "zoom out", "Longer time window in the details"),
+    bind(&[Char(']')], A::ZoomIn, Quiet, "zoom in", "Shorter time in the details; longer A and B"),
+    bind(
+        &[Char('[')],
+        A::ZoomOut,
+        Quiet,
+        "zoom out",
+        "Longer time in the details; shorter A and B",
+    ),
     bind(&[Char('m')], A::Mark, Quiet, "mark", "Mark this instant, with a note"),
     bind(&[Char('\'')], A::GoMark, Quiet, "to mark", "List the marks and what fired, to go to one"),
     bind(&[Char('B')], A::Bar, Quiet, "bar", "Bar of time, in the past: CPU, pressure, none"),

@@ -86,6 +86,8 @@ pub struct Layout {
     pub tabs: u16,
     /// Row that says how the tool of this pane fares.
     pub tool: Option<u16>,
+    /// Row that says which two times are compared.
+    pub sides: Option<u16>,
     /// First row of the sparklines of a tool's columns.
     pub strip: u16,
     /// How many there are.
@@ -106,12 +108,13 @@ pub struct Layout {
 const TALL: u16 = 16;
 
 impl Layout {
-    fn new(height: u16, header: u16, tool: bool, strip: u16, bar: bool) -> Layout {
-        let above = header + 1 + u16::from(tool);
+    fn new(height: u16, header: u16, tool: bool, sides: bool, strip: u16, bar: bool) -> Layout {
+        let above = header + 1 + u16::from(tool) + u16::from(sides);
         Layout {
             header,
             tabs: header,
             tool: tool.then_some(header + 1),
+            sides: sides.then_some(above - 1),
             strip: above,
             strip_rows: strip,
             titles: above + strip,
@@ -135,13 +138,14 @@ impl Layout {
         let fate = tool::fate(state);
         let tool = fate.is_some_and(|f| height >= 12 || (height >= 7 && f.trouble()));
         let strip = if height >= TALL { trend::rows(state) } else { 0 };
-        Layout::new(height, header, tool, strip, Layout::has_bar(state, height))
+        let sides = state.compare.on && !state.view().pane.stacks && height >= 5;
+        Layout::new(height, header, tool, sides, strip, Layout::has_bar(state, height))
     }
 
     /// The rows for a page that lies over it.
     pub fn of_page(state: &State, height: u16) -> Layout {
         let bar = Layout::has_bar(state, height);
-        Layout::new(height, Layout::header(state, height), false, 0, bar)
+        Layout::new(height, Layout::header(state, height), false, false, 0, bar)
     }
 
     fn has_bar(state: &State, height: u16) -> bool {

@@ -1,14 +1,14 @@
 //! Marks: instants to find again, with a note; those made by triggers stand among them.
 
 use crate::source::Seek;
-use crate::table::clock;
+use crate::table::{Stretch, clock};
 
 use super::effect::Effect;
 use super::input::prompt;
 use super::key::Key;
 use super::prompt::PromptKind;
 use super::state::{Overlay, State, Tone};
-use super::travel;
+use super::{compare, travel};
 
 /// An instant to find again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,34 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
                 return travel::go(state, Seek::At(to));
             }
         }
+        Key::Char('a') => {
+            if let Some(a) = state.marks.get(here).map(|m| m.at) {
+                compare::choose(state, Stretch::instant(a));
+                let clock = clock::clock(a, &state.zone);
+                state.say(Tone::Plain, format!("A is {clock}; d on another mark compares."));
+            }
+        }
+        Key::Char('d') => {
+            if let Some(to) = state.marks.get(here).map(|m| m.at) {
+                return compare_with(state, to);
+            }
+        }
         _ => *at = key.in_list(here, last).unwrap_or(*at),
     }
     Vec::new()
+}
+
+/// Compares a mark with A; where none is chosen the mark is A, and B what is shown.
+fn compare_with(state: &mut State, mark: i64) -> Vec<Effect> {
+    state.overlays.pop();
+    match state.compare.a {
+        Some(a) if a != Stretch::instant(mark) => {
+            compare::start(state, a);
+            travel::go(state, Seek::At(mark))
+        }
+        _ => {
+            compare::start(state, Stretch::instant(mark));
+            Vec::new()
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::source::Moment;
 
-use crate::table::Table;
 use crate::table::stack::Lines;
+use crate::table::{Side, Stretch, Table};
 
 use super::bar::Bar;
 use super::effect::Want;
@@ -35,6 +35,11 @@ pub enum Msg {
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
     },
+    /// What can be sought began before the screen did: at this Unix time in ns.
+    Earlier {
+        /// Unix ns.
+        from: i64,
+    },
     /// The bar of time.
     Bar(Bar),
     /// How far a search through time is, 0 to 1.
@@ -56,6 +61,17 @@ pub enum Msg {
         want: Want,
         /// The table in each sample, with the sample's Unix time in ns, oldest first.
         samples: Vec<(i64, Table)>,
+    },
+    /// One side of a comparison.
+    Side {
+        /// The table.
+        table: String,
+        /// When.
+        of: Stretch,
+        /// Whether it is B.
+        b: bool,
+        /// Its rows, or why they are not known.
+        side: Result<Side, String>,
     },
     /// The source lines of a function.
     Lines(Lines),

@@ -186,6 +186,13 @@ impl From<Show> for Shown {
     }
 }
 
+/// The columns of the first built-in pane of a table, and the one it is sorted by.
+pub fn first_look(table: &str) -> Option<(Vec<Shown>, Option<Shown>)> {
+    let (at_once, late) = built_in();
+    let pane = at_once.into_iter().chain(late).find(|p| p.table == table)?;
+    Some((pane.columns, pane.sort))
+}
+
 /// The built-in panes that are there from the start, and those that come with their table.
 pub fn built_in() -> (Vec<Pane>, Vec<Pane>) {
     let all =

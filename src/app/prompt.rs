@@ -24,6 +24,8 @@ pub enum PromptKind {
     Pin,
     /// A time to jump to.
     Time,
+    /// What to compare with.
+    Compare,
     /// What is searched for through time.
     Find {
         /// Towards later samples.
@@ -162,6 +164,10 @@ impl Prompt {
             PromptKind::Heap => ("heap of which process (none: growth of all): ", "heap of pid: "),
             PromptKind::Pin => ("pin pid, host or address: ", "pin: "),
             PromptKind::Time => ("time (12:03:07, 3am yesterday, -2h, 50%): ", "time: "),
+            PromptKind::Compare => (
+                "compare with A (-5m, 12:00..12:05, A vs B, Enter: what is shown): ",
+                "A (Enter: now): ",
+            ),
             PromptKind::Find { forward: true } => {
                 ("next time a row is (proc.cpu>90% nginx): ", "next: ")
             }

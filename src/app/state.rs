@@ -7,6 +7,7 @@ use crate::table::{Filter, Frame, Nature, Order, Schema, Value};
 
 use super::bar::BarState;
 use super::columns::{Columns, Shown};
+use super::compare::Compare;
 use super::detail::Detail;
 use super::ended::Ended;
 use super::focus::Closer;
@@ -75,6 +76,8 @@ pub struct State {
     pub mark: Option<i64>,
     /// Marks with their notes, and what fired, oldest instant first.
     pub marks: Vec<Mark>,
+    /// A and B.
+    pub compare: Compare,
     /// The bar of time.
     pub bar: BarState,
     /// What was searched for through time last.
@@ -248,6 +251,7 @@ impl State {
             mouse: true,
             mark: None,
             marks: Vec::new(),
+            compare: Compare::default(),
             bar: BarState::default(),
             hunt: None,
             hunting: false,
@@ -267,14 +271,19 @@ impl State {
         found::know(self, schemas);
     }
 
-    /// The pane shown.
+    /// The pane shown, or its comparison.
     pub fn view(&self) -> &PaneState {
-        &self.panes[self.pane]
+        let plain = &self.panes[self.pane];
+        self.compare.view(plain).unwrap_or(plain)
     }
 
-    /// The pane shown, to change.
+    /// The same, to change.
     pub fn view_mut(&mut self) -> &mut PaneState {
-        &mut self.panes[self.pane]
+        let plain = &mut self.panes[self.pane];
+        match self.compare.view_mut(plain) {
+            Some(view) => view,
+            None => plain,
+        }
     }
 
     /// Unix ns of the moment shown.

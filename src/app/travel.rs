@@ -87,11 +87,27 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
 
 /// Jumps to a typed time.
 pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
+    let start = state.span.map_or(i64::MIN, |s| s.0);
+    let at = time(state, text)?;
+    Ok(go(state, Seek::At(at.max(start))))
+}
+
+/// A typed time, Unix ns.
+pub fn time(state: &State, text: &str) -> Result<i64, String> {
     let (start, end) = state.span.ok_or("There is nothing to go to yet.")?;
     let current = state.wall_ns().unwrap_or(end);
     let anchor = clock::Anchor { now: end, current, start, end };
-    let at = clock::parse(text, &anchor, &state.zone)?;
-    Ok(go(state, Seek::At(at.max(start))))
+    clock::parse(text, &anchor, &state.zone)
+}
+
+/// What can be sought begins before the screen did.
+pub fn reaches_back(state: &mut State, from: i64) {
+    let (first, last) = state.span.unwrap_or((from, from));
+    state.span = Some((first.min(from), last));
+    if state.note.is_none() {
+        let since = clock::date_and_clock(from, &state.zone);
+        state.say(Tone::Plain, format!("Recorded since {since}: T, Z and b go back there."));
+    }
 }
 
 /// The answer to a seek; the page of a row then asks for the past up to there.
@@ -162,6 +178,11 @@ pub fn past(state: &mut State) -> Vec<Effect> {
 /// Longer or shorter time across the detail page: 10 s to 1 h.
 pub fn zoom(state: &mut State, longer: bool) -> Vec<Effect> {
     const STEPS: [u64; 7] = [10, 30, 60, 180, 600, 1_800, 3_600];
+    if state.overlays.is_empty() && state.compare.on {
+        // As in the stacks: `]` is more of it.
+        super::compare::zoom(state, !longer);
+        return Vec::new();
+    }
     let Some(Overlay::Detail(_)) = state.overlays.last() else {
         state.say(Tone::Plain, "Time zoom works on a details page (Enter).");
         return Vec::new();

@@ -44,7 +44,8 @@ pub fn across(state: &State) -> u16 {
 
 /// How many rows they take.
 pub fn rows(state: &State) -> u16 {
-    let Some(frame) = frame(state) else { return 0 };
+    // Beside two times the past of one row says little.
+    let Some(frame) = frame(state).filter(|_| !state.compare.on) else { return 0 };
     let all = figures(frame.table().schema()).len();
     let all = u16::try_from(all).unwrap_or(u16::MAX);
     let most = (state.size.1.saturating_sub(6 + BELOW) / 2).min(9);

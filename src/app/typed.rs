@@ -1,6 +1,6 @@
 //! What a typed line does: filter, pin, time, command, and the answer to a question.
 
-use crate::table::Filter;
+use crate::table::{Filter, Stretch};
 
 use super::effect::Effect;
 use super::grid::rebuild;
@@ -101,7 +101,7 @@ pub fn changed(state: &mut State) {
     match Filter::parse(&p.text) {
         Ok(filter) => {
             state.filter = filter;
-            let view = &mut state.panes[state.pane];
+            let view = state.view_mut();
             view.offset = 0;
             rebuild(state);
         }
@@ -147,6 +147,13 @@ fn accept(state: &mut State) -> Vec<Effect> {
                 Err(e) => wrong(state, e),
             }
         }
+        PromptKind::Compare => match super::compare::typed(state, &p.text) {
+            Ok(effects) => {
+                state.overlays.retain(|o| !matches!(o, Overlay::Prompt(_)));
+                effects
+            }
+            Err(e) => wrong(state, e),
+        },
         PromptKind::Find { forward } => match super::hunt::begin(state, &p.text, forward) {
             Ok(effects) => {
                 state.overlays.retain(|o| !matches!(o, Overlay::Prompt(_)));
@@ -156,6 +163,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
         },
         PromptKind::Note { at, .. } => {
             state.overlays.pop();
+            super::compare::choose(state, Stretch::instant(at));
             vec![Effect::Mark { at, note: p.text.trim().to_owned() }]
         }
         PromptKind::Palette => match by_word(state, &p.text) {

@@ -13,6 +13,7 @@ use super::travel;
 /// Takes in one message; what is to be done outside comes back.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = take(state, msg);
+    effects.extend(super::compare::follow(state));
     effects.extend(super::trend::follow(state));
     effects.extend(super::stack::follow(state));
     effects
@@ -37,6 +38,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Sought { moment, trail, span } => {
             return travel::arrived(state, moment, trail, span);
         }
+        Msg::Earlier { from } => travel::reaches_back(state, from),
         Msg::Bar(bar) => super::bar::arrived(state, bar),
         Msg::Hunting(done) => super::hunt::going_on(state, done),
         Msg::Hunted(end) => return super::hunt::ended(state, end),
@@ -56,6 +58,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::stack::arrived(state, &want, &samples);
             super::image::arrived(state, &want, &samples);
         }
+        Msg::Side { table, of, b, side } => super::compare::arrived(state, &table, of, b, side),
         Msg::Lines(lines) => super::stack::told(state, lines),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
@@ -126,6 +129,7 @@ fn still(state: &State, moment: &Moment) -> bool {
     let Some(first) = state.grid.parts.first() else { return false };
     let before = shown.before.as_ref().and_then(|b| b.table(&pane.table));
     state.filter.is_empty()
+        && !state.compare.on
         && state.pin.is_none()
         && state.grid.parts.len() == 1
         && first.table().same(&new)

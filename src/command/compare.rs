@@ -1,4 +1,5 @@
-//! `lmptop print TABLE --against`: the call stacks of two recordings, times or processes compared.
+//! `lmptop print TABLE --against`: the call stacks of two recordings, times or processes compared;
+//! any other table at two times.
 
 use std::io::{self, BufWriter};
 use std::path::Path;
@@ -39,6 +40,14 @@ pub fn run(args: &cli::Print, format: Format) -> Result<()> {
     let Some(schema) = Schema::merged(schemas.iter()) else {
         bail!("{} is another table in the other recording", args.table)
     };
+    if !schema.has_stacks() {
+        return super::contrast::run(args, format, &readers);
+    }
+    if against.against_at.is_some() {
+        return Err(usage(anyhow!(
+            "--against-at is one sample, of which stacks say little; use --against-from and --against-to"
+        )));
+    }
     let fields = Selection::fields(&schema, &args.columns).map_err(usage)?;
     let compare = Compare::new(&schema, &fields).map_err(usage)?;
     for (side, (args, reader)) in [args, &then].into_iter().zip(&readers).enumerate() {

@@ -33,6 +33,9 @@ pub fn run(args: &cli::Sessions, named: Option<&Path>) -> Result<()> {
     }
     match (bad, paths.len()) {
         (0, _) => Ok(()),
+        (_, 1) if paths[0].is_file() => {
+            bail!("the file is not as it was exported; have it sent or exported again")
+        }
         (_, 1) => bail!("the recording is damaged; replay and print show what can be read of it"),
         (bad, all) => bail!(
             "{bad} of {all} recordings are damaged; replay and print show what can be read of them"
@@ -45,6 +48,7 @@ fn paths(args: &cli::Sessions, named: Option<&Path>) -> Result<Vec<PathBuf>> {
         return Ok(vec![find(Some(named))?]);
     }
     let all = match &args.session {
+        Some(file) if file.is_file() => return Ok(vec![file.clone()]),
         Some(dir) => listed(dir)?,
         None => list(&default_place())?,
     };

@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod columns;
 mod compare;
 pub mod completions;
+mod contrast;
 pub mod doctor;
 pub mod export;
 pub mod flight;

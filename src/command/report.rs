@@ -63,6 +63,7 @@ fn made(reader: &Reader, found: &Found, args: &cli::Report, zone: TimeZone) -> R
         let schema = schema_in(reader, table)?;
         parts.push(part(reader, &schema, from, to, &span)?);
     }
+    let marks = marks(reader, from, to);
     let about = About {
         session: info.id.clone(),
         host: info.host.clone(),
@@ -70,9 +71,25 @@ fn made(reader: &Reader, found: &Found, args: &cli::Report, zone: TimeZone) -> R
         versions: [info.lmptop.clone(), env!("CARGO_PKG_VERSION").to_owned()],
         // Reading may have found damage: only now all of it is known.
         notes: reader.notes(),
-        marks: Vec::new(),
+        marks,
     };
     page(&about, &span, parts)
+}
+
+/// The marks of a range; what is wrong with them becomes a note of the reader.
+fn marks(reader: &Reader, from: i64, to: i64) -> Vec<(i64, String)> {
+    let (marks, damaged) = match reader.marks() {
+        Ok(found) => found,
+        Err(e) => {
+            reader.note([format!("marks are not shown: {e:#}")]);
+            return Vec::new();
+        }
+    };
+    if damaged > 0 {
+        reader.note([format!("{damaged} marks are damaged and not shown")]);
+    }
+    let within = marks.into_iter().filter(|m| (from..=to).contains(&m.at));
+    within.map(|m| (m.at, m.note)).collect()
 }
 
 /// Reads one table from end to end; two samples of it are in memory at a time.

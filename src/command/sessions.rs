@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{inspection, say};
 use crate::cli::{self, Plain};
 use crate::export::grid;
-use crate::session::{Listing, default_place, list};
+use crate::session::{Listing, default_place, file_listing, list};
 use crate::source::clocks;
 use crate::table::clock::{self, Anchor, date_and_clock, rfc3339};
 use crate::table::quantity::{Style, format};
@@ -48,11 +48,14 @@ pub fn run(args: &cli::Sessions) -> Result<()> {
     say(&out)
 }
 
-/// The sessions in `dir`, or `dir` itself if it is one.
+/// The sessions in `dir`, or `dir` itself if it is one or an exported file.
 pub(super) fn listed(dir: &Path) -> Result<Vec<Listing>> {
     let dir = dir.canonicalize().with_context(|| {
         format!("cannot look for recordings in {}; is the path right?", dir.display())
     })?;
+    if dir.is_file() {
+        return Ok(vec![file_listing(&dir)?]);
+    }
     if !is_session(&dir) {
         return list(&dir);
     }
@@ -74,6 +77,8 @@ struct Line<'a> {
     clean: bool,
     recording: bool,
     error: Option<&'a str>,
+    samples: Option<u64>,
+    redacted: Option<bool>,
 }
 
 fn line(s: &Listing) -> Line<'_> {
@@ -89,6 +94,8 @@ fn line(s: &Listing) -> Line<'_> {
         clean: s.clean,
         recording: s.recording,
         error: s.error.as_deref(),
+        samples: s.samples,
+        redacted: s.redacted,
     }
 }
 
@@ -96,6 +103,10 @@ fn cells(s: &Listing, zone: &TimeZone) -> Vec<String> {
     let time = |t: Option<i64>| t.map_or_else(|| "-".to_owned(), |t| date_and_clock(t, zone));
     let ended = match (&s.error, s.recording, s.clean) {
         (Some(error), _, _) => error.clone(),
+        (None, ..) if s.samples.is_some() => {
+            let names = if s.redacted == Some(true) { " with pseudonyms" } else { "" };
+            format!("exported{names}, {} samples", s.samples.unwrap_or(0))
+        }
         (None, true, _) => "recording".to_owned(),
         (None, false, true) => "clean".to_owned(),
         (None, false, false) => "cut off".to_owned(),

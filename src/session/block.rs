@@ -37,7 +37,7 @@ const DICTIONARY: usize = 8 << 20;
 
 /// One row version: whose, in which entry, at which position, and where its cells are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
+pub(super) struct Mark {
     subject: u32,
     entry: u32,
     row: u32,

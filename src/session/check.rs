@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::carve::Carved;
 use super::cursor::Cursor;
 use super::meta::{Last, Meta, Summary, packed_dir, recorded_now, segment_dir};
+use super::portable;
 use super::segment::{Open, Stamp};
 use super::store::Store;
 use super::stray::{numbers, strays};
@@ -101,22 +102,16 @@ pub struct Progress {
     pub samples: u64,
 }
 
-/// Checks the session in `dir`; memory stays below that of one segment's index and one block a
-/// table. Damage is no error: the outcome tells it.
-pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Checked {
-    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut work = Work {
-        dir: dir.to_path_buf(),
-        schemas: Vec::new(),
-        last: None,
-        of: 0,
-        next: None,
-        out: Checked {
+impl Checked {
+    /// Of which nothing is known yet.
+    pub(super) fn begun(path: &Path) -> Checked {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Checked {
             id: clean(&name).into_owned(),
-            path: dir.to_path_buf(),
+            path: path.to_path_buf(),
             verdict: Verdict::Sound,
             sentence: String::new(),
-            recording: recorded_now(dir),
+            recording: false,
             segments: 0,
             samples: 0,
             whole: 0,
@@ -124,8 +119,19 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Checked {
             lost: 0,
             findings: Vec::new(),
             more: 0,
-        },
-    };
+        }
+    }
+}
+
+/// Checks the session in `dir`, or the exported file; memory stays below that of one segment's index and one block a
+/// table. Damage is no error: the outcome tells it.
+pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Checked {
+    if dir.is_file() {
+        return portable::check(dir, progress);
+    }
+    let out = Checked { recording: recorded_now(dir), ..Checked::begun(dir) };
+    let (schemas, last, of, next) = (Vec::new(), None, 0, None);
+    let mut work = Work { dir: dir.to_path_buf(), schemas, last, of, next, out };
     match work.session(progress) {
         Ok(()) => work.judge(),
         Err(e) => {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 
+use super::marks::Mark;
 use super::meta::{Info, Last, Meta, Summary, segments};
 use super::remote::Remote;
 use super::segment::{Open, Segment, Stamp};
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     /// Who writes it, if that is another process.
     remote: Mutex<Option<Arc<Remote>>>,
     notes: Mutex<Vec<String>>,
+    /// Marks that came with a file; those of a session are beside it.
+    pub marks: Mutex<Vec<Mark>>,
     recent: Mutex<VecDeque<Arc<Segment>>>,
 }
 
@@ -41,6 +44,7 @@ impl Shared {
             clean: AtomicBool::new(false),
             remote: Mutex::default(),
             notes: Mutex::default(),
+            marks: Mutex::default(),
             recent: Mutex::default(),
         }
     }
@@ -165,6 +169,12 @@ impl Shared {
 }
 
 impl Shared {
+    /// Whether who writes it has just gone: asked again, it is read from the disk.
+    pub(super) fn is_left(&self) -> bool {
+        let remote = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
+        remote.as_ref().is_some_and(|r| r.gone())
+    }
+
     pub(super) fn is_remote(&self) -> bool {
         self.remote.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -36,6 +36,10 @@ pub struct Listing {
     pub recording: bool,
     /// Why it cannot be read, in one sentence.
     pub error: Option<String>,
+    /// Samples; known of an exported file only.
+    pub samples: Option<u64>,
+    /// Whether names were replaced; of an exported file only.
+    pub redacted: Option<bool>,
 }
 
 /// The sessions of a place, oldest first. A broken one is listed with its error.

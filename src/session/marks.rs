@@ -47,6 +47,11 @@ pub fn marks(session: &Path) -> Result<(Vec<Mark>, usize)> {
     ensure!(file.metadata()?.is_file(), "{} is not a file", path.display());
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(unpack(&bytes))
+}
+
+/// The same from the file's bytes, wherever they are kept.
+pub(super) fn unpack(bytes: &[u8]) -> (Vec<Mark>, usize) {
     let (mut out, mut damaged) = (Vec::new(), 0);
     for line in bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
         match read(line).filter(|_| out.len() < MOST) {
@@ -55,7 +60,16 @@ pub fn marks(session: &Path) -> Result<(Vec<Mark>, usize)> {
         }
     }
     out.sort_by_key(|m| m.at);
-    Ok((out, damaged))
+    (out, damaged)
+}
+
+/// A mark as a line of the file.
+pub(super) fn pack(mark: &Mark) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(&Mark { at: mark.at, note: tidy(&mark.note) })?;
+    let mut line = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
+    line.extend_from_slice(&json);
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn read(line: &[u8]) -> Option<Mark> {
@@ -88,16 +102,13 @@ pub fn add_mark(session: &Path, mark: &Mark) -> Result<()> {
     let meta = file.metadata()?;
     ensure!(meta.is_file(), "{} is not a file", path.display());
     ensure!(meta.size() < MOST_BYTES / 2, "{} holds too many marks", path.display());
-    let json = serde_json::to_vec(&Mark { at: mark.at, note: tidy(&mark.note) })?;
-    let mut line = Vec::with_capacity(json.len() + 11);
+    let mut line = Vec::new();
     // After a line that was cut off, a new one begins.
     let mut last = [0];
     if meta.size() > 0 && file.read_at(&mut last, meta.size() - 1)? == 1 && last != *b"\n" {
         line.push(b'\n');
     }
-    line.extend_from_slice(format!("{:08x} ", crc32fast::hash(&json)).as_bytes());
-    line.extend_from_slice(&json);
-    line.push(b'\n');
+    line.extend_from_slice(&pack(mark)?);
     file.write_all(&line).with_context(fail)
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::contents::{Shared, found};
 use super::cursor::Cursor;
 use super::list::list;
+use super::marks::{Mark, marks};
 use super::meta::{Info, Last, Meta, Summary, recorded_now};
 use super::portable;
 use super::segment::{Open, Segment, Stamp};
@@ -92,7 +93,7 @@ impl Reader {
     }
 
     /// Adds sentences about what was lost.
-    pub(super) fn note(&self, notes: impl IntoIterator<Item = String>) {
+    pub fn note(&self, notes: impl IntoIterator<Item = String>) {
         self.shared.note(notes);
     }
 
@@ -154,6 +155,22 @@ impl Reader {
     /// The session's directory; `None` when it is kept in memory only.
     pub fn path(&self) -> Option<&Path> {
         self.shared.dir.as_deref()
+    }
+
+    /// The marks that were set in it, oldest instant first, and how many are damaged.
+    ///
+    /// # Errors
+    /// When they are there and cannot be read.
+    pub fn marks(&self) -> Result<(Vec<Mark>, usize)> {
+        match self.path() {
+            Some(dir) => marks(dir),
+            None => Ok((self.shared.marks.lock().map(|m| m.clone()).unwrap_or_default(), 0)),
+        }
+    }
+
+    /// Keeps the marks that came with a file.
+    pub(super) fn marked(&self, marks: Vec<Mark>) {
+        *self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
     }
 
     /// Whether the recording ended as it should.
@@ -278,6 +295,13 @@ impl Reader {
     /// # Errors
     /// When nothing of it can be read.
     pub fn sample(&self, at: Position) -> Result<Sample> {
+        match self.sample_now(at) {
+            Err(_) if self.shared.is_left() => self.sample_now(at),
+            done => done,
+        }
+    }
+
+    fn sample_now(&self, at: Position) -> Result<Sample> {
         let segments = self.shared.segments();
         let segment = segments.iter().find(|s| s.number == at.segment);
         let segment = segment.context("this part of the recording has been removed")?;
@@ -293,6 +317,7 @@ impl Reader {
         for table in self.tables(&mut cursors.tables, &open, &entry.tables) {
             match table {
                 Ok(table) => tables.push(table),
+                Err(e) if self.shared.is_left() => return Err(e),
                 Err(e) => {
                     self.lost(stamp.wall_ns, &e);
                     lost = Some(e);

@@ -51,10 +51,15 @@ impl Join {
 
 /// One stable 64-bit number per row from its key columns: the row's identity over time.
 pub fn row_keys(table: &Table) -> Vec<u64> {
+    keys_of(table, table.schema().keys())
+}
+
+/// The same from these stored columns.
+pub(super) fn keys_of(table: &Table, columns: &[usize]) -> Vec<u64> {
     // Fixed seeds: the same row has the same number in every run, so a recording can be joined.
     let hasher = RandomState::with_seeds(1, 2, 3, 4);
     let mut out = vec![0u64; table.len()];
-    for &k in table.schema().keys() {
+    for &k in columns {
         let array = table.batch().column(k);
         let any = array.as_any();
         if let Some(a) = any.downcast_ref::<UInt64Array>() {

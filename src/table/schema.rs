@@ -94,6 +94,8 @@ pub struct Schema {
     stored: usize,
     keys: Vec<usize>,
     found: bool,
+    /// Of a comparison: stored rates, by what they are derived from.
+    rates: Vec<(usize, usize)>,
 }
 
 /// The written form of a [`Schema`].
@@ -149,17 +151,24 @@ impl Schema {
             .iter()
             .enumerate()
             .filter_map(|(i, f)| derive(nature, i, f))
-            // A tool may have a column of that name already.
-            .filter(|d| !found || fields.iter().all(|f| f.id != d.id))
+            // A tool may have a column of that name already, and so has a comparison.
+            .filter(|d| fields.iter().all(|f| f.id != d.id))
             .collect();
         let keys = (0..stored).filter(|&i| fields[i].kind == Kind::Key).collect();
         fields.extend(derived);
-        Schema { table: table.to_owned(), nature, fields, stored, keys, found }
+        Schema { table: table.to_owned(), nature, fields, stored, keys, found, rates: Vec::new() }
     }
 
     /// The same table with other fields: whether it was found stays.
     pub fn with_fields(&self, table: &str, fields: Vec<Field>) -> Schema {
         Schema::make(table, self.nature, fields, self.found)
+    }
+
+    /// The same table as rows that hold, with other fields, whatever its nature is; of these some
+    /// are the rates of others: field and rate.
+    pub(super) fn as_state(&self, fields: Vec<Field>, rates: Vec<(usize, usize)>) -> Schema {
+        let schema = Schema::make(&self.table, Nature::State, fields, self.found);
+        Schema { rates, ..schema }
     }
 
     /// The schema of a built-in table.
@@ -234,7 +243,8 @@ impl Schema {
 
     /// Index of the rate derived from the counter at `field`.
     pub fn rate_of(&self, field: usize) -> Option<usize> {
-        self.fields.iter().position(|f| f.from == From::Rate(field))
+        let own = self.fields.iter().position(|f| f.from == From::Rate(field));
+        own.or_else(|| self.rates.iter().find(|r| r.0 == field).map(|r| r.1))
     }
 
     /// The Arrow schema of the stored fields, without metadata.

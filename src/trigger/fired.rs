@@ -139,7 +139,7 @@ impl Fired {
         let of = cgroup.as_ref().map(|c| format!(" of {c}")).unwrap_or_default();
         let is = match stalled.share {
             Some(share) => format!("{:.1}%", share * 100.0),
-            None => "more than the limit".to_owned(),
+            None => format!("{:.1}% or more", limit * 100.0),
         };
         let cause = format!(
             "psi.{}.{}{of} is {is} of {} s, limit {:.1}%",

@@ -149,8 +149,10 @@ impl Pressure {
             return None;
         }
         let told = self.polled && self.told();
-        // The kernel's first window counts what it had not yet summed up before, up to 2 s.
-        let begun = now.saturating_add(self.window_ns);
+        // The kernel's first window counts what it had not yet summed up before, up to 2 s, and a
+        // part of a window's growth counts in the next one (`window_update`).
+        let windows = if self.polled { 2 } else { 1 };
+        let begun = now.saturating_add(self.window_ns.saturating_mul(windows));
         let quiet_until = *self.quiet_until.get_or_insert(begun);
         let Some(total) = self.total() else {
             self.gone = true;
@@ -159,14 +161,13 @@ impl Pressure {
         };
         self.totals.push_back((now, total));
         let share = self.share_until(now, total);
-        let holds = match self.polled {
-            true => told,
-            false => share.is_some_and(|(s, whole)| whole && s >= self.share),
-        };
+        // Whoever reads the file puts off the kernel's own look at windows of the unprivileged
+        // (`psi_show` moves `avg_next_update`): it may come seconds late.
+        let read = share.is_some_and(|(s, whole)| whole && s >= self.share);
         // What is read between samples holds for as long as it is above; the kernel says it anew
         // in each window.
-        let news = holds && (self.polled || !self.above);
-        self.above = holds;
+        let news = told || (read && !self.above);
+        self.above = told || read;
         if !news || now < quiet_until {
             return None;
         }

@@ -56,7 +56,13 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
             ]);
         }
         Some(Overlay::Marks { .. }) => {
-            return fixed(&[("Enter", "go there"), ("Up Down", "choose"), ("Esc", "close")]);
+            return fixed(&[
+                ("Enter", "go there"),
+                ("Up Down", "choose"),
+                ("a", "is A"),
+                ("d", "compare A with it"),
+                ("Esc", "close"),
+            ]);
         }
         Some(Overlay::Detail(d)) if d.graph.is_some() => {
             let mut out = fixed(&[

@@ -24,7 +24,12 @@ pub fn draw(state: &State, look: &Theme, at: usize, layout: Layout, buf: &mut Bu
         let dim = if i == at { role } else { Role::Dim };
         let write = if width < NARROW { clock::clock } else { clock::date_and_clock };
         let mut pen = Pen::new(buf, look, 0, y, width);
-        let here = if state.wall_ns() == Some(mark.at) { look.pick("▸", ">") } else { " " };
+        let a = state.compare.a.is_some_and(|a| a.to == mark.at);
+        let here = match (state.wall_ns() == Some(mark.at), a) {
+            (_, true) => "A",
+            (true, _) => look.pick("▸", ">"),
+            _ => " ",
+        };
         pen.put(here, role).put(&write(mark.at, &state.zone), role).put("  ", role);
         if mark.fired {
             let word = if i == at { role } else { Role::Warn };

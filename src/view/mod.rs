@@ -37,6 +37,7 @@
 mod bar;
 mod chart;
 mod chooser;
+mod compare;
 mod detail;
 mod fate;
 mod footer;

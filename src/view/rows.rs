@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::app::{Cell, Layout, Line, Mode, Node, Shown, State, drawn};
-use crate::table::{Field, Kind, Order, Schema, Unit, Value, clock, quantity};
+use crate::table::{Field, Kind, Order, Part, Schema, Unit, Value, clock, quantity, times};
 
 use super::paint::{Pen, cells, cut};
 use super::sign::sign_of;
@@ -114,7 +114,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn draw(&self, columns: &[(usize, u16)], y: u16, buf: &mut Buffer) {
-        let ended = self.state.grid.ended(self.line);
+        let ended = self.state.grid.ended(self.line) || self.gone();
         let context = matches!(self.line, Line::Node(n) if n.context);
         let mut x = 0;
         for (nth, &(i, width)) in columns.iter().enumerate() {
@@ -137,6 +137,14 @@ impl Row<'_> {
             }
             x = end + 1;
         }
+    }
+
+    /// Whether the row is of A only.
+    fn gone(&self) -> bool {
+        let grid = &self.state.grid;
+        let of = |row: &str| Shown::One(row.to_owned());
+        let row = grid.contrast.as_ref().map(|c| of(c.row()));
+        row.is_some_and(|row| grid.cell(self.line, &row) == Cell::One(Value::Text("gone")))
     }
 
     fn cut(&self, text: &str, width: usize) -> String {
@@ -238,10 +246,39 @@ impl Row<'_> {
             }
             Cell::One(v) => match field {
                 Some(f) => self
-                    .entered(v, f)
+                    .compared(v, f)
+                    .or_else(|| self.entered(v, f))
                     .unwrap_or_else(|| (cell_text(self.state, v, f), role(v, f, self))),
                 None => (String::new(), Role::Text),
             },
+        }
+    }
+
+    /// What became of an amount, and which rows are of one time only.
+    fn compared(&self, v: Value<'_>, field: &Field) -> Option<(String, Role)> {
+        let grid = &self.state.grid;
+        let contrast = grid.contrast.as_ref()?;
+        if field.id == contrast.row() {
+            let role = if v == Value::Text("new") { Role::Good } else { Role::Warn };
+            return Some((v.as_str().unwrap_or("").to_owned(), role));
+        }
+        let (_, part) = contrast.part(&field.id)?;
+        let quiet = v.is_none() || v.as_f64() == Some(0.0);
+        match part {
+            Part::Was => Some((cell_text(self.state, v, field), Role::Dim)),
+            Part::Now => None,
+            Part::Change => {
+                let size = v.as_f64().map_or(Value::None, |v| Value::F64(v.abs()));
+                let text = cell_text(self.state, size, field);
+                let sign = match v.as_f64() {
+                    Some(v) if v > 0.0 => "+",
+                    Some(v) if v < 0.0 => "-",
+                    _ => "",
+                };
+                let text = format!("{sign}{text}");
+                Some((text, if quiet { Role::Dim } else { Role::Accent }))
+            }
+            Part::Ratio => Some((times(v).unwrap_or_else(|| "-".to_owned()), Role::Dim)),
         }
     }
 

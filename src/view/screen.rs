@@ -7,7 +7,8 @@ use crate::app::{Layout, Line, Overlay, PromptKind, State};
 use super::paint::Pen;
 use super::theme::{Role, Theme};
 use super::{
-    bar, chart, chooser, detail, fate, footer, header, help, image, marks, rows, stack, strip,
+    bar, chart, chooser, compare, detail, fate, footer, header, help, image, marks, rows, stack,
+    strip,
 };
 
 /// Draws the state. Works at any size, down to nothing.
@@ -38,6 +39,7 @@ pub fn draw(state: &State, look: &Theme, buf: &mut Buffer) {
         Some(Overlay::Prompt(_)) | None => {
             tabs(state, look, layout, buf);
             fate::draw(state, look, layout, buf);
+            compare::draw(state, look, layout, buf);
             strip::draw(state, look, layout, buf);
             rows::draw(state, look, layout, buf);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lmptop::app::{Mode, Mouse, MouseKind, Msg};
-use lmptop::session::{Reader, Writer};
+use lmptop::session::{Mark, Portion, Reader, Redact, Writer, add_mark, pack};
 use lmptop::source::Moment;
 use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ fn recorded() -> Vec<Sample> {
 }
 
 /// The recording, closed as it is at the end of a run.
-fn recording() -> (TempDir, Reader) {
+pub fn recording() -> (TempDir, Reader) {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
     for sample in recorded() {
@@ -275,6 +275,43 @@ fn marks_are_kept_in_the_session() {
     assert!(other.text().contains("here"), "{}", other.text());
 }
 
+#[test]
+fn marks_of_a_file_are_in_the_list_and_on_the_bar() {
+    let (place, reader) = day();
+    let (from, to) = reader.span().unwrap();
+    let dir = reader.path().unwrap().to_path_buf();
+    let at = from + (to - from) / 2;
+    add_mark(&dir, &Mark { at, note: "deploy began".to_owned() }).unwrap();
+    let opened = |redact: bool| {
+        let file = place.path().join(format!("{redact}.lmptop"));
+        let all = Portion::default();
+        pack(&reader, &file, &all, redact.then_some(Redact::Personal), false, &mut |_, _| {})
+            .unwrap();
+        let mut s = Stage::replay(80, 24, Reader::open(&file).unwrap());
+        s.with_bar();
+        s.press("'");
+        let list = s.text();
+        s.press("<Esc>");
+        (s, list)
+    };
+    for redact in [false, true] {
+        let (mut s, list) = opened(redact);
+        assert_eq!(list.contains("deploy began"), !redact, "{list}");
+        let bar = usize::from(s.state.layout().bar.unwrap());
+        assert_eq!(s.line(bar).matches('◆').count(), 1, "{}", s.line(bar));
+        s.press("'<Enter>");
+        let there = s.state.wall_ns().unwrap();
+        assert!(there <= at && at - there < 60 * S as i64, "{there}");
+    }
+    // A mark set in a file is for this run, which is said.
+    let mut s = Stage::replay(80, 24, Reader::open(&place.path().join("false.lmptop")).unwrap());
+    s.press("mhere<Enter>");
+    let note = s.state.note.clone().unwrap().text;
+    assert!(note.contains("for this run only"), "{note}");
+    s.press("'");
+    assert!(s.text().contains("here") && s.text().contains("deploy began"), "{}", s.text());
+}
+
 /// A day of one sample each minute: busy at noon, without any from four to five in the afternoon.
 fn day() -> (TempDir, Reader) {
     let place = tempfile::tempdir().unwrap();
@@ -296,6 +333,45 @@ fn day() -> (TempDir, Reader) {
     writer.finish().unwrap();
     let reader = Reader::open(&dir).unwrap();
     (place, reader)
+}
+
+#[test]
+fn a_live_screen_goes_back_before_its_own_beginning() {
+    let (place, reader) = day();
+    let id = reader.info().id.clone();
+    let mut s = Stage::running(120, 24, 5);
+    let own = s.state.span.unwrap().0;
+    for msg in s.past.reach_back(place.path()) {
+        s.send(msg);
+    }
+    let began = reader.span().unwrap().0;
+    assert!(
+        s.text().contains("Recorded since 2026-11-21 00:00:00: T, Z and b go back"),
+        "{}",
+        s.text()
+    );
+    assert_eq!(s.state.span.unwrap().0, began);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
+    // At the live edge it is its own, then what the other has up to there.
+    s.press("TTTT");
+    s.live([sample(5)]);
+    assert_eq!(s.state.wall_ns(), Some(own));
+    assert!(s.line(0).contains("FROZEN 5s behind") && !s.line(0).contains(&id), "{}", s.line(0));
+    s.press("T");
+    let there = s.state.wall_ns().unwrap();
+    assert!(own - 60 * S as i64 <= there && there < own, "{there}");
+    assert!(s.line(0).contains(&id), "{}", s.line(0));
+    s.press("Z");
+    assert!(s.line(0).contains("1h00") && s.line(0).contains("behind"), "{}", s.line(0));
+    s.press("b3am<Enter>");
+    let at = clock::date_and_clock(s.state.wall_ns().unwrap(), &s.state.zone);
+    assert_eq!(at, "2026-11-21 03:00:00");
+    s.with_bar();
+    assert_eq!(s.state.bar.bar.from, began);
+    // Forward over the border it is live again in the end.
+    s.press("<End>");
+    assert_eq!(s.state.mode, Mode::Live);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
 }
 
 #[test]
@@ -339,7 +415,7 @@ fn the_bar_of_time_shows_gaps_and_worst_moments_and_takes_clicks() {
     assert_eq!(live.state.layout().bar, None);
 }
 
-fn snapshot(stage: &Stage, name: &str) {
+pub fn snapshot(stage: &Stage, name: &str) {
     insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!(name, named(stage));
     });

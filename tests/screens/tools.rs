@@ -823,3 +823,38 @@ fn no_keys_in_no_order_break_the_screen() {
         assert!(s.state.grid.lines.is_empty() || s.state.view().at < s.state.grid.lines.len());
     }
 }
+
+#[test]
+fn two_times_of_a_tool_are_compared() {
+    // A snapshot: rows by its own key, numbers as the tool printed them.
+    let (_place, reader) = recorded(&iostat(12));
+    let mut s = Stage::replay(160, 24, reader);
+    s.press("b+2s<Enter>m<Enter>b+5s<Enter>d");
+    assert_eq!(s.state.view().pane.table, "iostat");
+    assert_eq!(s.state.wall_ns(), Some(WALL + 7 * S as i64));
+    let cells = |s: &Stage, title: &str| {
+        let pairs = s.column("Device").into_iter().zip(s.column(title));
+        pairs.collect::<std::collections::BTreeMap<String, String>>()
+    };
+    s.press("/nvme<Enter>");
+    assert_eq!(cells(&s, "ROW")["nvme0n1"], "");
+    while s.state.view().sort.as_ref().unwrap().first_id() != "w/s_change" {
+        s.press(">");
+    }
+    // (2 * 3) % 17 and (7 * 3) % 17.
+    let of = |title: &str| cells(&s, title)["nvme0n1"].parse::<f64>().unwrap();
+    assert_eq!((of("A:w/s"), of("B:w/s"), of("+/-w/s")), (6.0, 4.0, -2.0));
+    s.press("<Esc>");
+    insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
+        let name = s.state.replayed.clone().unwrap();
+        insta::assert_snapshot!("compare_iostat_160x24", s.text().replace(&name, "SESSION"));
+    });
+    // A log without a name in it is one row: the mean of its lines.
+    let (_place, reader) = recorded(&vmstat(12));
+    let mut s = Stage::replay(160, 24, reader);
+    s.press("D12:03:07..12:03:09 vs 12:03:14..12:03:16<Enter>");
+    assert_eq!(s.column("A:TIMES/s"), ["1"], "{}", s.text());
+    let busy = |ages: [u64; 2]| ages.iter().map(|a| a * 7 % 13).sum::<u64>() as f64 / 2.0;
+    assert_eq!(s.column("A:us")[0].parse::<f64>().unwrap(), 3.0 + busy([1, 2]), "{}", s.text());
+    assert_eq!(s.column("B:us")[0].parse::<f64>().unwrap(), 3.0 + busy([8, 9]), "{}", s.text());
+}

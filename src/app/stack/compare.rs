@@ -1,7 +1,7 @@
 //! Marking what is shown, and comparing with it.
 
 use crate::app::state::{State, Tone};
-use crate::table::clock;
+use crate::table::{Stretch, clock};
 
 use super::build::Look;
 use super::collect::pinned;
@@ -15,6 +15,11 @@ pub(super) fn mark(state: &mut State) {
     page.diff = false;
     page.stale = true;
     page.mark = Mark::of(page, &look);
+    // The tables are compared with the same time.
+    if let Some((from, to)) = page.mark.as_ref().map(|m| m.span) {
+        crate::app::compare::choose(state, Stretch { from, to });
+    }
+    let page = &state.stacks;
     let text = match &page.mark {
         Some(m) => {
             let from = clock::clock(m.span.0, &state.zone);

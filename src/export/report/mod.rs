@@ -37,6 +37,8 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// Gaps that are listed.
 const GAPS: usize = 20;
+/// Marks that are listed and drawn, the oldest.
+const MARKS: usize = 200;
 
 /// Whose recording it is and what is known about it.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +118,11 @@ struct Data<'a> {
 /// When its data cannot be written as JSON.
 pub fn page(about: &About, span: &Span, mut parts: Vec<Part>) -> Result<String> {
     parts.sort_by_key(|p| picks::rank(&p.table));
-    let mut signs = about.marks.clone();
+    let sign = |(at, note): &(i64, String)| {
+        let words = ["mark", note.as_str()].into_iter().filter(|w| !w.is_empty());
+        (*at, words.collect::<Vec<_>>().join(": "))
+    };
+    let mut signs: Vec<(i64, String)> = about.marks.iter().take(MARKS).map(sign).collect();
     let (mut grids, mut pictures, mut flames) = (Vec::new(), String::new(), Vec::new());
     for part in &parts {
         match &part.kind {
@@ -225,9 +231,12 @@ fn head(out: &mut String, about: &About, span: &Span) {
     }
     if !about.marks.is_empty() {
         out.push_str("<div class=\"marks\"><h2>Marks</h2><ul>");
-        for (at, note) in about.marks.iter().take(200) {
+        for (at, note) in about.marks.iter().take(MARKS) {
             let at = escaped(&date_and_clock(*at, &zone));
             let _ = write!(out, "<li><b>{at}</b> {}</li>", escaped(note));
+        }
+        if about.marks.len() > MARKS {
+            let _ = write!(out, "<li>{} more marks</li>", about.marks.len() - MARKS);
         }
         out.push_str("</ul></div>\n");
     }

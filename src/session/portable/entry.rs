@@ -68,6 +68,11 @@ impl Entries {
         Ok(Entries(entries))
     }
 
+    /// Names of all entries.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The entry of this name.
     pub(super) fn get(&self, name: &str) -> Result<&Section> {
         self.0

@@ -6,6 +6,7 @@
 //! size is bounded and every checksum compared before anything is believed.
 
 mod entry;
+mod inspect;
 mod pack;
 mod part;
 mod redact;
@@ -19,17 +20,28 @@ use serde::{Deserialize, Serialize};
 use super::meta::Info;
 use crate::table::{Schema, numbered};
 
+pub(super) use inspect::check;
+pub use inspect::file_listing;
 pub use pack::{Packed, Portion, pack, portable_name};
 pub(super) use unpack::open;
 
 /// Version of this form; a newer one is refused.
 pub const PORTABLE: u32 = 1;
 
+/// What becomes a pseudonym in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redact {
+    /// What is somebody's: addresses, command lines, users, hosts, ids of containers, paths.
+    Personal,
+    /// Also what tells which programs ran: names of processes, programs, units, functions.
+    All,
+}
+
 /// The entry that says what the others are.
 const META: &str = "meta.json";
 /// The entry with a row a sample.
 const SAMPLES: &str = "samples.parquet";
-/// The entry with the marks that were set, as the session has them.
+/// The entry with the marks that were set, in lines as a session has them; may be absent.
 const MARKS: &str = "marks";
 
 /// Largest `meta.json` and `marks` read, in bytes.

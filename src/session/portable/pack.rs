@@ -20,8 +20,9 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::part::{beside, nameless};
 use super::redact::Redactor;
-use super::{Held, MARKS, META, Meta, PORTABLE, SAMPLES, file_schema, samples_schema};
+use super::{Held, MARKS, META, Meta, PORTABLE, Redact, SAMPLES, file_schema, samples_schema};
 use crate::session::Reader;
+use crate::session::marks::pack as pack_mark;
 use crate::table::{Sample, Schema, Table, clean, meant};
 
 /// A row group ends at about this many packed bytes in memory.
@@ -74,7 +75,7 @@ pub fn pack(
     reader: &Reader,
     out: &Path,
     portion: &Portion,
-    redact: bool,
+    redact: Option<Redact>,
     force: bool,
     progress: &mut Progress<'_>,
 ) -> Result<Packed> {
@@ -83,8 +84,8 @@ pub fn pack(
     ensure!(force || !there(), again());
     known(reader, &portion.tables)?;
     let walk = Walk::new(reader, portion)?;
-    let mut redactor = redact.then(|| Redactor::new(reader.info()));
-    let passes = if redact { 2 } else { 1 };
+    let mut redactor = redact.map(|how| Redactor::new(reader.info(), how));
+    let passes = if redact.is_some() { 2 } else { 1 };
     let all = walk.all * passes;
     if let Some(redactor) = &mut redactor {
         walk.each(&mut |n, sample| {
@@ -105,7 +106,7 @@ pub fn pack(
     })?;
     ensure!(parts.samples > 0, "every sample in this range is lost; see lmptop sessions");
     let (file, temporary) = beside(out)?;
-    let written = zip(&mut parts, file, reader, redactor.as_mut()).and_then(|packed| {
+    let written = zip(&mut parts, file, reader, portion, redactor.as_ref()).and_then(|packed| {
         // A name that appeared meanwhile is somebody's file too.
         ensure!(force || !there(), again());
         std::fs::rename(&temporary, out)
@@ -295,7 +296,8 @@ fn zip(
     parts: &mut Parts<'_>,
     file: File,
     reader: &Reader,
-    redactor: Option<&mut Redactor>,
+    portion: &Portion,
+    redactor: Option<&Redactor>,
 ) -> Result<Packed> {
     parts.index()?;
     // Nobody learns from the file when it was made.
@@ -306,18 +308,14 @@ fn zip(
         .large_file(true);
     let mut zip = ZipWriter::new(file);
     let fail = || format!("cannot write {}", parts.out.display());
-    let meta = meta(parts, reader, redactor.as_deref())?;
+    let meta = meta(parts, reader, redactor)?;
     let rows = meta.tables.iter().map(|t| t.rows).sum();
     let mut left_out = Vec::new();
     zip.start_file(META, options).with_context(fail)?;
     zip.write_all(&serde_json::to_vec(&meta)?).with_context(fail)?;
-    if let Some(marks) = marks(reader) {
-        if redactor.is_some() {
-            left_out.push("the marks are left out: their notes are free text".to_owned());
-        } else {
-            zip.start_file(MARKS, options).with_context(fail)?;
-            zip.write_all(&marks).with_context(fail)?;
-        }
+    if let Some(marks) = marks(reader, portion, redactor.is_some(), &mut left_out)? {
+        zip.start_file(MARKS, options).with_context(fail)?;
+        zip.write_all(&marks).with_context(fail)?;
     }
     let names = meta.tables.iter().map(|t| t.file.as_str());
     let files = std::iter::once(&mut parts.index).chain(parts.tables.iter_mut().map(|t| &mut t.1));
@@ -370,9 +368,32 @@ pub fn portable_name(table: &str) -> String {
     }
 }
 
-/// The file with the marks that were set, if there is one that can be read.
-fn marks(reader: &Reader) -> Option<Vec<u8>> {
-    let path = reader.path()?.join(MARKS);
-    let meta = path.symlink_metadata().ok()?;
-    (meta.is_file() && meta.len() <= super::MAX_SMALL).then(|| std::fs::read(path).ok())?
+/// The marks of a portion as the file's entry, if there are any, and what is not in it. Notes are
+/// free text: of a file with pseudonyms only the instants are marked.
+fn marks(
+    reader: &Reader,
+    portion: &Portion,
+    redact: bool,
+    left_out: &mut Vec<String>,
+) -> Result<Option<Vec<u8>>> {
+    let (mut marks, damaged) = match reader.marks() {
+        Ok(found) => found,
+        Err(e) => {
+            left_out.push(format!("the marks are left out: {e:#}"));
+            return Ok(None);
+        }
+    };
+    if damaged > 0 {
+        left_out.push(format!("{damaged} marks are left out: they are damaged"));
+    }
+    marks.retain(|m| (portion.from..=portion.to).contains(&m.at));
+    if redact && marks.iter().any(|m| !m.note.is_empty()) {
+        left_out.push("the notes of marks are left out: they are free text".to_owned());
+        marks.iter_mut().for_each(|m| m.note.clear());
+    }
+    if marks.is_empty() {
+        return Ok(None);
+    }
+    let lines = marks.iter().map(pack_mark).collect::<Result<Vec<_>>>()?;
+    Ok(Some(lines.concat()))
 }

@@ -16,10 +16,13 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::entry::{Entries, Section};
-use super::{MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, samples_schema};
+use super::{
+    MARKS, MAX_SMALL, META, Meta, PORTABLE, SAMPLES, Version, file_schema, samples_schema,
+};
 use crate::session::Reader;
 use crate::session::format::{MAX_RAW, MAX_ROWS};
 use crate::session::guard::guarded;
+use crate::session::marks::{self, Mark};
 use crate::session::meta::cleaned;
 use crate::session::page;
 use crate::session::wire::clean_columns;
@@ -47,10 +50,40 @@ pub(in crate::session) fn open(path: &Path) -> Result<Reader> {
 
 fn read(path: &Path, shown: &str) -> Result<Reader> {
     let entries = Entries::open(path)?;
-    let inside = || format!("{shown} cannot be shown");
     let meta = meta(&entries, shown)?;
-    let tables = meta.tables.into_iter().map(|held| {
-        let schema = Arc::new(cleaned(held.schema));
+    let rows = meta.tables.iter().map(|t| t.rows).fold(0, u64::saturating_add);
+    let mut writer = memory_copy(meta.info.clone().cleaned(), rows > MANY_ROWS)?;
+    walk(&entries, &meta, shown, &mut |sample| {
+        writer.append(&sample)?;
+        let held = writer.bytes();
+        ensure!(
+            held <= MAX_HELD,
+            "it is too large to be held in memory; export a part with --from and --to"
+        );
+        Ok(())
+    })?;
+    let (marks, damaged) = marks(&entries, shown)?;
+    let reader = writer.reader();
+    writer.finish()?;
+    reader.ended(meta.clean);
+    reader.note(meta.notes.iter().map(|n| clean(n).into_owned()));
+    reader.marked(marks);
+    if damaged > 0 {
+        reader.note([format!("{damaged} marks are damaged and not shown")]);
+    }
+    Ok(reader)
+}
+
+/// Reads every sample of a file, in order, and compares what there is with what `meta` promises.
+pub(super) fn walk(
+    entries: &Entries,
+    meta: &Meta,
+    shown: &str,
+    each: &mut dyn FnMut(Sample) -> Result<()>,
+) -> Result<()> {
+    let inside = || format!("{shown} cannot be shown");
+    let tables = meta.tables.iter().map(|held| {
+        let schema = Arc::new(cleaned(held.schema.clone()));
         Rows::open(entries.get(&held.file)?, Arc::clone(&schema), held.rows)
             .with_context(|| format!("its table {} is wrong", schema.table()))
     });
@@ -58,8 +91,6 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
     let (index, samples) = batches(entries.get(SAMPLES).with_context(inside)?, &samples_schema())
         .with_context(inside)?;
     ensure!(samples == meta.samples, "{shown} has {samples} samples and promises {}", meta.samples);
-    let rows = tables.iter().map(|t| t.left).fold(0, u64::saturating_add);
-    let mut writer = memory_copy(meta.info.cleaned(), rows > MANY_ROWS)?;
     let mut next = 0u32;
     for batch in index {
         let batch = RecordBatch::try_new(samples_schema(), batch?.columns().to_vec())
@@ -67,11 +98,7 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
             .with_context(inside)?;
         for row in 0..batch.num_rows() {
             let sample = sample(&batch, row, next, &mut tables).with_context(inside)?;
-            writer.append(&sample).with_context(inside)?;
-            ensure!(
-                writer.bytes() <= MAX_HELD,
-                "{shown} is too large to be held in memory; export a part of it with --from and --to"
-            );
+            each(sample).with_context(inside)?;
             next = next.checked_add(1).with_context(inside)?;
         }
     }
@@ -79,14 +106,32 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
         let (left, name) = (table.left, table.schema.table());
         ensure!(left == 0, "{shown} cannot be shown: {left} rows of {name} are in no sample");
     }
-    let reader = writer.reader();
-    writer.finish()?;
-    reader.ended(meta.clean);
-    reader.note(meta.notes.iter().map(|n| clean(n).into_owned()));
-    Ok(reader)
+    Ok(())
 }
 
-fn meta(entries: &Entries, shown: &str) -> Result<Meta> {
+/// Unix time of every sample, ns.
+pub(super) fn times(entries: &Entries, meta: &Meta, shown: &str) -> Result<Vec<i64>> {
+    let inside = || format!("{shown} cannot be shown");
+    let (index, samples) = batches(entries.get(SAMPLES).with_context(inside)?, &samples_schema())
+        .with_context(inside)?;
+    ensure!(samples == meta.samples, "{shown} has {samples} samples and promises {}", meta.samples);
+    let mut out = Vec::new();
+    for batch in index {
+        let batch = batch.with_context(inside)?;
+        let walls = batch.column(1).as_primitive_opt::<TimestampNanosecondType>();
+        out.extend(walls.with_context(inside)?.values());
+    }
+    Ok(out)
+}
+
+/// The marks that came with it, and how many of them are damaged.
+pub(super) fn marks(entries: &Entries, shown: &str) -> Result<(Vec<Mark>, usize)> {
+    let Ok(section) = entries.get(MARKS) else { return Ok((Vec::new(), 0)) };
+    ensure!(section.len() <= MAX_SMALL, "{shown} cannot be shown: its marks are too many");
+    Ok(marks::unpack(&section.bytes(0, section.len())?))
+}
+
+pub(super) fn meta(entries: &Entries, shown: &str) -> Result<Meta> {
     let wrong = || {
         format!(
             "{shown} is a zip that lmptop export did not make; lmptop sessions lists recordings"
