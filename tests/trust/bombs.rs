@@ -1,6 +1,7 @@
 //! Values that claim, or become, far more than a recording holds: put beside the true ones of a
 //! session, under the same keys and with right checksums, as somebody who means harm would.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,11 +33,12 @@ pub enum Bomb {
     Text(usize),
 }
 
-/// Appends a bomb to a segment's file for every table's values that are in one part; how many.
+/// Appends a bomb to a segment's file for each kind of value of each table; how many.
 pub fn plant(db: &Path, bomb: Bomb) -> usize {
     let mut bytes = fs::read(db).unwrap();
+    let once = zstd::bulk::compress(&vec![0; 16 << 20], 3).unwrap();
     let mut planted = Vec::new();
-    let mut count = 0;
+    let (mut done, mut spoilt) = (HashSet::new(), Vec::new());
     for at in 0..bytes.len().saturating_sub(HEAD) {
         let frame = &bytes[at..];
         if !frame.starts_with(b"\xF7Lm\x01") || frame[12] == 1 || frame[26..28] != [1, 0] {
@@ -44,11 +46,14 @@ pub fn plant(db: &Path, bomb: Bomb) -> usize {
         }
         let len = u32::from_le_bytes(frame[8..12].try_into().unwrap()) as usize;
         let Some(payload) = frame.get(HEAD..HEAD + len) else { continue };
+        // Kind and table: one bomb for each will do.
+        if done.contains(&[frame[12], frame[14]]) {
+            continue;
+        }
         let mut value = payload[..LEAD].to_vec();
         match bomb {
             Bomb::Zeros(times, says) => {
                 value[..4].copy_from_slice(&says.to_le_bytes());
-                let once = zstd::bulk::compress(&vec![0; 16 << 20], 3).unwrap();
                 value.extend(once.repeat(times));
             }
             Bomb::Text(rows) if frame[12] == BLOCK => {
@@ -61,7 +66,11 @@ pub fn plant(db: &Path, bomb: Bomb) -> usize {
                 value[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
                 value.extend(zstd::bulk::compress(&body, 3).unwrap());
             }
-            Bomb::Text(_) => continue,
+            Bomb::Text(_) => {
+                // What became a block is still there as it arrived, and would be read instead.
+                spoilt.push(at);
+                continue;
+            }
         }
         let mut out = frame[..HEAD].to_vec();
         out[8..12].copy_from_slice(&(value.len() as u32).to_le_bytes());
@@ -70,11 +79,12 @@ pub fn plant(db: &Path, bomb: Bomb) -> usize {
         let crc = crc32fast::hash(&out[8..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         planted.extend(out);
-        count += 1;
+        done.insert([frame[12], frame[14]]);
     }
+    spoilt.into_iter().for_each(|at| bytes[at] = 0);
     bytes.extend(planted);
     fs::write(db, bytes).unwrap();
-    count
+    done.len()
 }
 
 /// A block with the entries of `body`, whose Parquet part says the worst that its columns can.
