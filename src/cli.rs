@@ -274,9 +274,10 @@ pub struct Export {
     #[arg(long, value_name = "TABLE,..", value_delimiter = ',')]
     pub tables: Vec<String>,
     /// Replace addresses, command lines, users, hosts, container ids and paths by pseudonyms: the
-    /// same ones throughout the file, others in each
-    #[arg(long)]
-    pub redact: bool,
+    /// same ones throughout the file, others in each; with =all also names of programs
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "personal")]
+    pub redact: Option<Redact>,
     /// Replace what is there already
     #[arg(long)]
     pub force: bool,
@@ -539,6 +540,15 @@ pub struct Completions {
     /// For which shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// What an exported file holds pseudonyms of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Redact {
+    /// Addresses, command lines, users, hosts, container ids and paths
+    Personal,
+    /// And names of processes, programs, units and functions
+    All,
 }
 
 /// Text for people or lines for programs.

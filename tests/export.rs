@@ -17,7 +17,8 @@ use arrow_array::{
     new_null_array,
 };
 use lmptop::session::{
-    Info, Mark, Packed, Portion, Reader, Verdict, Writer, add_mark, check, memory_writer, pack,
+    Info, Mark, Packed, Portion, Reader, Redact, Verdict, Writer, add_mark, check, memory_writer,
+    pack,
 };
 use lmptop::source::schema_of;
 use lmptop::table::clock::rfc3339;
@@ -189,6 +190,7 @@ fn same(a: &[Sample], b: &[Sample]) {
 }
 
 fn export(reader: &Reader, out: &Path, redact: bool) -> Packed {
+    let redact = redact.then_some(Redact::Personal);
     pack(reader, out, &Portion::default(), redact, false, &mut |_, _| {}).unwrap()
 }
 
@@ -227,14 +229,14 @@ fn a_portion_is_that_and_no_more() {
     let out = place.path().join("part.lmptop");
     let portion =
         Portion { from: START + 5 * S, to: START + 30 * S, tables: vec!["proc".to_owned()] };
-    pack(&reader, &out, &portion, false, false, &mut |_, _| {}).unwrap();
+    pack(&reader, &out, &portion, None, false, &mut |_, _| {}).unwrap();
     let mut want = recorded.clone();
     want.retain(|s| (portion.from..=portion.to).contains(&s.wall_ns));
     want.iter_mut().for_each(|s| s.tables.retain(|t| t.name() == "proc"));
     assert!(want.len() > 25 && want.len() < 60);
     same(&all(&Reader::open(&out).unwrap()), &want);
     let said = |portion: &Portion, force| {
-        let done = pack(&reader, &out, portion, false, force, &mut |_, _| {});
+        let done = pack(&reader, &out, portion, None, force, &mut |_, _| {});
         done.unwrap_err().to_string()
     };
     assert!(said(&portion, false).contains("--force"));
@@ -274,11 +276,11 @@ fn marks_go_along_and_their_notes_not_with_pseudonyms() {
     // Of a part only its own, and from a file as from a session.
     let part = place.path().join("part.lmptop");
     let portion = Portion { from: START + 20 * S, to: START + 40 * S, ..Portion::default() };
-    pack(&back, &part, &portion, false, false, &mut |_, _| {}).unwrap();
+    pack(&back, &part, &portion, None, false, &mut |_, _| {}).unwrap();
     assert_eq!(told(&Reader::open(&part).unwrap()), [(30, String::new())]);
     let none = place.path().join("none.lmptop");
     let portion = Portion { from: START + 31 * S, to: START + 38 * S, ..Portion::default() };
-    pack(&back, &none, &portion, false, false, &mut |_, _| {}).unwrap();
+    pack(&back, &none, &portion, None, false, &mut |_, _| {}).unwrap();
     assert_eq!(told(&Reader::open(&none).unwrap()), []);
     // With pseudonyms when they were, and not what was said of it.
     let secret = place.path().join("secret.lmptop");
@@ -307,7 +309,7 @@ fn a_file_is_listed_and_checked() {
     let (plain, secret) = (place.path().join("plain.lmptop"), place.path().join("secret.lmptop"));
     let reader = Reader::open(&path).unwrap();
     let portion = Portion { from: START + 5 * S, to: START + 15 * S, ..Portion::default() };
-    pack(&reader, &plain, &portion, false, false, &mut |_, _| {}).unwrap();
+    pack(&reader, &plain, &portion, None, false, &mut |_, _| {}).unwrap();
     let packed = export(&reader, &secret, true);
     let shown = |p: &Path| p.to_str().unwrap().to_owned();
     let line = |file: &Path| -> serde_json::Value {
@@ -561,6 +563,7 @@ const SECRETS: &[&str] = &[
     "4f5d8a7c9b1e",
     "31337",
     "7f0a4c9e",
+    "tapesjob",
 ];
 
 /// A row with something of somebody's in every text column where there can be.
@@ -577,7 +580,7 @@ fn telling(schema: &Schema) -> Vec<(String, String)> {
             "cgroup" => "/user.slice/user-31337.slice/user@31337.service/\
                          docker-4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d8a7c9b1e4f5d.scope/acme-corp",
             "hostname" => "db7.internal.example",
-            "stack" | "waker_stack" => "main;open (/srv/acme-corp/app.js:12);customers.sqlite::read;libc_start",
+            "stack" | "waker_stack" => "main;open (/srv/acme-corp/app.js:12);customers.sqlite::read;py::go:tapesjob.py;libc_start",
             "comm" => "backup-tapes.sh",
             "line" => "charlotte logged in from 2001:db8:77::1234 with hunter2",
             "proto" | "family" | "state" | "role" | "timer" | "ca_state" | "cc" | "opts" | "end"
@@ -612,8 +615,14 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     let fields = ["USER", "db7 load", "note"].map(|id| Field::new(id, Type::Text)).to_vec();
     let schema = Arc::new(Schema::new_found("who", Nature::State, fields));
     let cells = |t: &str| -> ArrayRef { Arc::new(StringArray::from(vec![t])) };
-    let columns =
-        vec![cells("zacharias"), cells("12.5 %"), cells("tty1 for zacharias at 10.20.30.40")];
+    let columns = vec![
+        cells("zacharias"),
+        cells("12.5 %"),
+        cells(
+            "tty1 for zacharias at 10.20.30.40 token=opensesame:/srv/x r-sesamestreet a/r-x/sesame \
+             app@/srv/sesame/y,",
+        ),
+    ];
     let batch = RecordBatch::try_new(schema.arrow(), columns).unwrap();
     tables.push(Table::new(schema, batch).unwrap());
     let at =
@@ -622,13 +631,13 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     let plain = place.path().join("plain.lmptop");
     export(&reader, &plain, false);
     let (found, secret) = (everything(&plain), place.path().join("secret.lmptop"));
-    for word in SECRETS.iter().chain(&["zacharias"]) {
+    for word in SECRETS.iter().chain(&["zacharias", "sesame"]) {
         assert!(found.contains(word), "{word} is where it shall be replaced");
     }
     let packed = export(&reader, &secret, true);
     assert_eq!(packed.rows, 2 * (3 * (tables.len() as u64 - 1) + 1));
     let found = everything(&secret);
-    for word in SECRETS.iter().chain(&["zacharias"]) {
+    for word in SECRETS.iter().chain(&["zacharias", "sesame"]) {
         // What a pseudonym, made of hexadecimal digits, may hold by chance counts as a word alone.
         let short = word.len() < 5 || word.chars().all(|c| c.is_ascii_hexdigit());
         let whole = |at: usize| {
@@ -656,13 +665,102 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     assert_eq!(cell("proc", 1, "comm"), "python3");
     assert!(cell("proc", 1, "argv").starts_with("python3.13 r-"), "{}", cell("proc", 1, "argv"));
     assert!(cell("proc", 0, "cgroup").starts_with("/user.slice/user-1"));
-    assert_eq!(cell("oncpu", 0, "stack").matches(';').count(), 3, "no frame is lost");
+    assert_eq!(cell("oncpu", 0, "stack").matches(';').count(), 4, "no frame is lost");
     // Another export, another key.
     let third = place.path().join("third.lmptop");
     export(&reader, &third, true);
     let other = all(&Reader::open(&third).unwrap());
     let there = text(other[0].table("net").unwrap().get(0, "daddr"));
     assert_ne!(there, cell("net", 0, "daddr"));
+}
+
+/// One row of each table of ours that has one of these columns, with what a program is called in
+/// each of them.
+fn of_a_program() -> Vec<Table> {
+    let cells = [
+        ("comm", "zebraworker-lon"),
+        ("old_comm", "zebraworker-lon"),
+        ("waker_comm", "zebraworker-lon"),
+        ("sender_comm", "zebraworker-lon"),
+        ("holder_comm", "zebraworker-lon"),
+        ("owners", "7/3 zebraworker-lon, 8/4 sh"),
+        ("exe", "/usr/sbin/zebraworker-long-name"),
+        ("argv", "/usr/sbin/zebraworker-long-name -c zebra.conf"),
+        ("cgroup", "/system.slice/zebraunit@1.service/zebra"),
+        ("stack", "main;zebra_handler;~x;read;do_syscall_64"),
+        ("modules", "/usr/sbin/zebraworker-long-name;;libzebra.so.1;libc.so.6;[kernel]"),
+        ("waker_stack", "zebra_handler;do_syscall_64"),
+        ("name", "zebraworker-long-name+0x10"),
+        ("cause", "proc.cpu 93% > 90% (zebraworker-lon 7)"),
+        ("missing", "stacks of zebraworker-lon: /usr/sbin/zebraworker-long-name has no symbols"),
+        ("last_error", "zebraworker-lon: exited"),
+        ("rule", "proc.cpu>90% zebra"),
+        ("pid", "7"),
+    ];
+    let tables = ["net", "flow", "proc", "thread", "life", "lock", "wake", "oncpu", "offcpu", "io"];
+    let more = ["heap", "trigger", "probe", "tool", "state", "syscall", "tcpevent"];
+    let made = |name: &&str| {
+        let schema = schema_of(name).unwrap();
+        let has = |id: &str| schema.stored().iter().any(|f| f.id == id);
+        let row: Vec<_> = cells.iter().copied().filter(|(id, _)| has(id)).collect();
+        ours(name, &[&row])
+    };
+    let mut out: Vec<Table> = tables.iter().chain(&more).map(made).collect();
+    let fields =
+        vec![Field::new("COMMAND", Type::Text), Field::new("zebraworker-lon load", Type::Text)];
+    let schema = Arc::new(Schema::new_found("ps", Nature::State, fields));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["zebraworker-lon"])),
+        Arc::new(StringArray::from(vec!["0.5 /usr/sbin/zebraworker-long-name"])),
+    ];
+    let batch = RecordBatch::try_new(schema.arrow(), columns).unwrap();
+    out.push(Table::new(schema, batch).unwrap());
+    out
+}
+
+#[test]
+fn nothing_tells_which_programs_ran_where_all_is_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let at =
+        |i: i64| Sample { mono_ns: (5 + i) as u64, wall_ns: START + i, tables: of_a_program() };
+    let reader = Reader::open(&record(place.path(), &[at(0), at(1)])).unwrap();
+    let (usual, secret) = (place.path().join("usual.lmptop"), place.path().join("all.lmptop"));
+    export(&reader, &usual, true);
+    assert!(everything(&usual).contains("zebraworker-long-name"), "names are there otherwise");
+    let (shown, session) = (secret.to_str().unwrap(), reader.path().unwrap().to_str().unwrap());
+    said(&["export", session, "--redact=all", "-o", shown]);
+    let found = everything(&secret);
+    let near =
+        found.find("zebra").map(|at| found[at.saturating_sub(80)..].chars().take(160).collect());
+    assert_eq!(near, None::<String>);
+    let back = all(&Reader::open(&secret).unwrap());
+    let cell = |table: &str, id: &str| text(back[0].table(table).unwrap().get(0, id));
+    let name = cell("proc", "comm");
+    assert!(name.starts_with("r-") && name.len() == 12, "{name}");
+    for (table, id) in [("thread", "comm"), ("flow", "comm"), ("oncpu", "comm"), ("life", "comm")] {
+        assert_eq!(cell(table, id), name, "{table}.{id}");
+    }
+    let others = [("life", "old_comm"), ("life", "sender_comm"), ("lock", "holder_comm")];
+    for (table, id) in others.into_iter().chain([("wake", "waker_comm"), ("offcpu", "waker_comm")])
+    {
+        assert_eq!(cell(table, id), name, "{table}.{id}");
+    }
+    assert_eq!(cell("proc", "exe"), format!("/usr/sbin/{name}"), "the same where it is cut off");
+    assert!(cell("proc", "argv").starts_with(&format!("{name} r-")), "{}", cell("proc", "argv"));
+    assert!(cell("net", "owners").starts_with(&format!("7/3 {name}, 8/4 r-")));
+    let cgroup = cell("proc", "cgroup");
+    assert!(cgroup.starts_with("/system.slice/r-") && cgroup.contains(".service/r-"), "{cgroup}");
+    // What is everywhere alike is still read.
+    let stack = cell("oncpu", "stack");
+    let frames: Vec<&str> = stack.split(';').collect();
+    assert_eq!((frames.len(), frames[3], frames[4]), (5, "read", "do_syscall_64"), "{stack}");
+    assert!(frames[..3].iter().all(|f| f.starts_with("r-")), "{stack}");
+    let modules = format!("/usr/sbin/{name};;");
+    assert!(cell("oncpu", "modules").starts_with(&modules), "{}", cell("oncpu", "modules"));
+    assert!(cell("oncpu", "modules").ends_with(";libc.so.6;[kernel]"));
+    assert_eq!(cell("offcpu", "waker_stack"), format!("{};do_syscall_64", frames[1]));
+    assert!(cell("trigger", "cause").contains("93% "), "{}", cell("trigger", "cause"));
+    assert!(cell("probe", "missing").contains("no symbols"), "{}", cell("probe", "missing"));
 }
 
 fn lmptop(args: &[&str]) -> Output {

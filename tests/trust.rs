@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "trust/bombs.rs"]
+mod bombs;
 #[path = "trust/samples.rs"]
 mod samples;
 #[path = "stage/mod.rs"]
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use lmptop::session::{Checked, FORMAT, Info, Limits, Reader, Verdict, Weight, Writer, check};
 
+use bombs::Bomb;
 use samples::{Dice, S, START, Samples, info, small, text};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -359,6 +362,59 @@ fn a_session_being_recorded_is_checked_as_far_as_it_is_finished() {
     assert_eq!(found.samples, 140);
     assert!(found.sentence.contains("as far as it is finished"), "{}", found.sentence);
     assert!(found.findings.iter().any(|f| f.text.contains("is being recorded")));
+}
+
+// ---- values made to do harm --------------------------------------------------------------------
+
+/// Runs to the end; its words and the most memory it ever had, in bytes.
+fn most_memory(args: &[&str], said: &Path) -> (String, u64) {
+    let out = File::create(said).unwrap();
+    let err = out.try_clone().unwrap();
+    let child = stage::lmptop(args).stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: the child is ours and nobody else waits for it; both places are writable.
+    let done = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!(done, pid);
+    // SAFETY: wait4 has filled it in.
+    let most = unsafe { usage.assume_init() }.ru_maxrss as u64 * 1024;
+    assert!(libc::WIFEXITED(status), "{args:?} ended by a signal");
+    (fs::read_to_string(said).unwrap(), most)
+}
+
+#[test]
+fn what_becomes_huge_is_refused_before_it_is_in_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let said = place.path().join("said");
+    let usual = record(&place.path().join("usual"), small(), 60);
+    let usual = usual.to_str().unwrap();
+    let (_, usual) = most_memory(&["sessions", "--check", usual], &said);
+    for (n, bomb) in [
+        Bomb::Zeros(64, 100),
+        Bomb::Zeros(64, 90 << 20),
+        Bomb::Zeros(64, u32::MAX),
+        Bomb::Zeros(25, 400 << 20),
+        Bomb::Text(150_000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = record(&place.path().join(n.to_string()), small(), 60);
+        // Without a summary it is read from its files, of which the last value of a key counts.
+        fs::remove_file(path.join("0000.json")).unwrap();
+        let db = path.join("0000.packed/db");
+        assert!(bombs::plant(&db, bomb) > 0, "{bomb:?}");
+        let shown = path.to_str().unwrap();
+        for args in [
+            &["sessions", "--check", shown][..],
+            &["print", "proc", "--session", shown, "--format", "csv"],
+        ] {
+            let (words, most) = most_memory(args, &said);
+            assert!(most < usual + (200 << 20), "{bomb:?}: {} MB for {args:?}", most >> 20);
+            assert!(words.contains("lost") || words.contains("damage"), "{bomb:?}: {words}");
+            assert!(!words.contains("panicked"), "{bomb:?}: {words}");
+        }
+    }
 }
 
 // ---- kill -9, power cuts, bits -----------------------------------------------------------------

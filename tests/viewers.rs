@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "stage/mod.rs"]
+mod stage;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +14,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lmptop::session::{Info, Limits, Reader, Writer};
+use lmptop::app::Msg;
+use lmptop::command::past::{Ask, Past};
+use lmptop::session::{Chain, Info, Limits, Reader, Writer, memory_writer};
+use lmptop::source::Seek;
 use lmptop::table::{Column, Kind, Nature, Sample, TableDef};
+use stage::pty::Pty;
 
 const S: u64 = 1_000_000_000;
 const START: i64 = 1_795_264_987_000_000_000;
@@ -229,4 +236,216 @@ fn what_a_recorder_writes_is_printed_while_it_writes() {
     until("and more", || print().0 > seen);
     recorder.end();
     assert!(print().0 > seen);
+}
+
+/// Where a seek leads: the sample's number, whether it has one before it, and whose it is.
+fn go(past: &mut Past, to: Seek) -> (u64, bool, Option<String>) {
+    let Some(Msg::Sought { moment, trail, .. }) = past.answer(Ask::Seek(to)) else {
+        panic!("no answer to {to:?}");
+    };
+    let moment = moment.unwrap();
+    ((moment.now.mono_ns / S) - 5, moment.before.is_some(), trail.of)
+}
+
+/// A place with what was recorded before a reboot, a recorder at work, and a recording that says
+/// nothing which the recorder does not.
+struct Scene {
+    place: tempfile::TempDir,
+    old: String,
+    recorder: Writer,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let place = tempfile::tempdir().unwrap();
+        let recorded = |from: u64, to: u64| {
+            let mut w = Writer::create_with(place.path(), Info::default(), small()).unwrap();
+            (from..to).for_each(|i| w.append(&sample(i)).unwrap());
+            w
+        };
+        let old = recorded(0, 90);
+        let name = old.path().file_name().unwrap().to_str().unwrap().to_owned();
+        old.finish().unwrap();
+        recorded(130, 150).finish().unwrap();
+        let mut recorder = recorded(120, 300);
+        recorder.serve().unwrap();
+        Scene { place, old: name, recorder }
+    }
+}
+
+#[test]
+fn a_screen_goes_back_into_what_a_recorder_writes() {
+    let Scene { place, old, mut recorder } = Scene::new();
+    let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
+    (280..310).for_each(|i| own.append(&sample(i)).unwrap());
+    let mut past = Past::default();
+    past.answer(Ask::Open(own.reader()));
+    let told = past.reach_back(place.path());
+    assert!(matches!(told[..], [Msg::Earlier { from: START }]), "{told:?}");
+    (300..330).for_each(|i| recorder.append(&sample(i)).unwrap());
+    let id = recorder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let writes = Some(format!("recorder's {id}"));
+    let old = Some(old);
+
+    // Step by step over both borders, and nothing twice.
+    assert_eq!(go(&mut past, Seek::Last), (309, true, None));
+    let all: Vec<u64> = (0..90).chain(120..310).collect();
+    for (n, &i) in all.iter().enumerate().rev() {
+        let whose = [(120, &old), (280, &writes), (u64::MAX, &None)];
+        let whose = whose.iter().find(|w| i < w.0).unwrap().1;
+        let first = [0, 120, 280].contains(&i);
+        let step = if n + 1 == all.len() { 0 } else { -1 };
+        assert_eq!(go(&mut past, Seek::Step(step)), (i, !first, whose.clone()), "at {n}");
+    }
+    for &i in &all[1..] {
+        assert_eq!(go(&mut past, Seek::Step(1)).0, i);
+    }
+    assert_eq!(go(&mut past, Seek::Step(1)).0, 309, "the end is the own one's");
+    // Far, by samples and by time; into the gap it is the last before it.
+    assert_eq!(go(&mut past, Seek::Step(-200)).0, all[all.len() - 201]);
+    assert_eq!(go(&mut past, Seek::Step(150)).0, all[all.len() - 51]);
+    assert_eq!(go(&mut past, Seek::Step(i64::MIN + 1)).0, 0);
+    let at = |i: u64| Seek::At(sample(i).wall_ns);
+    for (to, want) in [(279, 279), (280, 280), (100, 89), (119, 89), (120, 120), (9999, 309)] {
+        assert_eq!(go(&mut past, at(to)).0, want);
+    }
+    assert_eq!(go(&mut past, Seek::By(-60 * S as i64)).0, 249);
+    assert_eq!(go(&mut past, Seek::By(-3600 * S as i64)).0, 0);
+    let Some(Msg::Bar(bar)) = past.answer(Ask::Bar) else { panic!("no bar") };
+    assert_eq!((bar.from, bar.to), (START, sample(309).wall_ns));
+    assert_eq!(bar.bins.iter().map(|b| b.samples).sum::<u32>(), all.len() as u32);
+    assert!(bar.bins.iter().any(|b| b.samples == 0), "the gap");
+
+    // The recorder ends: its history goes on from its files.
+    go(&mut past, at(200));
+    recorder.finish().unwrap();
+    until("it goes over to the files", || go(&mut past, at(200)).2 == Some(id.clone()));
+    for i in (130..200).rev() {
+        assert_eq!(go(&mut past, Seek::Step(-1)).0, i);
+    }
+    // What is taken away is gone, and the rest is there.
+    fs::remove_dir_all(place.path().join(old.unwrap())).unwrap();
+    assert_eq!(go(&mut past, Seek::Last).0, 309);
+    assert_eq!(go(&mut past, at(150)).0, 150);
+}
+
+#[test]
+fn a_search_and_marks_reach_over_the_borders() {
+    let Scene { place, recorder, .. } = Scene::new();
+    let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
+    (280..310).for_each(|i| own.append(&sample(i)).unwrap());
+    let (chain, wrong) = Chain::of_place(own.reader(), place.path());
+    assert_eq!(wrong, Vec::<String>::new());
+    let mut seen = Vec::new();
+    let mut count = |at: i64, _: u64, _| {
+        seen.push(((at - START) / S as i64) as u64);
+        Ok(true)
+    };
+    chain.range("state", i64::MIN, i64::MAX, &mut count).unwrap();
+    assert_eq!(seen, (0..90).chain(120..310).collect::<Vec<u64>>());
+    assert_eq!(chain.times(i64::MIN, i64::MAX).unwrap().len(), 280);
+    assert_eq!(chain.schemas().len(), 2);
+    // Row 9 has n = 9 i: what is looked for is in one sample only, each time of another recording.
+    let mut from = chain.first().unwrap().unwrap();
+    let found = |from, n: u64, forward| {
+        let filters = vec![lmptop::table::Filter::parse(&format!("id=9 n={}", 9 * n)).unwrap()];
+        let wanted = lmptop::session::Wanted { table: "state".to_owned(), filters };
+        match chain.search(&wanted, from, forward, &mut |_| true).unwrap() {
+            lmptop::session::Sought::Found(at) => Some(at),
+            _ => None,
+        }
+    };
+    for n in [70, 121, 279, 280, 305] {
+        from = found(from, n, true).unwrap_or_else(|| panic!("{n}"));
+        assert_eq!(chain.sample(from).unwrap().wall_ns, sample(n).wall_ns);
+    }
+    for n in [290, 279, 140, 3] {
+        from = found(from, n, false).unwrap_or_else(|| panic!("{n} back"));
+        assert_eq!(chain.sample(from).unwrap().wall_ns, sample(n).wall_ns);
+    }
+    assert_eq!(found(from, 2, true), None);
+    // A mark is kept in the recording of its instant, and listed from there.
+    let mut past = Past::default();
+    past.answer(Ask::Open(own.reader()));
+    past.reach_back(place.path());
+    for (i, kept) in [(200, true), (290, false)] {
+        let note = format!("at {i}");
+        let told = past.answer(Ask::Mark { at: sample(i).wall_ns, note });
+        let Some(Msg::Marks { marks, said }) = told else { panic!("no marks") };
+        assert_eq!(said.unwrap().is_ok(), kept, "{i}");
+        assert!(marks.iter().any(|m| m.at == sample(i).wall_ns));
+    }
+    assert_eq!(Reader::open(recorder.path()).unwrap().marks().unwrap().0.len(), 1);
+}
+
+#[test]
+fn a_screen_beside_a_stranger_s_recorder_says_so_and_goes_on() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return eprintln!("a_screen_beside_a_stranger_s_recorder skipped: it needs root");
+    }
+    let Scene { place, recorder, .. } = Scene::new();
+    for (path, mode) in [("", 0o755), ("viewers", 0o666), ("meta", 0o644), ("last", 0o644)] {
+        let path = recorder.path().join(path);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let place = place.path().to_owned();
+    let (told, at) = std::thread::scope(|scope| {
+        let stranger = scope.spawn(|| {
+            // SAFETY: a plain system call with numbers; it changes this thread only.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, 65_534, -1) }, 0);
+            let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
+            (280..310).for_each(|i| own.append(&sample(i)).unwrap());
+            let mut past = Past::default();
+            past.answer(Ask::Open(own.reader()));
+            let told = past.reach_back(&place);
+            (told, go(&mut past, Seek::First).0)
+        });
+        stranger.join().unwrap()
+    });
+    assert_eq!(at, 280, "what it keeps itself is there");
+    let said: Vec<&String> = told
+        .iter()
+        .filter_map(|m| if let Msg::Failed(why) = m { Some(why) } else { None })
+        .collect();
+    assert!(said.iter().any(|s| s.contains("lets nobody look")), "{told:?}");
+    assert!(!told.iter().any(|m| matches!(m, Msg::Earlier { .. })), "{told:?}");
+}
+
+#[test]
+fn the_live_screen_shows_a_recorder_s_history() {
+    const SOON: Duration = Duration::from_secs(60);
+    let place = tempfile::tempdir().unwrap();
+    let mut child = lmptop()
+        .args(["record", "-i", "200ms", "--tables", "host,proc", "--session"])
+        .arg(place.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut path = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut path).unwrap();
+    let recorder = Recorder(child);
+    let id = Path::new(path.trim()).file_name().unwrap().to_str().unwrap().to_owned();
+    let begun = || Reader::open(Path::new(path.trim())).is_ok_and(|r| r.span().is_some());
+    until("the recorder has a sample", begun);
+    let mut command = stage::lmptop(&["--no-record", "-i", "1s", "--session"]);
+    command.arg(place.path());
+    let mut pty = Pty::start(command, 140, 40).unwrap();
+    pty.wait("it says how far back it goes", SOON, |s| s.text().contains("Recorded since"))
+        .unwrap();
+    pty.wait("live", SOON, |s| s.text().contains("LIVE")).unwrap();
+    pty.send(b"\x1b[H").unwrap();
+    let shown = format!("recorder's {id}");
+    pty.wait("whose history it is", SOON, |s| s.text().contains(&shown)).unwrap();
+    pty.wait("and its processes", SOON, |s| s.text().contains("FROZEN")).unwrap();
+    // It ends meanwhile, and is still there to be seen.
+    recorder.end();
+    pty.send(b"t").unwrap();
+    let left = |s: &stage::screen::Screen| s.text().contains(&id) && !s.text().contains(&shown);
+    pty.wait("it is read from its files", SOON, left).unwrap();
+    pty.send(b" ").unwrap();
+    pty.wait("live again", SOON, |s| s.text().contains("LIVE") && !s.text().contains(&id)).unwrap();
+    pty.send(b"q").unwrap();
+    assert!(pty.end(SOON).unwrap().success());
 }

@@ -23,6 +23,8 @@ pub struct Column {
     pub change: f64,
     /// Mean of the bits that a change takes.
     pub step: f64,
+    /// Different changes, as a share of all changes.
+    pub kinds: f64,
     /// Whether changes go both ways.
     pub both: bool,
     /// Mean of the bits of a number; mean length of a text.
@@ -55,6 +57,7 @@ struct Tally {
     changes: f64,
     steps: f64,
     down: f64,
+    kinds: HashSet<u64>,
     size: f64,
     values: HashSet<u64>,
     last: Option<f64>,
@@ -106,6 +109,9 @@ impl Tally {
         self.changes += 1.0;
         if let (Some(a), Some(b)) = (before.as_f64(), now.as_f64()) {
             self.steps += bits((b - a).abs());
+            if self.kinds.len() < MOST {
+                self.kinds.insert((b - a).to_bits());
+            }
             self.down += f64::from(u8::from(b < a));
         }
     }
@@ -189,6 +195,7 @@ pub fn learn(path: &Path) -> Result<Vec<Manners>> {
                 none: t.none / t.seen.max(1.0),
                 change: t.changes / changed.max(1.0),
                 step: t.steps / t.changes.max(1.0),
+                kinds: t.kinds.len() as f64 / t.changes.max(1.0),
                 both: t.down > 0.0,
                 size: t.size / some,
                 different: t.values.len() as f64 / some,
@@ -219,8 +226,8 @@ pub fn text(all: &[Manners]) -> String {
         for c in &m.columns {
             let _ = writeln!(
                 out,
-                "  {} none {:.3} change {:.4} step {:.1} both {} size {:.1} different {:.4} values {}",
-                c.id, c.none, c.change, c.step, c.both, c.size, c.different, c.values
+                "  {} none {:.3} change {:.4} step {:.1} kinds {:.4} both {} size {:.1} different {:.4} values {}",
+                c.id, c.none, c.change, c.step, c.kinds, c.both, c.size, c.different, c.values
             );
         }
     }
@@ -244,6 +251,7 @@ pub fn read(text: &str) -> Result<Vec<Manners>> {
                 none: number("none")?,
                 change: number("change")?,
                 step: number("step")?,
+                kinds: number("kinds").unwrap_or(1.0),
                 both: map.get("both") == Some(&"true"),
                 size: number("size")?,
                 different: number("different")?,

@@ -35,6 +35,11 @@ pub enum Msg {
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
     },
+    /// What can be sought began before the screen did: at this Unix time in ns.
+    Earlier {
+        /// Unix ns.
+        from: i64,
+    },
     /// The bar of time.
     Bar(Bar),
     /// How far a search through time is, 0 to 1.

@@ -9,6 +9,25 @@ use crate::table::{Frame, Nature, Sample, Schema, Table};
 const PULSES: usize = 240;
 /// Rows of each table of events kept.
 const EVENTS: usize = 5_000;
+/// Rows of a table of events that are gathered into one: the oldest are let go piece by piece.
+const GATHERED: usize = 1_000;
+
+/// Makes one table of the newest ones as long as the one before is not much larger: a table of one
+/// row takes ten kilobytes for its columns, and there may be one every second. Each row is copied a
+/// few times until it is in a table that is large enough.
+fn gather(kept: &mut VecDeque<Table>) {
+    while let [.., before, last] = &*kept.make_contiguous() {
+        let (a, b) = (before.len(), last.len());
+        // Another form of the table begins where a tool changed its columns.
+        let is_one = Arc::ptr_eq(before.schema(), last.schema());
+        let joined = (is_one && a <= 2 * b && a + b <= GATHERED)
+            .then(|| Table::joined([before, last].into_iter()))
+            .flatten();
+        let Some(joined) = joined else { return };
+        kept.truncate(kept.len() - 2);
+        kept.push_back(joined);
+    }
+}
 
 /// Recent history.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +35,8 @@ pub struct Trail {
     pulses: VecDeque<Pulse>,
     host: Option<(u64, Table)>,
     events: BTreeMap<String, VecDeque<Table>>,
+    /// The recording it is from, where that is not the screen's own.
+    pub of: Option<String>,
 }
 
 /// The host's figures at one sample; missing where the kernel does not tell or at the first.
@@ -105,9 +126,19 @@ impl Trail {
             let kept = self.events.entry(table.name().to_owned()).or_default();
             // Of a flood only the newest are looked at.
             kept.push_back(table.tail(EVENTS));
-            let mut rows: usize = kept.iter().map(Table::len).sum();
-            while rows > EVENTS && kept.len() > 1 {
-                rows -= kept.pop_front().map_or(0, |t| t.len());
+            gather(kept);
+            let mut beyond = kept.iter().map(Table::len).sum::<usize>().saturating_sub(EVENTS);
+            while let Some(oldest) = kept.front_mut().filter(|_| beyond > 0) {
+                match oldest.len() {
+                    rows if rows > beyond => {
+                        *oldest = oldest.tail(rows - beyond);
+                        beyond = 0;
+                    }
+                    rows => {
+                        kept.pop_front();
+                        beyond -= rows;
+                    }
+                }
             }
         }
     }
@@ -130,5 +161,58 @@ impl Trail {
     /// The newest columns of each table of events.
     pub fn schemas(&self) -> Vec<Arc<Schema>> {
         self.events.values().filter_map(|kept| Some(kept.back()?.schema().clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Column, Kind, TableDef, Value};
+
+    type C = Column<u64>;
+    const COLUMNS: &[C] = &[C::u64("n", "N", Kind::Key, |r| Some(*r))];
+
+    fn numbers(trail: &Trail) -> Vec<u64> {
+        let all = trail.events("e").unwrap();
+        (0..all.len()).map(|row| all.get(row, "n").as_u64().unwrap()).collect()
+    }
+
+    #[test]
+    fn few_tables_hold_the_newest_events_in_order() {
+        let def = TableDef::new("e", Nature::Event, COLUMNS);
+        let mut trail = Trail::default();
+        let mut next = 0;
+        for round in 0..3_000u64 {
+            let rows: Vec<u64> = (next..next + 1 + round % 5).collect();
+            next += rows.len() as u64;
+            trail.push_table(0, 0, &def.table(&rows).unwrap());
+            let kept = &trail.events["e"];
+            assert!(kept.len() <= 24, "{} tables", kept.len());
+            let first = next.saturating_sub(EVENTS as u64);
+            if round % 500 == 499 {
+                assert_eq!(numbers(&trail), (first..next).collect::<Vec<_>>());
+            }
+        }
+        trail.push_table(0, 0, &def.table(&(0..6_000).collect::<Vec<_>>()).unwrap());
+        assert_eq!(numbers(&trail), (1_000..6_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn events_of_another_form_stay_beside_the_others() {
+        const MORE: &[C] = &[
+            C::u64("n", "N", Kind::Key, |r| Some(*r)),
+            C::u64("m", "M", Kind::Gauge, |r| Some(*r)),
+        ];
+        let (a, b) =
+            (TableDef::new("e", Nature::Event, COLUMNS), TableDef::new("e", Nature::Event, MORE));
+        let mut trail = Trail::default();
+        for n in 0..4 {
+            let def = if n < 2 { &a } else { &b };
+            trail.push_table(0, 0, &def.table(&[n]).unwrap());
+        }
+        assert_eq!(numbers(&trail), [0, 1, 2, 3]);
+        let all = trail.events("e").unwrap();
+        assert_eq!((all.get(1, "m"), all.get(2, "m")), (Value::None, Value::U64(2)));
+        assert_eq!(trail.schemas()[0].stored().len(), 2);
     }
 }

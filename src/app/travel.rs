@@ -100,6 +100,16 @@ pub fn time(state: &State, text: &str) -> Result<i64, String> {
     clock::parse(text, &anchor, &state.zone)
 }
 
+/// What can be sought begins before the screen did.
+pub fn reaches_back(state: &mut State, from: i64) {
+    let (first, last) = state.span.unwrap_or((from, from));
+    state.span = Some((first.min(from), last));
+    if state.note.is_none() {
+        let since = clock::date_and_clock(from, &state.zone);
+        state.say(Tone::Plain, format!("Recorded since {since}: T, Z and b go back there."));
+    }
+}
+
 /// The answer to a seek; the page of a row then asks for the past up to there.
 pub fn arrived(
     state: &mut State,

@@ -12,7 +12,7 @@ use super::usage;
 use crate::app::{self, Shown};
 use crate::cli;
 use crate::export::{Format, Layout, Selection, Sheet};
-use crate::session::Reader;
+use crate::session::{Chain, Reader};
 use crate::table::{Contrast, Filter, Joint, Order, Part, Schema, Side, Stretch, clean, clock};
 
 /// Prints the comparison of two recordings, or of two times of one; the first is B, the other A.
@@ -69,7 +69,7 @@ fn read(args: &cli::Print, reader: &Reader, times: [&Option<String>; 3]) -> Resu
         true => Stretch { from: from.max(start.saturating_sub(1)), to },
         false => Stretch::instant(to),
     };
-    let side = side(reader, &args.table, of).map_err(usage)?;
+    let side = side(&Chain::from(reader.clone()), &args.table, of).map_err(usage)?;
     if side.span().is_none() {
         let zone = TimeZone::system();
         bail!(

@@ -15,7 +15,7 @@ use super::{print, say, usage};
 use crate::cli;
 use crate::export::{Format, Layout, Selection, Sheet};
 use crate::privilege;
-use crate::session::{Packed, Portion, Reader, pack, portable_name};
+use crate::session::{Packed, Portion, Reader, Redact, pack, portable_name};
 use crate::table::clock::{self, Anchor};
 use crate::table::{Frame, Schema, Table, clean, meant};
 
@@ -40,11 +40,15 @@ pub fn run(args: &cli::Export) -> Result<()> {
     let (from, to) = bounds(args, &reader)?;
     let portion = Portion { from, to, tables: args.tables.clone() };
     known(&reader, &args.tables).map_err(usage)?;
+    let redact = args.redact.map(|how| match how {
+        cli::Redact::Personal => Redact::Personal,
+        cli::Redact::All => Redact::All,
+    });
     let mut progress = Progress::new();
     let mut told = |done: u64, all: u64| progress.at(done, all);
     if args.parquet.is_some() {
-        let files = if args.redact {
-            let (reader, hidden) = redacted(&reader, out, &portion, &mut told)?;
+        let files = if let Some(how) = redact {
+            let (reader, hidden) = redacted(&reader, out, &portion, how, &mut told)?;
             // Gone as soon as it is read.
             let all = Portion::default();
             let files = parquet(&reader, out, &all, args.force, &mut told);
@@ -57,7 +61,7 @@ pub fn run(args: &cli::Export) -> Result<()> {
         notes(&reader);
         return say(&files);
     }
-    let packed = pack(&reader, out, &portion, args.redact, args.force, &mut told)?;
+    let packed = pack(&reader, out, &portion, redact, args.force, &mut told)?;
     progress.end();
     notes(&reader);
     say(&summary(&packed, out))
@@ -116,11 +120,12 @@ fn redacted(
     reader: &Reader,
     dir: &Path,
     portion: &Portion,
+    how: Redact,
     told: &mut dyn FnMut(u64, u64),
 ) -> Result<(Reader, Hidden)> {
     make_dir(dir)?;
     let hidden = Hidden(dir.join(format!(".redacted.{}", std::process::id())));
-    pack(reader, &hidden.0, portion, true, true, told)?;
+    pack(reader, &hidden.0, portion, Some(how), true, told)?;
     Ok((Reader::open(&hidden.0)?, hidden))
 }
 

@@ -46,7 +46,8 @@ pub struct Screen {
     pub note: Option<String>,
     /// What shall be noticed.
     pub triggers: Triggers,
-    /// Where snapshots go when nothing else is recorded.
+    /// Where snapshots go when nothing else is recorded, and whose recordings its history goes on
+    /// in.
     pub snapshots: PathBuf,
 }
 
@@ -107,12 +108,13 @@ pub fn open(with: Screen) -> Result<i32> {
         triggers: with.triggers,
         snapshots: with.snapshots,
     };
+    let before = plan.snapshots.clone();
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
     let mut keep = privilege::ACTIONS.to_vec();
     // For the key that writes a view into the current directory.
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
-    past::start(asked, out.clone())?;
+    past::start(asked, out.clone(), Some(before))?;
     let zone = jiff::tz::TimeZone::system();
     let mut state = State::new((0, 0), Mode::Live, zone, with.first.as_deref());
     if let Some(note) = with.note {

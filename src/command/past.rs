@@ -6,6 +6,7 @@ mod search;
 pub mod side;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,9 +16,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::app::stack::{Kind, MOST_ROWS};
 use crate::app::{Effect, Hunt, Msg, Series, Subject, Trail, Want};
-use crate::session::Reader;
+use crate::session::{Chain, Point, Reader};
 use crate::source::{Replay, Seek, Source};
-use crate::table::{Frame, Nature, Schema, Stretch, Table};
+use crate::table::{Frame, Nature, Schema, Stretch, Table, clean};
 
 /// How far back the header's figures and the events go, ns.
 const TRAIL: i64 = 240_000_000_000;
@@ -93,19 +94,24 @@ pub fn question(effect: &Effect) -> Option<Ask> {
     }
 }
 
-/// Starts the thread that answers; answers go to `out`.
+/// Starts the thread that answers; answers go to `out`. What is opened is gone back from into what
+/// was recorded in the place `before`.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>) -> Result<()> {
+pub fn start(
+    asked: Receiver<Ask>,
+    out: UnboundedSender<Msg>,
+    before: Option<PathBuf>,
+) -> Result<()> {
     thread::Builder::new()
         .name("past".to_owned())
-        .spawn(move || serve(&asked, &out))
+        .spawn(move || serve(&asked, &out, before.as_deref()))
         .context("cannot start a thread")?;
     Ok(())
 }
 
-fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
+fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: Option<&Path>) {
     let mut past = Past::default();
     // What is asked while a search goes on waits, unless it ends the search.
     let mut waiting: Vec<Ask> = Vec::new();
@@ -120,6 +126,7 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
                 draw_bar(reader.clone(), out.clone());
                 continue;
             }
+            let opens = matches!(ask, Ask::Open(_));
             let mut told = Instant::now();
             let mut go_on = |done: f64| {
                 waiting.extend(asked.try_iter());
@@ -134,12 +141,15 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>) {
             {
                 return;
             }
+            if let Some(place) = before.filter(|_| opens) {
+                past.reach_back(place).into_iter().for_each(|msg| drop(out.send(msg)));
+            }
         }
     }
 }
 
 /// All of a long recording is looked through for it: beside the seeks, which must not wait.
-fn draw_bar(reader: Reader, out: UnboundedSender<Msg>) {
+fn draw_bar(reader: Chain, out: UnboundedSender<Msg>) {
     let draw = move || {
         // Without it the screen is as good; what is damaged is noted by the reader.
         if let Ok(bar) = bar::bar(&reader) {
@@ -203,7 +213,7 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
 /// What is kept, and a position in it.
 #[derive(Default)]
 pub struct Past {
-    at: Option<(Reader, Replay)>,
+    at: Option<(Chain, Replay)>,
     marks: marks::Marks,
 }
 
@@ -213,11 +223,26 @@ impl Past {
         self.answer_until(ask, &mut |_| true)
     }
 
+    /// Goes on, before the beginning of what is open, in what was recorded in a place; says how far
+    /// back that reaches, and what cannot be shown.
+    pub fn reach_back(&mut self, place: &Path) -> Vec<Msg> {
+        let Some((chain, _)) = &self.at else { return Vec::new() };
+        let (chain, wrong) = Chain::of_place(chain.newest().clone(), place);
+        let told = wrong.into_iter().map(|why| Msg::Failed(format!("History is missing: {why}.")));
+        let mut out: Vec<Msg> = told.collect();
+        if let Some((from, _)) = chain.span().filter(|_| chain.readers().count() > 1) {
+            out.push(Msg::Earlier { from });
+        }
+        self.at = Some((chain.clone(), Replay::new(chain)));
+        out
+    }
+
     /// The same; a search asks now and then whether to go on, with the share that is done.
     fn answer_until(&mut self, ask: Ask, go_on: &mut dyn FnMut(f64) -> bool) -> Option<Msg> {
         let answer = match (ask, &mut self.at) {
             (Ask::Open(reader), at) => {
-                *at = Some((reader.clone(), Replay::new(reader)));
+                let chain = Chain::from(reader);
+                *at = Some((chain.clone(), Replay::new(chain)));
                 return None;
             }
             (Ask::StopHunt, _) => return None,
@@ -254,17 +279,25 @@ impl Past {
     }
 }
 
-fn seek(reader: &Reader, replay: &mut Replay, to: Seek) -> Result<Msg> {
+fn seek(reader: &Chain, replay: &mut Replay, to: Seek) -> Result<Msg> {
     let moment = replay.seek(to)?;
-    let trail = match &moment {
+    let mut trail = match &moment {
         Some(m) => trail(reader, m.now.wall_ns)?,
         None => Trail::default(),
     };
+    trail.of = replay.position().and_then(|at| whose(reader, at));
     Ok(Msg::Sought { moment, trail, span: replay.span() })
 }
 
+/// The name of the recording a point is in, where that is not the one at the end.
+fn whose(chain: &Chain, at: Point) -> Option<String> {
+    let reader = chain.earlier(at)?;
+    let writes = if reader.grows() { "recorder's " } else { "" };
+    Some(format!("{writes}{}", clean(&reader.info().id)))
+}
+
 /// The header's figures and what happened lately, up to `end`.
-fn trail(reader: &Reader, end: i64) -> Result<Trail> {
+fn trail(reader: &Chain, end: i64) -> Result<Trail> {
     let mut trail = Trail::default();
     let schemas = reader.schemas();
     let told = |s: &Schema| s.nature() == Nature::Event && !s.has_stacks();
@@ -280,7 +313,7 @@ fn trail(reader: &Reader, end: i64) -> Result<Trail> {
     Ok(trail)
 }
 
-fn series(reader: &Reader, of: Subject, from: i64, to: i64) -> Result<Series> {
+fn series(reader: &Chain, of: Subject, from: i64, to: i64) -> Result<Series> {
     let table = of.table.clone();
     let mut series = Series::new(of);
     let mut before: Option<(u64, Table)> = None;
@@ -311,7 +344,7 @@ const EVENTS: usize = 500_000;
 const SAMPLED: usize = 30_000;
 
 /// What is kept of a process in a range of time, sample by sample; the newest where it is too much.
-fn rows(reader: &Reader, want: Want) -> Result<Msg> {
+fn rows(reader: &Chain, want: Want) -> Result<Msg> {
     let mut kept: VecDeque<(i64, Table)> = VecDeque::new();
     let mut rows = 0;
     reader.range(&want.table, want.from, want.to, &mut |wall, _, table| {

@@ -19,6 +19,7 @@ use super::flight::{Flight, Kept};
 use super::past::Ask;
 use super::record::info;
 use crate::app::Msg;
+use crate::memory;
 use crate::privilege;
 use crate::probe::SELDOM;
 use crate::session::{Limits, Status, Writer, memory_writer, prune};
@@ -152,6 +153,7 @@ fn sample(
     let mut alarm = Alarm::default();
     let mut before: Option<Arc<Sample>> = None;
     let mut ticker = Ticker::new(Instant::now(), plan.interval);
+    memory::forget_start();
     loop {
         let mut now = live.sample()?;
         notice(&mut triggers, &mut alarm, &mut now, out)?;

@@ -4,10 +4,15 @@
 //! Beside the table's columns a row has its entry's number in the block and its position in the
 //! table then. Which rows stay, move and go is kept in front of the Parquet bytes, entry by entry.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, UInt32Array,
+};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow_select::interleave::interleave;
 use bytes::Bytes as Shared;
@@ -18,23 +23,58 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use super::change::{Delta, Run, apply, diff, new_rows, rows_after};
-use super::columns::Columns;
+use super::columns::{Columns, once};
 use super::format::{Bytes, MAX_ROWS, put_varint};
 use super::wire::{Step, put_runs, take_runs};
-use crate::table::{Nature, Schema, Table};
+use crate::table::{Nature, Schema, Table, Type};
 
 /// Rows turned into Parquet pages at a time.
 const SLICE: usize = 4096;
 
+/// Bytes of different texts (and numbers) of a column that a block keeps once each; what is beyond
+/// is written out with every row.
+const DICTIONARY: usize = 8 << 20;
+
 /// One row version: whose, in which entry, at which position, and where its cells are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
+pub(super) struct Mark {
     subject: u32,
     entry: u32,
     row: u32,
     piece: u32,
     index: u32,
 }
+
+/// The different texts of a column, in the order they came.
+#[derive(Default)]
+struct Texts {
+    places: HashMap<Arc<str>, i32>,
+    all: Vec<Arc<str>>,
+}
+
+impl Texts {
+    /// Where each of these texts is; adds the memory that new ones take.
+    fn places(&mut self, texts: &StringArray, bytes: &mut usize) -> Int32Array {
+        let mut one = |text: &str| match self.places.get(text) {
+            Some(place) => *place,
+            None => {
+                let (text, place) = (Arc::<str>::from(text), self.all.len() as i32);
+                *bytes += text.len() + TEXT;
+                self.places.insert(Arc::clone(&text), place);
+                self.all.push(text);
+                place
+            }
+        };
+        texts.iter().map(|t| t.map(&mut one)).collect()
+    }
+
+    fn array(self) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(&self.all))
+    }
+}
+
+/// Bytes that keeping a text takes beside the text.
+const TEXT: usize = 64;
 
 /// Collects a table's entries into a block.
 pub(super) struct Builder {
@@ -43,6 +83,8 @@ pub(super) struct Builder {
     runs: Vec<Vec<Run>>,
     /// Per column, the pieces that hold cells of it, ascending.
     cells: Vec<Vec<(u32, ArrayRef)>>,
+    /// Per column of text, each text once: its cells are places in here.
+    texts: Vec<Option<Texts>>,
     pieces: u32,
     marks: Vec<Mark>,
     /// The table as of the last entry, and the subject of each of its rows.
@@ -55,11 +97,14 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(schema: Arc<Schema>) -> Builder {
         let cells = vec![Vec::new(); schema.stored().len()];
+        let text = |f: &crate::table::Field| (f.ty == Type::Text).then(Texts::default);
+        let texts = schema.stored().iter().map(text).collect();
         Builder {
             schema,
             seqs: Vec::new(),
             runs: Vec::new(),
             cells,
+            texts,
             pieces: 0,
             marks: Vec::new(),
             state: None,
@@ -155,9 +200,13 @@ impl Builder {
         }
         self.pieces += 1;
         for (c, cells) in columns.iter().zip(cells) {
-            self.cells[*c].push((piece, cells.clone()));
+            let cells = match (&mut self.texts[*c], cells.as_any().downcast_ref()) {
+                (Some(texts), Some(cells)) => Arc::new(texts.places(cells, &mut self.bytes)),
+                _ => cells.clone(),
+            };
             // Not the memory of the buffer, which columns read from one batch share.
             self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
+            self.cells[*c].push((piece, cells));
         }
     }
 
@@ -183,14 +232,16 @@ impl Builder {
             last = seq;
             put_runs(&mut out, runs);
         }
-        let schema = hidden(&self.schema);
+        let schema = once(&hidden(&self.schema));
+        let texts: Vec<Option<ArrayRef>> =
+            self.texts.iter_mut().map(|t| t.take().map(Texts::array)).collect();
         let options = ArrowWriterOptions::new()
             .with_properties(self.properties())
             .with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
         let mut carried = vec![(0, 0); self.cells.len()];
         for marks in self.marks.chunks(SLICE) {
-            writer.write(&self.slice(marks, &schema, &mut carried)?)?;
+            writer.write(&self.slice(marks, &schema, &texts, &mut carried)?)?;
         }
         out.extend_from_slice(&writer.into_inner()?);
         Ok(out)
@@ -202,6 +253,7 @@ impl Builder {
         let mut p = WriterProperties::builder()
             .set_writer_version(WriterVersion::PARQUET_2_0)
             .set_dictionary_enabled(false)
+            .set_dictionary_page_size_limit(DICTIONARY)
             .set_statistics_enabled(EnabledStatistics::None)
             .set_offset_index_disabled(true)
             .set_max_row_group_row_count(None)
@@ -228,6 +280,7 @@ impl Builder {
         &self,
         marks: &[Mark],
         schema: &SchemaRef,
+        texts: &[Option<ArrayRef>],
         carried: &mut [(usize, usize)],
     ) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = vec![
@@ -235,7 +288,7 @@ impl Builder {
             Arc::new(marks.iter().map(|m| m.row).collect::<UInt32Array>()),
         ];
         let mut place = vec![usize::MAX; self.pieces as usize];
-        for (cells, carried) in self.cells.iter().zip(carried) {
+        for ((cells, text), carried) in self.cells.iter().zip(texts).zip(carried) {
             place.fill(usize::MAX);
             for (i, (piece, _)) in cells.iter().enumerate() {
                 place[*piece as usize] = i;
@@ -251,7 +304,14 @@ impl Builder {
                 })
                 .collect();
             let sources: Vec<&dyn Array> = cells.iter().map(|(_, a)| a.as_ref()).collect();
-            columns.push(interleave(&sources, &from)?);
+            let cells = interleave(&sources, &from)?;
+            columns.push(match text {
+                Some(text) => {
+                    let places = cells.as_primitive::<Int32Type>().clone();
+                    Arc::new(DictionaryArray::try_new(places, Arc::clone(text))?)
+                }
+                None => cells,
+            });
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }

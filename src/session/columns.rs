@@ -54,7 +54,8 @@ impl Columns {
             Ok(held.slice(at..end.context("a page lies outside of its block")?))
         })?;
         // Text that is not in a dictionary throughout is copied out of it, row by row.
-        let at_once = (MAX_RAW as u64).checked_div(sizes.mixed).unwrap_or(u64::MAX);
+        let row = sizes.mixed.max(sizes.repeating);
+        let at_once = (MAX_RAW as u64).checked_div(row).unwrap_or(u64::MAX);
         let at_once = usize::try_from(at_once).unwrap_or(usize::MAX).clamp(1, rows.max(1));
         let (builder, schema) = match columns {
             None => (builder, Arc::clone(schema)),
@@ -129,7 +130,7 @@ fn written_out(text: &DictionaryArray<Int32Type>) -> Result<ArrayRef> {
 }
 
 /// The same columns with each text kept once.
-fn once(schema: &SchemaRef) -> SchemaRef {
+pub(super) fn once(schema: &SchemaRef) -> SchemaRef {
     let kept = |f: &Arc<Field>| match f.data_type() {
         DataType::Utf8 => {
             let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));

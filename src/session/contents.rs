@@ -169,6 +169,12 @@ impl Shared {
 }
 
 impl Shared {
+    /// Whether who writes it has just gone: asked again, it is read from the disk.
+    pub(super) fn is_left(&self) -> bool {
+        let remote = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
+        remote.as_ref().is_some_and(|r| r.gone())
+    }
+
     pub(super) fn is_remote(&self) -> bool {
         self.remote.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

@@ -15,6 +15,9 @@ use crate::table::{Schema, Table};
 /// Changes followed back before a chain is called broken; the writer's limit is far lower.
 const MAX_CHAIN: usize = 4096;
 
+/// Entries from one to another that are a step.
+const NEAR: u64 = 4;
+
 /// One table of one segment at a position in time.
 pub(super) struct Cursor {
     table: u16,
@@ -48,6 +51,13 @@ impl Cursor {
         })?;
         self.at = Some((seq, table.clone()));
         Ok(table)
+    }
+
+    /// Whether going there means reading a block, or following a chain, anew.
+    pub(super) fn far(&self, seq: u64) -> bool {
+        let near = |at: &(u64, Table)| at.0.abs_diff(seq) <= NEAR;
+        let held = self.block.as_ref().is_some_and(|w| w.block.find(seq).is_some());
+        !held && !self.at.as_ref().is_some_and(near)
     }
 
     /// Whether the table as entry `seq` left it can be rebuilt; rows of a block are not copied out.

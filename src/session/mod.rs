@@ -10,6 +10,7 @@
 
 mod block;
 mod carve;
+mod chain;
 mod change;
 mod check;
 mod columns;
@@ -41,6 +42,7 @@ mod thin;
 mod wire;
 mod writer;
 
+pub use chain::{Chain, Point, Sought};
 pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
@@ -48,7 +50,7 @@ pub use limits::{Limits, Thin};
 pub use list::{Listing, default_place, list};
 pub use marks::{LONGEST_NOTE, Mark, add_mark, marks, remove_mark};
 pub use meta::{FORMAT, Info};
-pub use portable::{PORTABLE, Packed, Portion, file_listing, pack, portable_name};
+pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
 pub use reader::{Position, Reader};
 pub use search::{Search, Wanted};
 pub use thin::thin;

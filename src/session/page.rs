@@ -30,6 +30,9 @@ pub(super) struct Sizes {
     pub largest: u64,
     /// The same of those columns of text that have cells outside of their dictionary, too.
     pub mixed: u64,
+    /// The largest page in which texts repeat the beginnings of those before: a row becomes no
+    /// larger than it, but all its rows together may become huge.
+    pub repeating: u64,
 }
 
 /// Checks each page of a file of `whole` bytes, of which `bytes` reads so many from a place on.
@@ -54,8 +57,9 @@ pub(super) fn check(
                 if header.dictionary {
                     dictionary = dictionary.max(header.raw);
                 } else {
-                    // 7 repeats the beginnings of texts: a little page can become a huge one.
-                    ensure!(header.encoding != 7, "a page is packed in a way that is not read");
+                    if header.encoding == 7 {
+                        sizes.repeating = sizes.repeating.max(header.raw);
+                    }
                     // 2 and 8 are places in the dictionary.
                     outside |= !matches!(header.encoding, 2 | 8);
                     values = values.saturating_add(header.values);

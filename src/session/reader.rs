@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -29,6 +29,9 @@ pub struct Reader {
     pub(super) shared: Arc<Shared>,
     cursors: Arc<Mutex<Cursors>>,
 }
+
+/// Threads that read the tables of one sample.
+const MOST_THREADS: usize = 4;
 
 /// Where each table was read last, in one segment.
 #[derive(Default)]
@@ -292,6 +295,13 @@ impl Reader {
     /// # Errors
     /// When nothing of it can be read.
     pub fn sample(&self, at: Position) -> Result<Sample> {
+        match self.sample_now(at) {
+            Err(_) if self.shared.is_left() => self.sample_now(at),
+            done => done,
+        }
+    }
+
+    fn sample_now(&self, at: Position) -> Result<Sample> {
         let segments = self.shared.segments();
         let segment = segments.iter().find(|s| s.number == at.segment);
         let segment = segment.context("this part of the recording has been removed")?;
@@ -304,9 +314,10 @@ impl Reader {
             *cursors = Cursors { segment: at.segment, tables: HashMap::new() };
         }
         let mut lost = None;
-        for (number, held) in entry.tables {
-            match self.table(&mut cursors.tables, &open, number, held) {
+        for table in self.tables(&mut cursors.tables, &open, &entry.tables) {
+            match table {
                 Ok(table) => tables.push(table),
+                Err(e) if self.shared.is_left() => return Err(e),
                 Err(e) => {
                     self.lost(stamp.wall_ns, &e);
                     lost = Some(e);
@@ -317,6 +328,53 @@ impl Reader {
             Some(e) if tables.is_empty() => Err(e),
             _ => Ok(Sample { mono_ns: stamp.mono_ns, wall_ns: stamp.wall_ns, tables }),
         }
+    }
+
+    /// All tables of a sample. Where several mean reading a block anew they are read side by side.
+    fn tables(
+        &self,
+        cursors: &mut HashMap<u16, Cursor>,
+        open: &Open,
+        wanted: &[(u16, Option<u64>)],
+    ) -> Vec<Result<Table>> {
+        let far = |(number, held): &&(u16, Option<u64>)| {
+            held.is_some_and(|seq| cursors.get(number).is_none_or(|c| c.far(seq)))
+        };
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = wanted.iter().filter(far).count().min(cores).min(MOST_THREADS);
+        if threads < 2 {
+            let one = |&(number, held): &_| self.table(cursors, open, number, held);
+            return wanted.iter().map(one).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let own: Vec<Mutex<HashMap<u16, Cursor>>> = wanted
+            .iter()
+            .map(|(number, _)| Mutex::new(cursors.remove_entry(number).into_iter().collect()))
+            .collect();
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((at, &(number, held))) = {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                wanted.get(at).map(|w| (at, w))
+            } {
+                let mut cursor = own[at].lock().unwrap_or_else(PoisonError::into_inner);
+                done.push((at, self.table(&mut cursor, open, number, held)));
+            }
+            done
+        };
+        let done = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            // What panics inside is caught there: a thread always ends as it should.
+            others.into_iter().for_each(|t| done.extend(t.join().unwrap_or_default()));
+            done
+        });
+        cursors.extend(
+            own.into_iter().flat_map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        );
+        let mut all: Vec<Option<Result<Table>>> = wanted.iter().map(|_| None).collect();
+        done.into_iter().for_each(|(at, table)| all[at] = Some(table));
+        all.into_iter().map(|t| t.unwrap_or_else(|| Err(anyhow!("it was not read")))).collect()
     }
 
     pub(super) fn table(

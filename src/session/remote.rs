@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Remote {
     stream: Mutex<UnixStream>,
     asked: Mutex<Option<Instant>>,
+    /// Nobody answers any more.
+    gone: AtomicBool,
 }
 
 impl Remote {
@@ -38,13 +41,20 @@ impl Remote {
         let mut hello = [0; HELLO.len()];
         stream.read_exact(&mut hello).context("it lets nobody look, or too many look already")?;
         ensure!(hello == HELLO, "it is another version of lmptop");
-        Ok(Remote { stream: Mutex::new(stream), asked: Mutex::default() })
+        let gone = AtomicBool::new(false);
+        Ok(Remote { stream: Mutex::new(stream), asked: Mutex::default(), gone })
+    }
+
+    /// Whether nobody answers any more.
+    pub(super) fn gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     fn ask(&self, ask: &Ask) -> Result<Option<Vec<u8>>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        talk::send(&mut *stream, &ask.pack())?;
-        let mut answer = talk::answer(&mut *stream).context("the recorder does not answer")?;
+        let answer = talk::send(&mut *stream, &ask.pack())
+            .and_then(|()| talk::answer(&mut *stream).context("the recorder does not answer"));
+        let mut answer = answer.inspect_err(|_| self.gone.store(true, Ordering::Relaxed))?;
         match answer.first() {
             Some(0) => Ok(None),
             Some(1) => Ok(Some(answer.split_off(1))),
@@ -64,6 +74,7 @@ impl Remote {
     /// What there is, unless that was asked a moment ago.
     pub(super) fn overview(&self) -> Result<Option<Overview>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(!self.gone(), "the recorder has ended");
         if asked.is_some_and(|at| at.elapsed() < AGAIN) {
             return Ok(None);
         }

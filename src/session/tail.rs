@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
+use super::block::Mark;
 use super::change::diff;
 use super::format::{Kind, Packer, Pairs, Value};
 use super::wire::{put_delta, put_table};
@@ -63,7 +64,7 @@ impl State {
             }
             delta => {
                 if table.schema().nature() == Nature::Event {
-                    self.rows_bytes += table.len() * (table.schema().stored().len() * 8 + 20);
+                    self.rows_bytes += memory(table);
                 }
                 self.rows_bytes += delta.map_or(0, |d| d.memory());
                 let batch = table.batch();
@@ -97,6 +98,14 @@ impl State {
         self.entries.push((seq, pairs.len() as u16));
         self.packed += bytes;
     }
+}
+
+/// Memory that the rows of a table of events take until they are a block, their texts included: of
+/// call stacks these are nearly all of it.
+fn memory(table: &Table) -> usize {
+    let columns = table.batch().columns().iter();
+    let cells = columns.map(|c| c.to_data().get_slice_memory_size().unwrap_or(c.len() * 8));
+    cells.sum::<usize>() + table.len() * size_of::<Mark>()
 }
 
 /// A sample that no recording can hold.

@@ -21,7 +21,7 @@ use crate::table::stack::VDSO;
 /// Files that are open at once: a user may often have 1,024.
 const OPEN: usize = 256;
 /// Memory for the tables of how to unwind them.
-const TABLES: usize = 12 << 20;
+const TABLES: usize = 10 << 20;
 /// Files whose paths are remembered.
 const KNOWN: usize = 16_384;
 /// How soon a file that could not be opened is tried again.
@@ -171,7 +171,8 @@ impl Files {
         std::mem::take(&mut self.closed)
     }
 
-    /// Closes those that were not used for longest, until what is open keeps to its bounds.
+    /// Closes those that were not used for longest, and drops the tables of some more, until what
+    /// is open keeps to its bounds. Tables are soon read again; with a file go its names.
     fn bound(&mut self) {
         let (mut open, mut bytes) = (Vec::new(), 0);
         for (id, known) in &self.known {
@@ -185,14 +186,20 @@ impl Files {
         }
         open.sort_unstable_by_key(|(used, ..)| *used);
         let mut left = open.len();
+        let most = if left > OPEN { OPEN * 7 / 8 } else { OPEN };
         // The last is the one that was opened just now.
         for (_, id, size) in &open[..open.len() - 1] {
-            if left <= OPEN * 7 / 8 && bytes <= TABLES * 7 / 8 {
+            if left <= most && bytes <= TABLES * 7 / 8 {
                 break;
             }
-            left -= 1;
+            let Some(known) = self.known.get_mut(id) else { continue };
             bytes -= size;
-            self.closed.extend(self.known.get_mut(id).and_then(Known::close));
+            if left > most {
+                left -= 1;
+                self.closed.extend(known.close());
+            } else if let State::Open(loaded) = &mut known.state {
+                loaded.rules = None;
+            }
         }
     }
 
@@ -378,6 +385,36 @@ mod tests {
         files.note(id, path.as_os_str().as_bytes());
         assert_eq!(files.closed(), [first]);
         assert!(serial(&mut files, id).unwrap() > first);
+    }
+
+    #[test]
+    fn files_whose_tables_do_not_fit_stay_open_without_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new();
+        let many: Vec<FileId> = (0..OPEN - 1)
+            .map(|i| {
+                let (path, id) = copy(dir.path(), &i.to_string());
+                files.note(id, path.as_os_str().as_bytes());
+                id
+            })
+            .collect();
+        let mut all = 0;
+        for id in &many {
+            let Opened::Binary(loaded) = files.open(*id, 0, &nowhere(*id)) else { panic!() };
+            loaded.rules();
+            all += loaded.bytes();
+        }
+        // More than there is room for, though each is small.
+        let (path, one) = copy(dir.path(), "more");
+        files.note(one, path.as_os_str().as_bytes());
+        let each = all / many.len();
+        let fit = TABLES / each.max(1);
+        assert!(serial(&mut files, one).is_some() && files.closed().is_empty());
+        let kept = files.known.values().filter(|k| match &k.state {
+            State::Open(loaded) => loaded.rules.is_some(),
+            _ => false,
+        });
+        assert!(kept.count() <= fit, "{each} bytes each, {fit} fit");
     }
 
     #[test]

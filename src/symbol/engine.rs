@@ -1,10 +1,12 @@
 //! One capture into one stack. Owned by the thread; keeps what it has read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ahash::AHashMap;
+
 use super::images::Images;
-use super::kernel::Kernel;
+use super::kernel::{Frames, Kernel};
 use super::lines::{Asked, Met, Searches};
 use super::names::{Name, Names};
 use super::place::Place;
@@ -14,8 +16,8 @@ use crate::bpf::Refusal;
 use crate::table::Clean;
 use crate::table::stack::{CUT, Folding, NO_USER};
 
-/// Bytes of the texts of stacks that are remembered, so that equal ones are one in memory.
-const STACKS: usize = 6 << 20;
+/// Bytes of the texts of stacks that are remembered at most.
+const STACKS: usize = 3 << 20;
 
 /// What is known of kernel, processes and files.
 pub(super) struct Engine {
@@ -24,12 +26,10 @@ pub(super) struct Engine {
     walker: Walker,
     /// Why nobody tells of processes that end; `None` where somebody does or was not asked to.
     refusal: Option<Refusal>,
-    stacks: HashSet<Arc<Stack>, ahash::RandomState>,
-    /// Bytes of the texts in `stacks`.
-    texts: usize,
+    stacks: Stacks,
     searches: Searches,
     places: Vec<Place>,
-    named: Vec<Name>,
+    named: Vec<Arc<Name>>,
 }
 
 impl Engine {
@@ -40,8 +40,7 @@ impl Engine {
             names: Names::open(),
             walker: Walker::new(),
             refusal: None,
-            stacks: HashSet::default(),
-            texts: 0,
+            stacks: Stacks::default(),
             searches: Searches::default(),
             places: Vec::new(),
             named: Vec::new(),
@@ -116,7 +115,7 @@ impl Engine {
 
     /// The names of a capture.
     pub fn resolve(&mut self, capture: &Capture) -> Resolved {
-        let Engine { kernel, names, walker, places, named, .. } = self;
+        let Engine { kernel, names, walker, stacks, places, named, .. } = self;
         places.clear();
         named.clear();
         let user = capture.space.mm != 0;
@@ -128,49 +127,81 @@ impl Engine {
             places.clear();
             end = Some(End::Whole);
         }
-        for serial in walker.files.closed() {
-            names.forget(serial);
-        }
+        names.forget(&walker.files.closed());
         names.name(capture.space, places, named);
-        let mut folding = Folding::new();
-        match end {
-            None if user => folding.push(NO_USER, ""),
-            Some(End::Short | End::Broken) => folding.push(CUT, ""),
-            None | Some(End::Whole) => {}
-        }
-        for name in named.iter().rev() {
-            folding.push(&name.text, &name.module);
-        }
-        kernel.frames(&capture.kernel, !capture.interrupted, |name, module| {
-            folding.push(name, module);
+        let first = match end {
+            None if user => NO_USER,
+            Some(End::Short | End::Broken) => CUT,
+            None | Some(End::Whole) => "",
+        };
+        let stack = kernel.frames(&capture.kernel, !capture.interrupted, |frames| {
+            stacks.of(first, named, &frames)
         });
-        let (names, modules) = folding.cells();
-        let (names, modules) = (Clean::from(names.as_str()), Clean::from(modules.as_str()));
         Resolved {
-            stack: self.intern(Stack { names, modules }),
+            stack,
             whole: matches!(end, None | Some(End::Whole)) && !(user && end.is_none()),
             short: end == Some(End::Short),
         }
     }
+}
 
-    fn intern(&mut self, stack: Stack) -> Arc<Stack> {
-        if let Some(known) = self.stacks.get(&stack) {
+/// Stacks that were made, by the functions that they go through: a stack that was met before is
+/// neither written out again nor kept twice.
+#[derive(Default)]
+struct Stacks {
+    /// Those that were met lately, and bytes of their texts.
+    new: AHashMap<(u64, u64), Arc<Stack>>,
+    texts: usize,
+    /// Those that were met before and not since: they go when the new ones are many.
+    old: AHashMap<(u64, u64), Arc<Stack>>,
+    hashers: [ahash::RandomState; 2],
+    /// The marks of the stack that is looked for.
+    marks: Vec<u64>,
+}
+
+impl Stacks {
+    /// The stack of these frames: what stands for its missing outer end, if anything, those in
+    /// user space, innermost first, and those in the kernel.
+    fn of(&mut self, first: &str, user: &[Arc<Name>], kernel: &Frames<'_>) -> Arc<Stack> {
+        self.marks.clear();
+        // So many are in user space: the kernel's marks are no hashes.
+        self.marks.push((user.len() as u64) << 8 | first.len() as u64);
+        self.marks.extend(user.iter().map(|name| name.mark));
+        self.marks.extend(kernel.marks());
+        // 128 bits, so that two stacks are not taken for one.
+        let [a, b] = &self.hashers;
+        let key = (a.hash_one(&self.marks), b.hash_one(&self.marks));
+        if let Some(known) = self.new.get(&key) {
             return known.clone();
         }
-        if self.texts >= STACKS {
-            self.stacks.retain(|stack| Arc::strong_count(stack) > 1);
-            self.texts = self.stacks.iter().map(|s| bytes(s)).sum();
-            // Most are in use: they are kept by those who use them.
-            if self.texts >= STACKS / 2 {
-                self.stacks.clear();
-                self.texts = 0;
-            }
+        let stack = match self.old.remove(&key) {
+            Some(known) => known,
+            None => Arc::new(folded(first, user, kernel)),
+        };
+        if self.texts >= STACKS / 2 {
+            self.old = std::mem::take(&mut self.new);
+            self.texts = 0;
         }
         self.texts += bytes(&stack);
-        let stack = Arc::new(stack);
-        self.stacks.insert(stack.clone());
+        self.new.insert(key, stack.clone());
         stack
     }
+}
+
+/// The cells of a stack.
+fn folded(first: &str, user: &[Arc<Name>], kernel: &Frames<'_>) -> Stack {
+    let mut folding = Folding::new();
+    if !first.is_empty() {
+        folding.push(first, "");
+    }
+    for name in user.iter().rev() {
+        folding.push(&name.text, &name.module);
+    }
+    for (name, module) in kernel.names() {
+        folding.push(name, module);
+    }
+    let (names, modules) = folding.cells();
+    Stack::new(Clean::from(names.as_str()), Clean::from(modules.as_str()))
 }
 
 /// Bytes of a stack's texts.
@@ -180,7 +211,53 @@ fn bytes(stack: &Stack) -> usize {
 
 /// Whether the thread is becoming another program: it has its memory and not yet its registers.
 fn is_executing(kernel: &Kernel, capture: &Capture) -> bool {
-    let mut found = false;
-    kernel.frames(&capture.kernel, false, |name, _| found |= name.starts_with("bprm_execve"));
-    found
+    kernel.frames(&capture.kernel, false, |frames| {
+        frames.names().any(|(name, _)| name.starts_with("bprm_execve"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    fn of(stacks: &mut Stacks, first: &str, user: &[Arc<Name>]) -> Arc<Stack> {
+        // Read once: it takes its time.
+        static KERNEL: LazyLock<Kernel> = LazyLock::new(Kernel::open);
+        KERNEL.frames(&[], false, |frames| stacks.of(first, user, &frames))
+    }
+
+    #[test]
+    fn the_same_functions_are_one_stack_and_others_another() {
+        let mut stacks = Stacks::default();
+        let [a, b] = ["a", "b"].map(|n| Name::new(n.into(), "x".into()));
+        let other = Name::new("a".into(), "y".into());
+        let ab = of(&mut stacks, "", &[a.clone(), b.clone()]);
+        assert_eq!((ab.names.as_str(), ab.modules.as_str()), ("b;a", "x;"));
+        let again = Name::new("a".into(), "x".into());
+        assert!(Arc::ptr_eq(&ab, &of(&mut stacks, "", &[again, b.clone()])));
+        for (first, user) in [
+            ("", vec![b.clone(), a.clone()]),
+            ("", vec![a.clone()]),
+            ("", vec![other, b.clone()]),
+            (CUT, vec![a.clone(), b.clone()]),
+            (NO_USER, vec![a, b]),
+        ] {
+            assert_ne!(of(&mut stacks, first, &user), ab);
+        }
+    }
+
+    #[test]
+    fn stacks_that_are_met_again_stay_and_the_others_go() {
+        let mut stacks = Stacks::default();
+        let name = |n: u64| Name::new(format!("{n:01000}").into(), "x".into());
+        let often = of(&mut stacks, "", &[name(0)]);
+        for n in 1..3 * STACKS as u64 / 1000 {
+            of(&mut stacks, "", &[name(n)]);
+            assert!(Arc::ptr_eq(&often, &of(&mut stacks, "", &[name(0)])));
+        }
+        let kept = stacks.new.len() + stacks.old.len();
+        assert!(kept <= STACKS / 1000 + 2, "{kept} stacks");
+    }
 }

@@ -11,6 +11,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
+
 use super::demangle::without_copies;
 use crate::table::Clean;
 use crate::table::stack::KERNEL;
@@ -23,6 +25,9 @@ const LONGEST: u64 = 1 << 20;
 const AGAIN: Duration = Duration::from_secs(120);
 /// Addresses outside of the kernel's own text that are known to be named rightly.
 const SEEN: usize = 8192;
+/// Addresses whose functions are remembered, 24 bytes each: the list is too long to search it for
+/// each frame of each sample.
+const MET: usize = 14_336;
 /// Names of the room before each function, which nothing runs.
 const NO_FUNCTIONS: [&str; 2] = ["__pfx_", "__cfi_"];
 /// How many frames may lie between a function and the program that its hook runs.
@@ -41,6 +46,45 @@ struct List {
     table: Table,
     /// Addresses outside of the kernel's text that were looked up since the list was read.
     seen: HashSet<u64>,
+    /// What was looked up in the table that there is now.
+    met: AHashMap<u64, Function>,
+    /// How often the list was read.
+    edition: u32,
+    /// The stack that was looked at last.
+    stack: Vec<Function>,
+}
+
+/// One of the table's functions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Function {
+    /// Its place in the table; `NOWHERE` where an address lies in none.
+    place: u32,
+    /// Whether a hook goes through it.
+    is_hook: bool,
+}
+
+/// The place of what has no name.
+const NOWHERE: u32 = u32::MAX;
+
+/// The functions of one stack, outermost first, as long as the list is not read again.
+pub(super) struct Frames<'a> {
+    table: &'a Table,
+    /// Innermost first.
+    functions: &'a [Function],
+    edition: u32,
+}
+
+impl Frames<'_> {
+    /// Numbers that are the same for stacks through the same functions, and for no others.
+    pub fn marks(&self) -> impl Iterator<Item = u64> {
+        let edition = u64::from(self.edition) << 32;
+        self.functions.iter().map(move |f| edition | u64::from(f.place))
+    }
+
+    /// Each function and its module, outermost first.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.functions.iter().rev().map(|f| self.table.at(f.place).unwrap_or((KERNEL, KERNEL)))
+    }
 }
 
 impl Kernel {
@@ -55,33 +99,32 @@ impl Kernel {
         self.with(&[address], |table| Some(Clean::from(table.find(address)?.0)))
     }
 
-    /// Each function of a stack and its module, outermost first, given its addresses innermost
-    /// first. With `hooked` the innermost frames that are the measuring itself are left out.
-    pub(super) fn frames(
+    /// Looks at the functions of a stack, given its addresses innermost first. With `hooked` the
+    /// innermost frames that are the measuring itself are left out.
+    pub(super) fn frames<R>(
         &self,
         addresses: &[u64],
         hooked: bool,
-        mut push: impl FnMut(&str, &str),
-    ) -> usize {
-        self.with(addresses, |table| {
-            if table.starts.is_empty() {
-                // One frame says it as well as many.
-                (!addresses.is_empty()).then(|| push(KERNEL, KERNEL));
-                return addresses.len().min(1);
-            }
+        look: impl FnOnce(Frames<'_>) -> R,
+    ) -> R {
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.keep_up(addresses, Instant::now());
+        let mut stack = std::mem::take(&mut list.stack);
+        stack.clear();
+        if list.table.starts.is_empty() {
+            // One frame says it as well as many.
+            stack.extend(addresses.first().map(|_| Function { place: NOWHERE, is_hook: false }));
+        } else {
             // A frame that called another one holds where it goes on: the call may be the last
             // instruction of its function.
-            let of = |i: usize| {
-                let address = addresses[i] - u64::from(i > 0 && addresses[i] > 0);
-                table.find(address).unwrap_or((KERNEL, KERNEL))
-            };
-            let own = if hooked { measuring(addresses.len(), |i| of(i).0) } else { 0 };
-            (own..addresses.len()).rev().for_each(|i| {
-                let (name, module) = of(i);
-                push(name, module);
-            });
-            addresses.len() - own
-        })
+            let of = |(i, at): (usize, &u64)| list.met(at - u64::from(i > 0 && *at > 0));
+            stack.extend(addresses.iter().enumerate().map(of));
+        }
+        let own = if hooked { measuring(&stack) } else { 0 };
+        let List { table, edition, .. } = &*list;
+        let done = look(Frames { table, functions: &stack[own..], edition: *edition });
+        list.stack = stack;
+        done
     }
 
     /// Whether the list was read and had nothing to say.
@@ -125,6 +168,8 @@ impl List {
         }
         self.read = Some(now);
         self.seen.clear();
+        self.met.clear();
+        self.edition = self.edition.wrapping_add(1);
         // The old one goes first: two would be twice the memory.
         self.table = Table::default();
         if let Some(file) = &mut self.file
@@ -133,6 +178,22 @@ impl List {
             self.table = Table::read(BufReader::with_capacity(1 << 16, file));
         }
         crate::memory::trim();
+    }
+
+    /// The function that this address lies in.
+    fn met(&mut self, address: u64) -> Function {
+        if let Some(met) = self.met.get(&address) {
+            return *met;
+        }
+        let place = self.table.place(address);
+        let name = place.and_then(|place| self.table.at(place));
+        let is_hook = name.is_some_and(|(name, _)| is_hook(name));
+        let function = Function { place: place.unwrap_or(NOWHERE), is_hook };
+        if self.met.len() >= MET {
+            self.met.clear();
+        }
+        self.met.insert(address, function);
+        function
     }
 }
 
@@ -218,11 +279,22 @@ impl Table {
 
     /// The function that this address lies in, and its module.
     fn find(&self, address: u64) -> Option<(&str, &str)> {
+        self.at(self.place(address)?)
+    }
+
+    /// The place of that function in the table.
+    fn place(&self, address: u64) -> Option<u32> {
         let i = self.starts.partition_point(|&start| start <= address).checked_sub(1)?;
         if !self.core.contains(&address) && address - self.starts[i] > LONGEST {
             return None;
         }
-        let (end, module) = self.rest[i];
+        u32::try_from(i).ok()
+    }
+
+    /// The function of this place, and its module.
+    fn at(&self, place: u32) -> Option<(&str, &str)> {
+        let i = place as usize;
+        let (end, module) = *self.rest.get(i)?;
         let from = i.checked_sub(1).map_or(0, |before| self.rest[before].0);
         let name = self.names.get(from as usize..end as usize)?;
         Some((name, self.modules.get(usize::from(module))?))
@@ -259,8 +331,8 @@ fn shown<'a>(name: &'a str, module: &str) -> std::borrow::Cow<'a, str> {
 }
 
 /// How many of the innermost frames are the way from the function to the program that measures.
-fn measuring<'a>(len: usize, name: impl Fn(usize) -> &'a str) -> usize {
-    (0..len.min(HOOK)).rev().find(|&i| is_hook(name(i))).map_or(0, |i| i + 1)
+fn measuring(stack: &[Function]) -> usize {
+    stack.iter().take(HOOK).rposition(|f| f.is_hook).map_or(0, |i| i + 1)
 }
 
 /// Functions that a hook goes through.
@@ -308,7 +380,9 @@ mod tests {
 
     fn frames(k: &Kernel, addresses: &[u64], hooked: bool) -> String {
         let mut out = Vec::new();
-        k.frames(addresses, hooked, |name, module| out.push(format!("{name} {module}")));
+        k.frames(addresses, hooked, |frames| {
+            out.extend(frames.names().map(|(name, module)| format!("{name} {module}")));
+        });
         out.join("; ")
     }
 

@@ -34,8 +34,10 @@ mod unwind;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
+use ahash::RandomState;
 use caps::Capability;
 
 use crate::bpf::Refusal;
@@ -95,13 +97,46 @@ pub struct Capture {
 }
 
 /// A stack with names, its two cells as [`crate::table::stack`] defines them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct Stack {
     /// Names, outermost first.
     pub names: Clean,
     /// Their modules.
     pub modules: Clean,
+    /// Of both: sums by stack ask for it with every sample, and the texts are long.
+    hash: u64,
 }
+
+impl Stack {
+    /// A stack of these two cells.
+    pub fn new(names: Clean, modules: Clean) -> Stack {
+        let hash = HASHER.hash_one((names.as_str(), modules.as_str()));
+        Stack { names, modules, hash }
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Stack {
+        Stack::new(Clean::default(), Clean::default())
+    }
+}
+
+impl PartialEq for Stack {
+    fn eq(&self, other: &Stack) -> bool {
+        self.hash == other.hash && self.names == other.names && self.modules == other.modules
+    }
+}
+
+impl Eq for Stack {}
+
+impl Hash for Stack {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        to.write_u64(self.hash);
+    }
+}
+
+/// One for all stacks and names: equal ones have equal hashes wherever they were made.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// What has no names, and what can be done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,36 +10,49 @@ use ahash::AHashMap;
 use super::functions::Functions;
 use super::jit::Jit;
 use super::place::{Binary, Place};
-use super::{Note, Space};
+use super::{HASHER, Note, Space};
 use crate::table::stack::{JIT, UNKNOWN, frame};
 
 /// Bytes that the tables of binaries take at most together; one alone may be larger.
-const TABLES: usize = 24 << 20;
-/// Addresses whose names are remembered, some 60 bytes each.
-const KNOWN: usize = 65_536;
+const TABLES: usize = 10 << 20;
+/// Addresses whose names are remembered, 33 bytes each: as many as fit into a hash table of 65,536
+/// without making it larger.
+const KNOWN: usize = 57_344;
 
 /// What a frame is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
     /// The function.
     pub text: Arc<str>,
     /// The file its code lies in.
     pub module: Arc<str>,
+    /// A hash of both.
+    pub mark: u64,
+}
+
+impl Name {
+    /// The name of a function in a file.
+    pub fn new(text: Arc<str>, module: Arc<str>) -> Arc<Name> {
+        let mark = HASHER.hash_one((&*text, &*module));
+        Arc::new(Name { text, module, mark })
+    }
 }
 
 /// An address of a binary.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+struct Known {
     /// What is there.
-    pub name: Name,
+    name: Arc<Name>,
     /// How many samples met it.
-    pub samples: u64,
+    samples: u32,
 }
 
 /// What is known of binaries and of processes' own maps.
 pub(super) struct Names {
     tables: HashMap<u64, Loaded>,
     known: AHashMap<(u64, u64), Known>,
+    /// The names of addresses by their marks: a function has many addresses.
+    texts: AHashMap<u64, Arc<Name>>,
     jit: Jit,
     /// Counts look-ups: what was looked into longest ago goes first.
     clock: u64,
@@ -59,6 +72,7 @@ impl Names {
         Names {
             tables: HashMap::new(),
             known: AHashMap::new(),
+            texts: AHashMap::new(),
             jit: Jit::default(),
             clock: 0,
             made: JIT.into(),
@@ -67,32 +81,38 @@ impl Names {
     }
 
     /// Appends the name of each place of one sample of a process to `out`, in order.
-    pub fn name(&mut self, space: Space, places: &[Place], out: &mut Vec<Name>) {
+    pub fn name(&mut self, space: Space, places: &[Place], out: &mut Vec<Arc<Name>>) {
         let now = Instant::now();
         for place in places {
             let name = match place {
                 Place::File { binary, address, .. } => self.in_file(binary, *address),
                 Place::Anonymous { space, address } => {
                     let text = self.jit.name(*space, *address, now);
-                    Name {
-                        text: text.unwrap_or_else(|| self.made.clone()),
-                        module: self.made.clone(),
-                    }
+                    Name::new(text.unwrap_or_else(|| self.made.clone()), self.made.clone())
                 }
-                Place::Lost { module, .. } => Name {
-                    text: self.nowhere.clone(),
-                    module: module.clone().unwrap_or_else(|| self.nowhere.clone()),
-                },
+                Place::Lost { module, .. } => {
+                    let module = module.clone().unwrap_or_else(|| self.nowhere.clone());
+                    Name::new(self.nowhere.clone(), module)
+                }
             };
             out.push(name);
         }
         self.jit.end_sample(space);
     }
 
-    /// Drops what is kept of a binary: it is closed, its number does not come again.
-    pub fn forget(&mut self, serial: u64) {
-        self.tables.remove(&serial);
-        self.known.retain(|(of, _), _| *of != serial);
+    /// Drops what is kept of binaries: they are closed, their numbers do not come again.
+    pub fn forget(&mut self, serials: &[u64]) {
+        if serials.is_empty() {
+            return;
+        }
+        self.tables.retain(|of, _| !serials.contains(of));
+        self.known.retain(|(of, _), _| !serials.contains(of));
+        self.forget_texts();
+    }
+
+    /// Drops names that no address has any more.
+    fn forget_texts(&mut self) {
+        self.texts.retain(|_, name| Arc::strong_count(name) > 1);
     }
 
     /// What cannot be named, and what can be done about it.
@@ -106,17 +126,18 @@ impl Names {
         let is = |name: &str, shown: &str| name == shown || frame(name) == shown;
         let of = |k: &Known| is(&k.name.module, module) && is(&k.name.text, function);
         let met = self.known.iter().filter(|(_, k)| of(k));
-        met.map(|((serial, address), k)| (*serial, *address, k.samples)).collect()
+        met.map(|((serial, address), k)| (*serial, *address, k.samples.into())).collect()
     }
 
-    fn in_file(&mut self, binary: &Binary, address: u64) -> Name {
+    fn in_file(&mut self, binary: &Binary, address: u64) -> Arc<Name> {
         let key = (binary.serial, address);
         if let Some(known) = self.known.get_mut(&key) {
-            known.samples += 1;
+            known.samples = known.samples.saturating_add(1);
             return known.name.clone();
         }
         let text = self.look_up(binary, address);
-        let name = Name { text, module: binary.name.clone() };
+        let name = Name::new(text, binary.name.clone());
+        let name = self.texts.entry(name.mark).or_insert(name).clone();
         if self.known.len() >= KNOWN {
             self.thin_out();
         }
@@ -159,6 +180,7 @@ impl Names {
             self.known.retain(|_, k| k.samples > least);
             least *= 4;
         }
+        self.forget_texts();
     }
 }
 
@@ -226,14 +248,12 @@ mod tests {
         named(&mut names, &places[..1]);
         let function = all[0].strip_suffix(" a.out").unwrap();
         assert_eq!(names.met("a.out", function), [(2, address, 2)], "met by two samples");
-        let odd = Known {
-            name: Name { text: "f<[u8; 4]>\u{202e}".into(), module: "a;b".into() },
-            samples: 5,
-        };
+        let odd = Known { name: Name::new("f<[u8; 4]>\u{202e}".into(), "a;b".into()), samples: 5 };
         names.known.insert((3, 1), odd);
         assert_eq!(names.met("a:b", "f<[u8: 4]>\\u{202e}"), [(3, 1, 5)], "asked for as shown");
-        names.forget(2);
+        names.forget(&[2]);
         assert!(names.met("a.out", function).is_empty() && names.tables.is_empty());
+        assert_eq!(names.texts.len(), 0, "what stands for nothing is not kept");
     }
 
     #[test]

@@ -13,14 +13,16 @@ use ahash::AHashMap;
 
 use super::elf::{Section, Sections, piece, word};
 
-/// Entries of the index in one piece.
-const GROUP: u64 = 128;
+/// Entries of the index in one piece: few, as functions that stacks go through lie far apart.
+const GROUP: u64 = 32;
 /// Bytes of pieces kept of one file.
 const KEPT: usize = 2 << 20;
+/// What the unwinder needs for a piece besides, bytes.
+const MODULE: usize = 512;
 /// Bytes of `.eh_frame` from which on it is read in pieces.
 const LARGE: u64 = 256 << 10;
 /// Bytes read of it at a time.
-const WINDOW: u64 = 32 << 10;
+const WINDOW: u64 = 8 << 10;
 /// The longest entry that is taken for one.
 const LONGEST: u64 = 64 << 10;
 /// How addresses are written that this understands: as a difference of 32 bits (`DW_EH_PE_sdata4`)
@@ -114,6 +116,7 @@ impl Index {
             let _ = making.add(entry, code);
         }
         making.out.extend_from_slice(&[0; 4]);
+        making.out.shrink_to_fit();
         Some(Piece { code: start..end, address: self.address, frames: making.out })
     }
 }
@@ -273,8 +276,8 @@ impl<T> Pieces<T> {
         self.clock += 1;
         if !self.kept.contains_key(&group) {
             let piece = self.index.piece(file, group)?;
-            // The unwinder's own index has 8 bytes for each entry.
-            let bytes = piece.frames.len() + GROUP as usize * 8 + size_of::<T>();
+            // The unwinder's own index has 8 bytes for each entry, in a list that may be half empty.
+            let bytes = piece.frames.len() + GROUP as usize * 16 + MODULE + size_of::<T>();
             self.bound(bytes);
             self.bytes += bytes;
             self.kept.insert(group, (make(piece), bytes, 0));

@@ -27,6 +27,9 @@ const REACH: u64 = 64 << 10;
 /// How long the code is that a program begins with: glibc's loader has 80 bytes of it.
 const ENTRY: u64 = 96;
 
+/// Bytes of the rules that the unwinder remembers of a binary (509 of them).
+const CACHE: usize = 25 << 10;
+
 type Tables = UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>;
 
 /// How to get from a frame in one binary to its caller.
@@ -49,7 +52,7 @@ impl Rules {
     /// Those of a file; by frame pointers where it has none.
     pub fn of(binary: &Binary) -> Rules {
         let tables = elf::tables(&binary.file, &binary.segments);
-        let bytes = tables.bytes();
+        let bytes = tables.bytes() + CACHE;
         let mut rules = Rules::frame_pointers();
         let about = (tables.base, tables.text.clone(), tables.got.clone());
         let (index_svma, index) = tables.index.unzip();

@@ -205,12 +205,17 @@ enum Building {
 }
 
 impl Building {
-    fn new<R>(get: &Get<R>, n: usize) -> Building {
+    fn new<R>(get: &Get<R>, rows: &[R]) -> Building {
+        let n = rows.len();
         match get {
             Get::U64(_) => Building::U64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
             Get::I64(_) => Building::I64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
             Get::F64(_) => Building::F64(Vec::with_capacity(n), NullBufferBuilder::new(n)),
-            Get::Text(_) => Building::Text(StringBuilder::with_capacity(n, n * 8)),
+            // Texts of stacks are long: a buffer that grows would be copied, and half of it be empty.
+            Get::Text(of) => {
+                let bytes = rows.iter().map(|row| of(row).map_or(0, str::len)).sum();
+                Building::Text(StringBuilder::with_capacity(n, bytes))
+            }
         }
     }
 }
@@ -232,7 +237,7 @@ impl<R: 'static> TableDef<R> {
     pub fn table(&self, rows: &[R]) -> Result<Table> {
         let n = rows.len();
         let mut building: Vec<Building> =
-            self.columns.iter().map(|c| Building::new(&c.get, n)).collect();
+            self.columns.iter().map(|c| Building::new(&c.get, rows)).collect();
         for block in rows.chunks(BLOCK) {
             for (column, to) in self.columns.iter().zip(&mut building) {
                 fill(&column.get, block, to);
@@ -247,7 +252,7 @@ impl<R: 'static> TableDef<R> {
 
 /// One column of `rows`.
 pub(super) fn build<R>(column: &Column<R>, rows: &[R]) -> ArrayRef {
-    let mut building = Building::new(&column.get, rows.len());
+    let mut building = Building::new(&column.get, rows);
     fill(&column.get, rows, &mut building);
     finish(building)
 }

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Text that holds no control character, no escape sequence and no bidirectional control.
 ///
 /// Process names, arguments, addresses resolved by others, a tool's output and recordings are
-/// untrusted: what could act on a terminal is written out visibly (`\x1b`, `\u{202e}`).
+/// untrusted: what could act on a terminal is written out visibly (`\x1b`, `\u{202e}`). A clone is
+/// the same text in memory: the name of a thread goes into every sample of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Clean(Box<str>);
+pub struct Clean(Arc<str>);
 
 impl Clean {
     /// Neutralises bytes from outside; invalid UTF-8 becomes U+FFFD.

@@ -31,6 +31,11 @@ pub fn draw(state: &State, look: &Theme, layout: Layout, buf: &mut Buffer) {
     }
 }
 
+/// From so many ns on, how far one is behind is told in minutes, hours and days.
+const LONG: i64 = 600_000_000_000;
+/// ns of a day.
+const DAY: i64 = 86_400_000_000_000;
+
 /// Below this many cells words are shortened.
 const NARROW: u16 = 72;
 
@@ -54,7 +59,8 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     out.extend(host(state).map(|name| (name, Role::Text)));
     if let Some(at) = state.wall_ns() {
         // A recording may be of any day.
-        let past = matches!(state.mode, Mode::Replay { .. }) && !narrow;
+        let other_day = || state.newest.as_ref().is_some_and(|n| n.now.wall_ns - at > DAY / 2);
+        let past = (matches!(state.mode, Mode::Replay { .. }) || other_day()) && !narrow;
         let write = if past { clock::date_and_clock } else { clock::clock };
         out.push((write(at, &state.zone), Role::Text));
     }
@@ -70,6 +76,7 @@ fn left_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
         Some(Err(why)) => out.push((format!("NOT RECORDING: {why}"), Role::Bad)),
         None => {}
     }
+    out.extend(state.trail.of.iter().map(|name| (name.clone(), Role::Past)));
     out.extend(state.replayed.iter().map(|name| (name.clone(), Role::Dim)));
     out
 }
@@ -117,7 +124,12 @@ fn mode(state: &State, out: &mut Vec<Bit>) {
             let behind =
                 state.newest.as_ref().zip(state.wall_ns()).map(|(n, at)| n.now.wall_ns - at);
             let ago = behind.filter(|b| *b > 0).map_or_else(String::new, |b| {
-                format!(" {}s behind", (b + 500_000_000) / 1_000_000_000)
+                if b < LONG {
+                    return format!(" {}s behind", (b + 500_000_000) / 1_000_000_000);
+                }
+                let mut long = String::new();
+                quantity::number(&mut long, b as f64, Unit::Ns, style(state));
+                format!(" {long} behind")
             });
             out.push((format!("FROZEN{ago}"), Role::Past));
         }

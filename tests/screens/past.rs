@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lmptop::app::{Mode, Mouse, MouseKind, Msg};
-use lmptop::session::{Mark, Portion, Reader, Writer, add_mark, pack};
+use lmptop::session::{Mark, Portion, Reader, Redact, Writer, add_mark, pack};
 use lmptop::source::Moment;
 use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
@@ -285,7 +285,8 @@ fn marks_of_a_file_are_in_the_list_and_on_the_bar() {
     let opened = |redact: bool| {
         let file = place.path().join(format!("{redact}.lmptop"));
         let all = Portion::default();
-        pack(&reader, &file, &all, redact, false, &mut |_, _| {}).unwrap();
+        pack(&reader, &file, &all, redact.then_some(Redact::Personal), false, &mut |_, _| {})
+            .unwrap();
         let mut s = Stage::replay(80, 24, Reader::open(&file).unwrap());
         s.with_bar();
         s.press("'");
@@ -367,6 +368,45 @@ fn day() -> (TempDir, Reader) {
     writer.finish().unwrap();
     let reader = Reader::open(&dir).unwrap();
     (place, reader)
+}
+
+#[test]
+fn a_live_screen_goes_back_before_its_own_beginning() {
+    let (place, reader) = day();
+    let id = reader.info().id.clone();
+    let mut s = Stage::running(120, 24, 5);
+    let own = s.state.span.unwrap().0;
+    for msg in s.past.reach_back(place.path()) {
+        s.send(msg);
+    }
+    let began = reader.span().unwrap().0;
+    assert!(
+        s.text().contains("Recorded since 2026-11-21 00:00:00: T, Z and b go back"),
+        "{}",
+        s.text()
+    );
+    assert_eq!(s.state.span.unwrap().0, began);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
+    // At the live edge it is its own, then what the other has up to there.
+    s.press("TTTT");
+    s.live([sample(5)]);
+    assert_eq!(s.state.wall_ns(), Some(own));
+    assert!(s.line(0).contains("FROZEN 5s behind") && !s.line(0).contains(&id), "{}", s.line(0));
+    s.press("T");
+    let there = s.state.wall_ns().unwrap();
+    assert!(own - 60 * S as i64 <= there && there < own, "{there}");
+    assert!(s.line(0).contains(&id), "{}", s.line(0));
+    s.press("Z");
+    assert!(s.line(0).contains("1h00") && s.line(0).contains("behind"), "{}", s.line(0));
+    s.press("b3am<Enter>");
+    let at = clock::date_and_clock(s.state.wall_ns().unwrap(), &s.state.zone);
+    assert_eq!(at, "2026-11-21 03:00:00");
+    s.with_bar();
+    assert_eq!(s.state.bar.bar.from, began);
+    // Forward over the border it is live again in the end.
+    s.press("<End>");
+    assert_eq!(s.state.mode, Mode::Live);
+    assert!(!s.line(0).contains(&id), "{}", s.line(0));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use crate::app::image::Cols;
 use crate::table::Table;
 
 use super::names::{Names, StackId};
+use super::packed::Rows;
 
-/// Rows kept of each kind, some 100 bytes each; more are not read of the past at once.
+/// Rows kept of each kind, some 25 bytes each; more are not read of the past at once.
 pub const ROWS: usize = 30_000;
 /// Slices that are never added up: the newest.
 const FRESH: usize = 60;
@@ -80,7 +81,7 @@ pub struct Slice {
     /// When the sample was taken, Unix ns.
     pub to: i64,
     /// Its rows.
-    pub rows: Vec<(Key, Tally)>,
+    pub rows: Rows,
 }
 
 /// Texts by number: names of threads, control groups, states, system calls.
@@ -151,11 +152,10 @@ const COLUMNS: [&str; 19] = [
 ];
 
 /// The rows of a table, by number.
-pub fn rows(table: &Table, names: &mut Names, words: &mut Words) -> Vec<(Key, Tally)> {
+pub fn rows(table: &Table, names: &mut Names, words: &mut Words) -> Rows {
     let cols = Cols::new(table, COLUMNS);
     let number = |row, column| cols.number(row, column).unwrap_or(0);
-    let mut out: Vec<(Key, Tally)> = Vec::with_capacity(cols.len());
-    for row in 0..cols.len() {
+    let one = |row| {
         let text = |column| cols.text(row, column).unwrap_or("");
         let key = Key {
             pid: cols.small(row, 0).unwrap_or(0),
@@ -176,9 +176,9 @@ pub fn rows(table: &Table, names: &mut Names, words: &mut Words) -> Vec<(Key, Ta
             freed: (number(row, 13), number(row, 14)),
             live: (number(row, 15), number(row, 16)),
         };
-        out.push((key, tally));
-    }
-    out
+        (key, tally)
+    };
+    (0..cols.len()).map(one).collect()
 }
 
 /// The sums of these slices by what they are about.
@@ -188,7 +188,7 @@ pub fn sums<'a>(slices: impl Iterator<Item = &'a Slice>) -> HashMap<Key, Tally, 
         // A level that is not told any more is none.
         let mut told: HashMap<Key, Tally, RandomState> = HashMap::default();
         for (key, tally) in &slice.rows {
-            told.entry(*key).or_default().join(tally);
+            told.entry(key).or_default().join(&tally);
         }
         for tally in all.values_mut() {
             tally.live = (0, 0);

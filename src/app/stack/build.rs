@@ -117,17 +117,17 @@ impl Look {
         let choice = Meant::new(page, self.pid);
         let mut idle = Sum::default();
         let mut all: HashMap<Key, Sum, RandomState> = HashMap::default();
-        let mut take = |key: &Key, tally: &Tally| {
-            let Some(sum) = choice.of(page, key, tally) else { return };
+        let mut take = |key: Key, tally: Tally| {
+            let Some(sum) = choice.of(page, &key, &tally) else { return };
             if key.idle && !page.idle {
                 idle.add(sum);
             } else {
-                all.entry(*key).or_default().add(sum);
+                all.entry(key).or_default().add(sum);
             }
         };
         let slices = page.range.slices(page.book(), self.to);
         if page.metric().level() {
-            sums(slices).iter().for_each(|(key, tally)| take(key, tally));
+            sums(slices).into_iter().for_each(|(key, tally)| take(key, tally));
         } else {
             slices.flat_map(|s| &s.rows).for_each(|(key, tally)| take(key, tally));
         }
@@ -141,7 +141,8 @@ impl Look {
         let level = page.metric().level();
         let beat = |slice: &Slice| {
             let shown = slice.rows.iter().filter(|(key, _)| page.idle || !key.idle);
-            let all: u64 = shown.filter_map(|(k, t)| choice.of(page, k, t)).map(|s| s.value).sum();
+            let all: u64 =
+                shown.filter_map(|(k, t)| choice.of(page, &k, &t)).map(|s| s.value).sum();
             let seconds = if level { 1.0 } else { (slice.to - slice.from) as f64 / 1e9 };
             let value = if seconds > 0.0 { all as f64 / seconds } else { 0.0 };
             Beat {

@@ -15,6 +15,7 @@ mod mark;
 mod mouse;
 mod names;
 mod other;
+mod packed;
 mod past;
 mod picture;
 mod profile;
@@ -203,6 +204,8 @@ pub struct Page {
     pub lines: Option<Asked>,
     /// Functions and stacks.
     pub names: Names,
+    /// Stacks in it from which on those that no row has are forgotten.
+    stacks: usize,
     /// Names, states and system calls.
     pub words: book::Words,
     /// Names of processes: words.
@@ -262,6 +265,7 @@ impl Default for Page {
             scroll: 0,
             lines: None,
             names: Names::default(),
+            stacks: past::STACKS,
             words: book::Words::default(),
             processes: HashMap::default(),
             books: Default::default(),

@@ -1,7 +1,8 @@
 //! Functions and stacks by number: a stack that was seen before costs one look-up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use ahash::RandomState;
 
@@ -30,8 +31,8 @@ pub enum Part {
 pub struct Name {
     /// The function, process or state.
     pub text: Box<str>,
-    /// The file; empty where there is none.
-    pub module: Box<str>,
+    /// The file its code lies in; empty where there is none. Files are few: each is there once.
+    pub module: Arc<str>,
     /// What it stands for.
     pub part: Part,
 }
@@ -44,6 +45,7 @@ const TOO_MANY: &str = "[too many functions]";
 #[derive(Clone, Debug)]
 pub struct Names {
     names: Vec<Name>,
+    modules: HashSet<Arc<str>, RandomState>,
     ids: HashMap<(u64, u64), FrameId, RandomState>,
     stacks: Vec<Box<[FrameId]>>,
     texts: HashMap<(u64, u64), StackId, RandomState>,
@@ -58,6 +60,7 @@ impl Default for Names {
         let seeds = |n: u64| RandomState::with_seeds(n, n + 1, n + 2, n + 3);
         let mut names = Names {
             names: Vec::new(),
+            modules: HashSet::default(),
             ids: HashMap::with_hasher(seeds(1)),
             stacks: Vec::new(),
             texts: HashMap::with_hasher(seeds(5)),
@@ -79,9 +82,19 @@ impl Names {
             return self.id(TOO_MANY, "", Part::Call(Class::Unknown));
         }
         let id = self.names.len() as FrameId;
-        self.names.push(Name { text: text.into(), module: module.into(), part });
+        let module = self.module(module);
+        self.names.push(Name { text: text.into(), module, part });
         self.ids.insert(hash, id);
         id
+    }
+
+    fn module(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.modules.get(text) {
+            return known.clone();
+        }
+        let module: Arc<str> = text.into();
+        self.modules.insert(module.clone());
+        module
     }
 
     /// 128 bits of two hashes: of a billion texts two are not the same, so that they need not be

@@ -4,13 +4,14 @@ use crate::table::Table;
 
 use super::book::{Book, Slice};
 use super::build::Look;
+use super::packed::Rows;
 use super::{Kind, Mark, Page, Range};
 
 impl Page {
     /// Takes in a sample of the other recording, with its time in Unix ns; before anything of the
     /// one that is shown.
     pub fn read_other(&mut self, kind: Kind, from: i64, to: i64, table: &Table) {
-        self.push(kind, Slice { from, to, rows: Vec::new() }, table, None);
+        self.push(kind, Slice { from, to, rows: Rows::default() }, table, None);
     }
 
     /// That was all of it: what was read becomes what is compared with, for the process alone where

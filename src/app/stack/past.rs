@@ -10,9 +10,10 @@ use crate::app::state::State;
 use crate::source::Moment;
 use crate::table::Table;
 
-use super::book::{Slice, rows};
+use super::book::{Key, Slice, rows};
 use super::build::Look;
 use super::collect::{self, pinned};
+use super::packed::Rows;
 use super::{Area, Kind, Page, Range};
 
 /// A sample's time where the one before it is not known, ns.
@@ -25,8 +26,9 @@ const KNOWN: usize = 64;
 const EVERY: usize = 2;
 /// And one more for each so many boxes: working them out takes its time.
 const LARGE: usize = 10_000;
-/// Stacks in the list of names beyond which those that no row has are forgotten.
-const STACKS: usize = 50_000;
+/// Stacks in the list of names beyond which those that no row has are forgotten, the first time;
+/// then whenever there are twice as many as were in use.
+pub(super) const STACKS: usize = 20_000;
 
 /// Takes in a moment: any live one, and of a recording the one shown.
 pub fn take(state: &mut State, moment: &Moment, live: bool) {
@@ -44,7 +46,7 @@ pub fn take(state: &mut State, moment: &Moment, live: bool) {
         }
         let from = before.unwrap_or(to - SECOND);
         if page.books[kind.index()].slices.back().is_none_or(|s| s.to < to) {
-            page.push(kind, Slice { from, to, rows: Vec::new() }, table, Some(moment));
+            page.push(kind, Slice { from, to, rows: Rows::default() }, table, Some(moment));
         } else if !page.books[kind.index()].slices.iter().any(|s| s.to == to) {
             let rows = rows(table, &mut page.names, &mut page.words);
             page.books[kind.index()].fill(to, to, vec![Slice { from, to, rows }]);
@@ -100,7 +102,7 @@ impl Page {
 
     /// Forgets stacks that no row has any more, once they are many.
     fn forget(&mut self) {
-        if self.names.stacks() < STACKS {
+        if self.names.stacks() < self.stacks {
             return;
         }
         let mut used = vec![false; self.names.stacks()];
@@ -112,18 +114,17 @@ impl Page {
                 *used = true;
             }
         });
-        // Not for a few: all of it would be gone through at every sample.
-        if used.iter().filter(|u| **u).count() * 4 > STACKS * 3 {
-            return;
-        }
+        // Not soon again: all of it would be gone through at every sample.
+        self.stacks = (used.iter().filter(|u| **u).count() * 2).max(STACKS);
         let to = self.names.keep(&used);
         let slices = self.books.iter_mut().flat_map(|b| &mut b.slices);
-        let kept = slices.flat_map(|s| &mut s.rows).map(|r| &mut r.0);
+        let anew =
+            |key: Key| Key { stack: to.get(key.stack as usize).copied().unwrap_or(0), ..key };
+        for slice in slices {
+            slice.rows = slice.rows.iter().map(|(key, tally)| (anew(key), tally)).collect();
+        }
         let marks = self.mark.iter_mut().chain(&mut self.others);
-        let marked = marks.flat_map(|m| &mut m.rows).map(|r| &mut r.0);
-        kept.chain(marked).for_each(|key| {
-            key.stack = to.get(key.stack as usize).copied().unwrap_or(0);
-        });
+        marks.flat_map(|m| &mut m.rows).for_each(|row| row.0 = anew(row.0));
     }
 }
 

@@ -70,6 +70,7 @@ impl Range {
 
 #[cfg(test)]
 mod tests {
+    use super::super::packed::Rows;
     use super::*;
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
     fn a_range_ends_at_the_moment_shown() {
         let mut book = Book::default();
         for at in 1..=100 {
-            book.push(Slice { from: (at - 1) * S, to: at * S, rows: Vec::new() });
+            book.push(Slice { from: (at - 1) * S, to: at * S, rows: Rows::default() });
         }
         assert_eq!(Range::All.seconds(&book, 50 * S), 50.0);
         assert_eq!(Range::Back(10 * S).seconds(&book, 50 * S), 10.0);

@@ -3,13 +3,13 @@
 use anyhow::Result;
 
 use crate::app::{Bar, Bin, Trail};
-use crate::session::Reader;
+use crate::session::Chain;
 
 /// Pieces at most: more than a screen has cells.
 const MOST: i64 = 512;
 
-/// The bar of a session; empty where there is no time in it.
-pub fn bar(reader: &Reader) -> Result<Bar> {
+/// The bar of what was recorded; empty where there is no time in it.
+pub fn bar(reader: &Chain) -> Result<Bar> {
     let Some((from, to)) = reader.span().filter(|(from, to)| to > from) else {
         return Ok(Bar::default());
     };

@@ -4,7 +4,7 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use crate::app;
-use crate::session::{self, Mark, Reader};
+use crate::session::{self, Chain, Mark};
 use crate::table::{clean, clock};
 
 /// Marks of triggers that are listed at most.
@@ -18,10 +18,10 @@ pub struct Marks {
 
 impl Marks {
     /// Keeps a mark; says what became of it.
-    pub fn add(&mut self, reader: &Reader, at: i64, note: String) -> Result<String, String> {
+    pub fn add(&mut self, chain: &Chain, at: i64, note: String) -> Result<String, String> {
         let when = clock::clock(at, &TimeZone::system());
         let mark = Mark { at, note };
-        let kept = match reader.path() {
+        let kept = match chain.reader_at(at).path() {
             Some(dir) => session::add_mark(dir, &mark).map_err(|e| format!("{e:#}")),
             None => Err("nothing is recorded on disk".to_owned()),
         };
@@ -49,23 +49,27 @@ impl Marks {
     }
 
     /// All marks, oldest instant first, those of triggers among them; and what is wrong with them.
-    pub fn all(&self, reader: &Reader) -> (Vec<app::Mark>, Option<String>) {
+    pub fn all(&self, chain: &Chain) -> (Vec<app::Mark>, Option<String>) {
         let mut wrong = None;
-        let kept = match reader.marks() {
-            Ok((marks, 0)) => marks,
-            Ok((marks, damaged)) => {
-                wrong = Some(format!("{damaged} marks are damaged and not shown."));
-                marks
+        let (mut kept, mut damaged) = (Vec::new(), 0);
+        for reader in chain.readers() {
+            match reader.marks() {
+                Ok((marks, bad)) => {
+                    // Of each recording those of its own stretch of time.
+                    let own = |m: &Mark| std::ptr::eq(chain.reader_at(m.at), reader);
+                    kept.extend(marks.into_iter().filter(own));
+                    damaged += bad;
+                }
+                Err(e) => wrong = Some(format!("{e:#}")),
             }
-            Err(e) => {
-                wrong = Some(format!("{e:#}"));
-                Vec::new()
-            }
-        };
+        }
+        if damaged > 0 {
+            wrong = Some(format!("{damaged} marks are damaged and not shown."));
+        }
         let own = kept.iter().chain(&self.unkept);
         let mut all: Vec<app::Mark> =
             own.map(|m| app::Mark { at: m.at, note: m.note.clone(), fired: false }).collect();
-        if let Err(e) = fired(reader, &mut all) {
+        if let Err(e) = fired(chain, &mut all) {
             wrong.get_or_insert_with(|| format!("{e:#}"));
         }
         all.sort_by_key(|m| m.at);
@@ -74,12 +78,12 @@ impl Marks {
 }
 
 /// Adds what triggers noticed.
-fn fired(reader: &Reader, all: &mut Vec<app::Mark>) -> Result<()> {
-    if !reader.schemas().iter().any(|s| s.table() == "trigger") {
+fn fired(chain: &Chain, all: &mut Vec<app::Mark>) -> Result<()> {
+    if !chain.schemas().iter().any(|s| s.table() == "trigger") {
         return Ok(());
     }
     let most = all.len() + MOST_FIRED;
-    reader.range("trigger", i64::MIN, i64::MAX, &mut |at, _, table| {
+    chain.range("trigger", i64::MIN, i64::MAX, &mut |at, _, table| {
         for row in 0..table.len() {
             if let Some(cause) = table.get(row, "cause").as_str() {
                 all.push(app::Mark { at, note: clean(cause).into_owned(), fired: true });

@@ -3,13 +3,13 @@
 use anyhow::{Result, anyhow, bail};
 
 use crate::app::{Hunt, Hunted, Msg, Sighting};
-use crate::session::{Reader, Search, Wanted};
+use crate::session::{Chain, Sought, Wanted};
 use crate::source::Replay;
 use crate::table::{Filter, Schema, clean, meant};
 
 /// Searches from where the replay is; `go_on` is asked now and then, with the share that is done.
 pub fn search(
-    reader: &Reader,
+    reader: &Chain,
     replay: &mut Replay,
     hunt: Hunt,
     go_on: &mut dyn FnMut(f64) -> bool,
@@ -21,7 +21,7 @@ pub fn search(
 }
 
 fn find(
-    reader: &Reader,
+    reader: &Chain,
     replay: &mut Replay,
     hunt: &Hunt,
     table: &mut String,
@@ -37,21 +37,22 @@ fn find(
             None => return Ok(None),
         },
     };
-    let at = match reader.search(&wanted, Some(from), hunt.forward, go_on)? {
-        Search::Found(at) => at,
-        Search::Nowhere => return Ok(None),
-        Search::Stopped => {
+    let at = match reader.search(&wanted, from, hunt.forward, go_on)? {
+        Sought::Found(at) => at,
+        Sought::Nowhere => return Ok(None),
+        Sought::Stopped => {
             *stopped = true;
             return Ok(None);
         }
     };
     let moment = replay.go(at)?;
-    let trail = super::trail(reader, moment.now.wall_ns)?;
+    let mut trail = super::trail(reader, moment.now.wall_ns)?;
+    trail.of = super::whose(reader, at);
     Ok(Some(Sighting { moment, trail, span: reader.span() }))
 }
 
 /// The table that is meant, and what one of its rows must meet.
-fn wanted(reader: &Reader, hunt: &Hunt) -> Result<Wanted> {
+fn wanted(reader: &Chain, hunt: &Hunt) -> Result<Wanted> {
     let schemas = reader.schemas();
     let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
     let typed = Filter::parse(&hunt.text).map_err(|e| anyhow!("{e}"))?;

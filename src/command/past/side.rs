@@ -2,35 +2,36 @@
 
 use anyhow::{Result, anyhow};
 
-use crate::session::Reader;
+use crate::session::Chain;
 use crate::table::{Schema, Side, Stretch};
 
 /// The rows of a table at an instant, which is the newest sample at or before it, or over a range.
 ///
 /// # Errors
 /// When it has no such table, or cannot be read.
-pub fn side(reader: &Reader, table: &str, of: Stretch) -> Result<Side> {
-    let schemas = reader.schemas();
+pub fn side(chain: &Chain, table: &str, of: Stretch) -> Result<Side> {
+    let schemas = chain.schemas();
     let schema = Schema::merged(schemas.iter().filter(|s| s.table() == table))
         .ok_or_else(|| anyhow!("no table {table} was recorded"))?;
     let mut side = Side::new(schema);
     if of.is_instant() {
-        let Some(at) = reader.find(of.to)? else { return Ok(side.finish()) };
-        let before = reader.shift(at, -1)?;
-        if before < at {
-            let sample = reader.sample(before)?;
+        let Some(at) = chain.find(of.to)? else { return Ok(side.finish()) };
+        let before = chain.shift(at, -1)?;
+        // Figures of another recording are no beginning for rates.
+        if before < at && chain.together(before, at) {
+            let sample = chain.sample(before)?;
             side.since(sample.wall_ns, sample.mono_ns, sample.table(table));
         }
-        let sample = reader.sample(at)?;
+        let sample = chain.sample(at)?;
         if let Some(rows) = sample.table(table) {
             side.push(sample.wall_ns, sample.mono_ns, rows);
         }
         return Ok(side.finish());
     }
-    if let Some(before) = reader.at(of.from)? {
+    if let Some(before) = chain.find(of.from)?.map(|at| chain.sample(at)).transpose()? {
         side.since(before.wall_ns, before.mono_ns, before.table(table));
     }
-    reader.range(table, of.from.saturating_add(1), of.to, &mut |wall_ns, mono_ns, rows| {
+    chain.range(table, of.from.saturating_add(1), of.to, &mut |wall_ns, mono_ns, rows| {
         side.push(wall_ns, mono_ns, &rows);
         Ok(true)
     })?;

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn sums_become_what_changed_and_what_is_live() {
         let (mut exact, mut sites) = (Exact::default(), Sites::default());
-        let stack = Arc::new(Stack { names: "main;a".into(), modules: Clean::default() });
+        let stack = Arc::new(Stack::new("main;a".into(), Clean::default()));
         exact.named(5, &stack);
         exact.named(6, &stack);
         exact.take([(5, sum(3, 30, 1, 10)), (6, sum(1, 8, 1, 8))].into_iter(), &mut sites);
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(missing, [9], "to be told again");
         let rows = sites.rows(&Owner::default());
         assert_eq!((rows.len(), rows[0].value, rows[0].live), (1, 7, Some((12, 2))));
-        let stack = Arc::new(Stack { names: "main;a".into(), modules: Clean::default() });
+        let stack = Arc::new(Stack::new("main;a".into(), Clean::default()));
         exact.named(9, &stack);
         exact.take([(0, sum(1, 5, 0, 0)), (9, sum(2, 14, 0, 0))].into_iter(), &mut sites);
         let rows = sites.rows(&Owner::default());

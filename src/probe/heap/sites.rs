@@ -149,7 +149,7 @@ impl Sites {
         });
         let weight = |s: &Site| s.live.bytes + s.got.bytes;
         all.sort_by(|(a_stack, a), (b_stack, b)| {
-            weight(b).total_cmp(&weight(a)).then_with(|| a_stack.cmp(b_stack))
+            weight(b).total_cmp(&weight(a)).then_with(|| a_stack.names.cmp(&b_stack.names))
         });
         let beyond = all.split_off(all.len().min(MOST));
         if !beyond.is_empty() {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn stack(names: &str) -> Arc<Stack> {
-        Arc::new(Stack { names: names.into(), modules: Clean::default() })
+        Arc::new(Stack::new(names.into(), Clean::default()))
     }
 
     fn amount(count: f64, bytes: f64) -> Amount {

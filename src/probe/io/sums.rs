@@ -319,7 +319,7 @@ mod tests {
     const WHICH: Which = Which { tid: 9, kind: 0, detail: 1 };
 
     fn stack(names: &str) -> Arc<Stack> {
-        Arc::new(Stack { names: names.into(), modules: Clean::default() })
+        Arc::new(Stack::new(names.into(), Clean::default()))
     }
 
     fn key() -> Key {

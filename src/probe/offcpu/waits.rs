@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 
-use crate::probe::proc::class::call_name;
+use crate::probe::proc::class::call_cell;
 use crate::probe::stack::{Gather, Hist, Key, StackRow, Told, Waker};
 use crate::symbol::Stack;
 use crate::table::stack::{Folding, UNSEEN, calls};
@@ -33,6 +33,9 @@ const WAKER: u32 = 0x800;
 
 /// Wakers kept for samples that are to come.
 const MOST_WAKERS: usize = 4096;
+
+/// Stacks of wakers that are remembered.
+const MOST_INTERRUPTS: usize = 512;
 
 /// Rows after which the account of an ended thread is dropped: its last samples have come by then.
 const ROUNDS: u8 = 3;
@@ -125,6 +128,7 @@ pub(super) struct Waits {
     accounts: AHashMap<Place, Account>,
     gather: Gather,
     wakers: AHashMap<u32, Waker>,
+    interrupts: Interrupts,
     spreads: AHashMap<Common, (u64, Hist)>,
     unseen: Option<Arc<Stack>>,
 }
@@ -136,7 +140,7 @@ impl Waits {
             if self.wakers.len() >= MOST_WAKERS {
                 self.wakers.clear();
             }
-            self.wakers.insert(told.id as u32, waker(told, stack));
+            self.wakers.insert(told.id as u32, self.interrupts.waker(told, stack));
             return;
         }
         let place = Place {
@@ -204,7 +208,7 @@ impl Waits {
             if ns > 0 || count > 0 {
                 let unseen = || {
                     let names = Clean::from(UNSEEN);
-                    Arc::new(Stack { names, modules: Clean::default() })
+                    Arc::new(Stack::new(names, Clean::default()))
                 };
                 let stack = match &account.stack {
                     Some(stack) => stack,
@@ -263,21 +267,37 @@ fn whose(who: &Key, doing: u8, part: usize) -> Key {
 }
 
 fn call(number: u16) -> Option<Clean> {
-    (number < CALLS).then(|| call_name(u32::from(number)))?.map(Clean::from)
+    (number < CALLS).then(|| call_cell(u32::from(number)))?
 }
 
-/// Who woke: the thread, or the interrupt that came while it ran.
-fn waker(told: &Told, stack: &Arc<Stack>) -> Waker {
+/// The part of stacks that is an interrupt's, for stacks that were met: there are few, and each
+/// wakes somebody again and again.
+#[derive(Default)]
+struct Interrupts(AHashMap<Arc<Stack>, Option<Arc<Stack>>>);
+
+impl Interrupts {
+    /// Who woke: the thread, or the interrupt that came while it ran.
+    fn waker(&mut self, told: &Told, stack: &Arc<Stack>) -> Waker {
+        if self.0.len() >= MOST_INTERRUPTS {
+            self.0.clear();
+        }
+        match self.0.entry(stack.clone()).or_insert_with(|| interrupt(stack)) {
+            None => Waker { pid: Some(told.tgid), comm: told.comm.clone(), stack: stack.clone() },
+            Some(stack) => {
+                Waker { pid: None, comm: Clean::from("[interrupt]"), stack: stack.clone() }
+            }
+        }
+    }
+}
+
+/// The part of a stack from where the kernel goes into an interrupt.
+fn interrupt(stack: &Stack) -> Option<Arc<Stack>> {
     let frames: Vec<_> = calls(stack.names.as_str(), stack.modules.as_str()).collect();
-    let Some(at) = frames.iter().position(|c| is_interrupt(c.name)) else {
-        return Waker { pid: Some(told.tgid), comm: told.comm.clone(), stack: stack.clone() };
-    };
+    let at = frames.iter().position(|c| is_interrupt(c.name))?;
     let mut folding = Folding::new();
     frames[at..].iter().for_each(|c| folding.push(c.name, c.module));
     let (names, modules) = folding.cells();
-    let stack =
-        Stack { names: Clean::from(names.as_str()), modules: Clean::from(modules.as_str()) };
-    Waker { pid: None, comm: Clean::from("[interrupt]"), stack: Arc::new(stack) }
+    Some(Arc::new(Stack::new(Clean::from(names.as_str()), Clean::from(modules.as_str()))))
 }
 
 /// Where the kernel goes into an interrupt, or does what one has left.
@@ -307,7 +327,7 @@ mod tests {
     const PLACE: Place = Place { start_ns: 5, tid: 7, call: 0, doing: Doing::Sleep as u8 };
 
     fn stack(names: &str) -> Arc<Stack> {
-        Arc::new(Stack { names: names.into(), modules: Clean::default() })
+        Arc::new(Stack::new(names.into(), Clean::default()))
     }
 
     fn told(weight: u64, count: u64, more: u32) -> Told {

@@ -4,9 +4,11 @@
 //! A thread that sleeps is in the system call that put it to sleep, so no probe at system calls is
 //! needed. Pure.
 
+use std::sync::LazyLock;
+
 use syscalls::Sysno;
 
-use crate::table::Doing;
+use crate::table::{Clean, Doing};
 
 /// Numbers of system calls that [`table`] knows; every architecture's are below.
 pub const CALLS: usize = 512;
@@ -132,6 +134,13 @@ pub fn rank(word: &str) -> usize {
 /// The system call of this number on this machine, in the kernel's word.
 pub fn call_name(number: u32) -> Option<&'static str> {
     Some(Sysno::new(number as usize)?.name())
+}
+
+/// The same as a cell; none is written twice.
+pub fn call_cell(number: u32) -> Option<Clean> {
+    static CELLS: LazyLock<Vec<Option<Clean>>> =
+        LazyLock::new(|| (0..CALLS as u32).map(|n| call_name(n).map(Clean::from)).collect());
+    CELLS.get(number as usize).cloned().flatten().or_else(|| call_name(number).map(Clean::from))
 }
 
 /// The number of the system call of this name on this machine.

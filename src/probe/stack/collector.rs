@@ -14,7 +14,7 @@ use super::sample::{Sizes, Told, parse};
 use super::scope::Scoped;
 use crate::bpf::{self, Ring};
 use crate::probe::cgroup::Cgroups;
-use crate::probe::proc::class::call_name;
+use crate::probe::proc::class::call_cell;
 use crate::probe::{SELDOM, Scope};
 use crate::symbol::{Capture, Client, Resolved, Stack, Symbols};
 use crate::table::Clean;
@@ -315,7 +315,7 @@ impl<S: Sampler> Collector<S> {
                 tid: Some(told.tid),
                 comm: told.comm.clone(),
                 cgroup: self.cgroups.path(told.cgroup),
-                syscall: told.call.and_then(call_name).map(Clean::from),
+                syscall: told.call.and_then(call_cell),
                 ..Key::default()
             };
             each(&mut self.gather, key, told, &resolved.stack);

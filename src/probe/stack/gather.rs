@@ -126,6 +126,8 @@ impl Gather {
     /// The rows, the largest first; nothing is left.
     pub fn rows(&mut self) -> Vec<StackRow> {
         let sums = std::mem::take(&mut self.sums);
+        // The next ones will be about as many: a table that grows is copied each time.
+        self.sums.reserve(sums.len());
         let mut rows: Vec<StackRow> =
             sums.into_iter().map(|((k, s), sum)| row(k, s, sum)).collect();
         rows.sort_unstable_by(|a, b| (b.value, a.pid, a.tid).cmp(&(a.value, b.pid, b.tid)));
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     fn stack(names: &str) -> Arc<Stack> {
-        Arc::new(Stack { names: names.into(), modules: Clean::default() })
+        Arc::new(Stack::new(names.into(), Clean::default()))
     }
 
     #[test]

@@ -28,6 +28,15 @@ pub(super) use unpack::open;
 /// Version of this form; a newer one is refused.
 pub const PORTABLE: u32 = 1;
 
+/// What becomes a pseudonym in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redact {
+    /// What is somebody's: addresses, command lines, users, hosts, ids of containers, paths.
+    Personal,
+    /// Also what tells which programs ran: names of processes, programs, units, functions.
+    All,
+}
+
 /// The entry that says what the others are.
 const META: &str = "meta.json";
 /// The entry with a row a sample.

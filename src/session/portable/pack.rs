@@ -20,7 +20,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::part::{beside, nameless};
 use super::redact::Redactor;
-use super::{Held, MARKS, META, Meta, PORTABLE, SAMPLES, file_schema, samples_schema};
+use super::{Held, MARKS, META, Meta, PORTABLE, Redact, SAMPLES, file_schema, samples_schema};
 use crate::session::Reader;
 use crate::session::marks::pack as pack_mark;
 use crate::table::{Sample, Schema, Table, clean, meant};
@@ -75,7 +75,7 @@ pub fn pack(
     reader: &Reader,
     out: &Path,
     portion: &Portion,
-    redact: bool,
+    redact: Option<Redact>,
     force: bool,
     progress: &mut Progress<'_>,
 ) -> Result<Packed> {
@@ -84,8 +84,8 @@ pub fn pack(
     ensure!(force || !there(), again());
     known(reader, &portion.tables)?;
     let walk = Walk::new(reader, portion)?;
-    let mut redactor = redact.then(|| Redactor::new(reader.info()));
-    let passes = if redact { 2 } else { 1 };
+    let mut redactor = redact.map(|how| Redactor::new(reader.info(), how));
+    let passes = if redact.is_some() { 2 } else { 1 };
     let all = walk.all * passes;
     if let Some(redactor) = &mut redactor {
         walk.each(&mut |n, sample| {

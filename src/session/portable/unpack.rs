@@ -249,7 +249,8 @@ fn batches(section: &Section, schema: &SchemaRef) -> Result<(ParquetRecordBatchR
     let groups = groups.sum::<Result<u64, _>>()?;
     ensure!(groups == rows, "it has {groups} rows and promises {rows}");
     let bytes = |at, len| section.bytes(at, len).map(Bytes::from);
-    let largest = page::check(section.len(), metadata, &bytes)?.largest;
-    let at_once = (BATCH_BYTES / largest.max(1)).clamp(1, BATCH_ROWS);
+    let sizes = page::check(section.len(), metadata, &bytes)?;
+    ensure!(sizes.repeating == 0, "a page is packed in a way that is not read");
+    let at_once = (BATCH_BYTES / sizes.largest.max(1)).clamp(1, BATCH_ROWS);
     Ok((builder.with_batch_size(usize::try_from(at_once)?).build()?, rows))
 }

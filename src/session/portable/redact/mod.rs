@@ -7,6 +7,7 @@
 //! the words learned are replaced in it. What stays: numbers, times, ports, process ids, names of
 //! processes and functions, paths below `/usr` and its like, units of systemd.
 
+mod all;
 mod key;
 mod rule;
 mod text;
@@ -20,6 +21,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt64A
 
 use self::key::Key;
 use self::rule::{Rule, rule};
+use super::Redact;
 use crate::session::meta::Info;
 use crate::table::{Field, Sample, Schema, Table, Value};
 
@@ -61,6 +63,8 @@ const UNITS: &[&str] = &[".slice", ".service", ".scope", ".socket", ".mount", ".
 /// Replaces what is somebody's.
 pub(super) struct Redactor {
     key: Key,
+    /// Names of processes, programs, units and functions go, too.
+    all: bool,
     /// Words that are replaced wherever they stand.
     words: HashSet<String>,
     /// Of these, names of users and hosts: also as a part of a longer name.
@@ -68,6 +72,8 @@ pub(super) struct Redactor {
     /// Names of programs and of processes.
     programs: HashSet<String>,
     comms: HashSet<String>,
+    /// Functions of the kernel and of common libraries.
+    public: HashSet<String>,
     originals: HashSet<IpAddr>,
     addresses: HashMap<IpAddr, IpAddr>,
     taken: HashSet<IpAddr>,
@@ -77,13 +83,15 @@ pub(super) struct Redactor {
 
 impl Redactor {
     /// With a new key.
-    pub(super) fn new(info: &Info) -> Redactor {
+    pub(super) fn new(info: &Info, how: Redact) -> Redactor {
         let mut redactor = Redactor {
             key: Key::new(),
+            all: how == Redact::All,
             words: HashSet::new(),
             names: HashSet::new(),
             programs: HashSet::new(),
             comms: HashSet::new(),
+            public: HashSet::new(),
             originals: HashSet::new(),
             addresses: HashMap::new(),
             taken: HashSet::new(),
@@ -110,9 +118,12 @@ impl Redactor {
     /// Looks what is somebody's in a sample.
     pub(super) fn learn(&mut self, sample: &Sample) {
         for table in &sample.tables {
+            if self.all && table.schema().has_stacks() {
+                self.learn_frames(table);
+            }
             for (c, field) in table.schema().stored().iter().enumerate() {
                 let Some(cells) = texts(table, c) else { continue };
-                let rule = rule(table.schema(), field);
+                let rule = rule(table.schema(), field, self.all);
                 for cell in cells.iter().flatten() {
                     self.learn_cell(rule, field, cell);
                 }
@@ -121,6 +132,9 @@ impl Redactor {
     }
 
     fn learn_cell(&mut self, rule: Rule, field: &Field, cell: &str) {
+        if self.all {
+            self.learn_names(rule, cell);
+        }
         match rule {
             Rule::Address => {
                 if let Ok(address) = cell.parse() {
@@ -153,6 +167,9 @@ impl Redactor {
 
     /// What was learned is complete.
     pub(super) fn ready(&mut self) {
+        if self.all {
+            return;
+        }
         let programs = &self.programs;
         // `python3` runs as `python3.13`; a word of a command line may be another program's name.
         let program = |word: &str| {
@@ -258,7 +275,7 @@ impl Redactor {
         if let Some((_, new, rules)) = self.schemas.iter().find(known) {
             return (Arc::clone(new), rules.clone());
         }
-        let rules: Vec<Rule> = schema.stored().iter().map(|f| rule(schema, f)).collect();
+        let rules: Vec<Rule> = schema.stored().iter().map(|f| rule(schema, f, self.all)).collect();
         let new = if schema.found() {
             let mut fields = schema.stored().to_vec();
             for f in &mut fields {
@@ -299,7 +316,14 @@ impl Redactor {
         if rule == Rule::Argv {
             return self.argv(table, row, cell);
         }
-        let at = (rule, cell.to_owned());
+        let modules = match table.get(row, "modules") {
+            Value::Text(modules) if rule == Rule::Frames && self.all => Some(modules),
+            _ => None,
+        };
+        let at = match modules {
+            Some(modules) => (rule, format!("{cell}\n{modules}")),
+            None => (rule, cell.to_owned()),
+        };
         if let Some(known) = self.kept.get(&at) {
             return known.clone();
         }
@@ -310,6 +334,15 @@ impl Redactor {
                 Ok(address) => self.address(address).to_string(),
                 Err(_) => self.scan(cell),
             },
+            Rule::Frames | Rule::Bare if self.all => self.frames(cell, modules),
+            Rule::Frames | Rule::Bare => {
+                let text = self.scan(cell);
+                text::sources(&text, |name| self.key.word(name))
+            }
+            Rule::Name => self.named(cell),
+            Rule::Owners => self.owners(cell),
+            Rule::Modules => self.modules(cell),
+            Rule::Place => self.place(cell),
             Rule::Path => self.path(cell),
             Rule::Cgroup => self.cgroup(cell),
             Rule::Whole if cell.is_empty() => String::new(),
@@ -325,6 +358,10 @@ impl Redactor {
 
     fn path(&mut self, cell: &str) -> String {
         let bare = cell.strip_suffix(" (deleted)");
+        if self.all {
+            let new = self.program(bare.unwrap_or(cell));
+            return if bare.is_some() { format!("{new} (deleted)") } else { new };
+        }
         let new = text::path(bare.unwrap_or(cell), |part| self.key.word(part));
         let new = if text::system(cell) { self.scan(&new) } else { new };
         if bare.is_some() { format!("{new} (deleted)") } else { new }
@@ -342,6 +379,7 @@ impl Redactor {
             _ => None,
         };
         let mut out = match name {
+            Some(name) if self.all => self.named(&name),
             Some(name) => self.scan(&name),
             None => self.key.word(cell),
         };
@@ -373,7 +411,7 @@ impl Redactor {
                 return format!("{before}{}", self.key.user(uid));
             }
         }
-        self.known(&self.hex(stem))
+        if self.all { self.named(stem) } else { self.known(&self.hex(stem)) }
     }
 
     /// A tool's text.
@@ -382,15 +420,37 @@ impl Redactor {
         let text = self.replace_addresses(&text);
         let word = |c: char| !c.is_whitespace();
         text::runs(&text, word, |word, _| {
-            let ours = word.starts_with("r-") || word.contains("/r-");
+            let whole = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+            if text::is_pseudonym(whole) {
+                return None;
+            }
+            if word.contains("/r-") {
+                return Some(self.beside_paths(word));
+            }
             let known = self.comms.contains(word) || self.programs.contains(word);
             let address = |a: &str| a.parse::<IpAddr>().is_ok();
             let shown = word.trim_matches(|c: char| !c.is_alphanumeric());
-            let keep = ours || text::numeric(word) || address(word) || address(shown);
+            let keep = text::numeric(word) || address(word) || address(shown);
             match keep {
                 true => None,
-                false if known && !self.words.contains(word) => None,
-                false => Some(self.key.word(word)),
+                false if known && !self.all && !self.words.contains(word) => None,
+                false => Some(self.pseudonym(word)),
+            }
+        })
+    }
+
+    /// A word with a path whose own names have been replaced: what stands beside the path goes.
+    fn beside_paths(&self, word: &str) -> String {
+        let part = |c: char| !text::ENDS.contains(c);
+        text::runs(word, part, |piece, _| {
+            let done = text::is_pseudonym(piece) || text::numeric(piece);
+            match piece.find('/') {
+                Some(0) => None,
+                Some(n) if piece[..n].ends_with(['@', '~', '[']) => {
+                    Some(format!("{}{}", self.key.word(&piece[..n]), &piece[n..]))
+                }
+                _ if done || piece.parse::<IpAddr>().is_ok() => None,
+                _ => Some(self.key.word(piece)),
             }
         })
     }
@@ -406,7 +466,7 @@ impl Redactor {
 
     fn scan(&mut self, text: &str) -> String {
         if self.words.contains(text) {
-            return self.key.word(text);
+            return self.pseudonym(text);
         }
         let out = text::paths(text, |part| self.key.word(part));
         let out = self.replace_addresses(&out);
@@ -464,6 +524,14 @@ impl Redactor {
         self.known_in(text, 0)
     }
 
+    /// The pseudonym of a word, which may be a name: that is called the same everywhere.
+    fn pseudonym(&self, word: &str) -> String {
+        if self.all && self.comms.contains(all::cut(word)) {
+            return self.named(word);
+        }
+        self.key.word(word)
+    }
+
     fn known_in(&self, text: &str, level: usize) -> String {
         const JOINED: [&str; 4] = ["_-.@+%", "_-.", "_", ""];
         let Some(joined) = JOINED.get(level) else { return text.to_owned() };
@@ -471,11 +539,13 @@ impl Redactor {
         let part = |c: char| c.is_alphanumeric() || joined.contains(c);
         text::runs(text, part, |run, _| {
             if words.contains(run) {
-                return Some(self.key.word(run));
+                return Some(self.pseudonym(run));
             }
             // A pseudonym already.
-            let done = run.strip_prefix("r-").is_some_and(|r| r.len() == 10);
-            let new = if done { return None } else { self.known_in(run, level + 1) };
+            if text::is_pseudonym(run) {
+                return None;
+            }
+            let new = self.known_in(run, level + 1);
             (new != run).then_some(new)
         })
     }

@@ -23,6 +23,18 @@ pub(super) enum Rule {
     Words,
     /// A user's number.
     User,
+    /// Functions of a stack, whose files stand in the column `modules`.
+    Frames,
+    /// Functions of a stack whose files are not told.
+    Bare,
+    /// A process's name; where names go, too, as all that follow.
+    Name,
+    /// Processes that hold something: `pid/fd name`.
+    Owners,
+    /// The files of a stack's functions.
+    Modules,
+    /// What lies at an address.
+    Place,
 }
 
 /// Text columns of tables of ours in which nobody but the kernel and lmptop writes.
@@ -55,8 +67,20 @@ const OURS: &[&str] = &[
 /// Ids of columns with a user's or a group's number.
 const USERS: &[&str] = &["uid", "euid", "suid", "fsuid", "gid", "egid", "loginuid", "user_id"];
 
+/// The rule of a column where names of programs go, too; what is not told here is as ever.
+fn naming(table: &str, id: &str) -> Option<Rule> {
+    Some(match (table, id) {
+        (_, "comm" | "old_comm" | "waker_comm" | "sender_comm" | "holder_comm") => Rule::Name,
+        (_, "owners") => Rule::Owners,
+        (_, "modules") => Rule::Modules,
+        ("lock", "name") => Rule::Place,
+        ("trigger", "cause") => Rule::Words,
+        _ => return None,
+    })
+}
+
 /// The rule of a column.
-pub(super) fn rule(schema: &Schema, field: &Field) -> Rule {
+pub(super) fn rule(schema: &Schema, field: &Field, all: bool) -> Rule {
     let id = field.id.to_ascii_lowercase();
     if field.ty != Type::Text {
         return if USERS.contains(&id.as_str()) { Rule::User } else { Rule::Keep };
@@ -64,7 +88,12 @@ pub(super) fn rule(schema: &Schema, field: &Field) -> Rule {
     if schema.found() {
         return Rule::Words;
     }
+    if let Some(rule) = naming(schema.table(), &id).filter(|_| all) {
+        return rule;
+    }
     match (schema.table(), id.as_str()) {
+        (_, "stack") => Rule::Frames,
+        (_, "waker_stack") => Rule::Bare,
         ("tool", "last_error" | "how" | "limit") => Rule::Words,
         ("trigger", "rule" | "name") | (_, "line" | "hostname") => Rule::Whole,
         (_, "argv") => Rule::Argv,

@@ -81,6 +81,31 @@ pub(super) fn system(path: &str) -> bool {
     first.is_some_and(|f| SYSTEM.contains(&f))
 }
 
+/// Whether a folder is at the root of every machine.
+pub(super) fn is_root(folder: &str) -> bool {
+    SYSTEM.contains(&folder) || ROOTS.contains(&folder)
+}
+
+/// Endings of the files that interpreted functions are named with.
+const SOURCES: &[&str] = &[
+    "py", "pyc", "js", "mjs", "cjs", "jsx", "ts", "tsx", "rb", "pl", "pm", "php", "lua", "java",
+    "jar", "scala", "kt", "groovy", "ex", "exs", "erl", "sh",
+];
+
+/// Replaces names of source files, as stacks have them, that stand without their folder.
+pub(super) fn sources(text: &str, with: impl Fn(&str) -> String) -> String {
+    if !text.contains('.') {
+        return text.to_owned();
+    }
+    let part = |c: char| c.is_alphanumeric() || "_-.@+".contains(c);
+    runs(text, part, |run, before| {
+        let (stem, ending) = run.rsplit_once('.')?;
+        // Below a folder it has been looked at: what is left is alike on all machines.
+        let bare = before != Some('/') && !stem.is_empty();
+        (bare && SOURCES.contains(&ending)).then(|| with(run))
+    })
+}
+
 /// A path whose own names are replaced.
 pub(super) fn path(path: &str, with: impl Fn(&str) -> String) -> String {
     if system(path) {
@@ -97,12 +122,21 @@ pub(super) fn path(path: &str, with: impl Fn(&str) -> String) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Characters that end a path in a text.
+pub(super) const ENDS: &str = ";,()<>\"'|=:?*&`";
+
+/// Whether a word is a pseudonym as this export makes them.
+pub(super) fn is_pseudonym(word: &str) -> bool {
+    let digits = word.strip_prefix("r-");
+    digits.is_some_and(|d| d.len() == 10 && d.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// Replaces every absolute path in a text.
 pub(super) fn paths(text: &str, with: impl Fn(&str) -> String) -> String {
     if !text.contains('/') {
         return text.to_owned();
     }
-    let part = |c: char| !(c.is_whitespace() || ";,()<>\"'|=:?*&`".contains(c));
+    let part = |c: char| !(c.is_whitespace() || ENDS.contains(c));
     runs(text, part, |run, _| {
         // Not at the start: `a/b` is a fraction or a relative path.
         let start = run.find('/').filter(|&s| s == 0 || run[..s].ends_with(['@', '~', '[']))?;
