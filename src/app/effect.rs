@@ -74,6 +74,13 @@ pub enum Effect {
         /// What is to be remembered; may be empty.
         note: String,
     },
+    /// Take a mark back; answered by `Msg::Marks`.
+    Unmark {
+        /// Unix ns.
+        at: i64,
+        /// Its note.
+        note: String,
+    },
     /// Read the marks; answered by `Msg::Marks`.
     Marks,
     /// Read one row's past; answered by `Msg::Series`.

@@ -81,11 +81,11 @@ pub fn arrived(state: &mut State, marks: Vec<Mark>, said: Option<Result<String, 
     }
     let newest = at_newest(state);
     match state.overlays.last_mut() {
+        // One was removed or brought back: the place stays, and so does the way back.
+        Some(Overlay::Marks { at }) if made => *at = (*at).min(state.marks.len().saturating_sub(1)),
         Some(Overlay::Marks { .. }) if state.marks.is_empty() => {
             state.overlays.pop();
-            if !made {
-                state.say(Tone::Bad, "There is no mark yet; m makes one.");
-            }
+            state.say(Tone::Bad, "There is no mark yet; m makes one.");
         }
         Some(Overlay::Marks { at }) => *at = newest,
         _ => {}
@@ -109,6 +109,16 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
                 return travel::go(state, Seek::At(to));
             }
         }
+        Key::Delete | Key::Char('x') => return remove(state, here),
+        Key::Char('u') => {
+            return match state.unmarked.take() {
+                Some(mark) => vec![Effect::Mark { at: mark.at, note: mark.note }],
+                None => {
+                    state.say(Tone::Plain, "No mark was removed.");
+                    Vec::new()
+                }
+            };
+        }
         Key::Char('a') => {
             if let Some(a) = state.marks.get(here).map(|m| m.at) {
                 compare::choose(state, Stretch::instant(a));
@@ -124,6 +134,23 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         _ => *at = key.in_list(here, last).unwrap_or(*at),
     }
     Vec::new()
+}
+
+/// Takes a mark back; what a trigger saw stays, for it is part of the recording.
+fn remove(state: &mut State, at: usize) -> Vec<Effect> {
+    match state.marks.get(at).cloned() {
+        Some(mark) if mark.fired => {
+            state.say(Tone::Bad, "A trigger made this mark; it stays.");
+            Vec::new()
+        }
+        Some(mark) => {
+            let (at, note) = (mark.at, mark.note.clone());
+            state.unmarked = Some(mark);
+            state.mark = state.mark.filter(|m| *m != at);
+            vec![Effect::Unmark { at, note }]
+        }
+        None => Vec::new(),
+    }
 }
 
 /// Compares a mark with A; where none is chosen the mark is A, and B what is shown.

@@ -78,6 +78,8 @@ pub struct State {
     pub marks: Vec<Mark>,
     /// A and B.
     pub compare: Compare,
+    /// The mark removed last, to bring it back.
+    pub unmarked: Option<Mark>,
     /// The bar of time.
     pub bar: BarState,
     /// What was searched for through time last.
@@ -252,6 +254,7 @@ impl State {
             mark: None,
             marks: Vec::new(),
             compare: Compare::default(),
+            unmarked: None,
             bar: BarState::default(),
             hunt: None,
             hunting: false,

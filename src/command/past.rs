@@ -62,6 +62,13 @@ pub enum Ask {
         /// What is to be remembered.
         note: String,
     },
+    /// Take a mark back.
+    Unmark {
+        /// Unix ns.
+        at: i64,
+        /// Its note.
+        note: String,
+    },
     /// The marks there are.
     Marks,
 }
@@ -81,6 +88,7 @@ pub fn question(effect: &Effect) -> Option<Ask> {
         Effect::Bar => Some(Ask::Bar),
         Effect::StopHunt => Some(Ask::StopHunt),
         Effect::Mark { at, note } => Some(Ask::Mark { at: *at, note: note.clone() }),
+        Effect::Unmark { at, note } => Some(Ask::Unmark { at: *at, note: note.clone() }),
         Effect::Marks => Some(Ask::Marks),
         _ => None,
     }
@@ -256,6 +264,10 @@ impl Past {
             (Ask::Bar, Some((reader, _))) => bar::bar(reader).map(Msg::Bar),
             (Ask::Mark { at, note }, Some((reader, _))) => {
                 let said = self.marks.add(reader, at, note);
+                Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })
+            }
+            (Ask::Unmark { at, note }, Some((reader, _))) => {
+                let said = self.marks.remove(reader, at, note);
                 Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })
             }
             (Ask::Marks, Some((reader, _))) => {

@@ -1,7 +1,8 @@
 //! Marks with a note, kept beside a session's segments in the file `marks` (0600).
 //!
 //! A line is a CRC32 in eight hex digits, a blank, and JSON; lines are only ever added, each in
-//! one write, so that several screens may mark one session. A damaged line is passed over.
+//! one write, so that several screens may mark one session. A line may take a mark back that stands
+//! before it. A damaged line is passed over.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -31,6 +32,15 @@ pub struct Mark {
     pub note: String,
 }
 
+/// A mark, or that it is taken back, as it is written.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    mark: Mark,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+}
+
 /// The marks of a session, oldest instant first, and how many lines are damaged or too many.
 ///
 /// # Errors
@@ -54,9 +64,14 @@ pub fn marks(session: &Path) -> Result<(Vec<Mark>, usize)> {
 pub(super) fn unpack(bytes: &[u8]) -> (Vec<Mark>, usize) {
     let (mut out, mut damaged) = (Vec::new(), 0);
     for line in bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-        match read(line).filter(|_| out.len() < MOST) {
-            Some(mark) => out.push(mark),
-            None => damaged += 1,
+        match read(line) {
+            Some(Line { mark, removed: true }) => {
+                if let Some(at) = out.iter().rposition(|m| *m == mark) {
+                    out.remove(at);
+                }
+            }
+            Some(Line { mark, .. }) if out.len() < MOST => out.push(mark),
+            _ => damaged += 1,
         }
     }
     out.sort_by_key(|m| m.at);
@@ -65,22 +80,28 @@ pub(super) fn unpack(bytes: &[u8]) -> (Vec<Mark>, usize) {
 
 /// A mark as a line of the file.
 pub(super) fn pack(mark: &Mark) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(&Mark { at: mark.at, note: tidy(&mark.note) })?;
+    pack_line(mark, false)
+}
+
+fn pack_line(mark: &Mark, removed: bool) -> Result<Vec<u8>> {
+    let mark = Mark { at: mark.at, note: tidy(&mark.note) };
+    let json = serde_json::to_vec(&Line { mark, removed })?;
     let mut line = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
     line.extend_from_slice(&json);
     line.push(b'\n');
     Ok(line)
 }
 
-fn read(line: &[u8]) -> Option<Mark> {
+fn read(line: &[u8]) -> Option<Line> {
     let (crc, json) = line.split_at_checked(9)?;
     let crc = std::str::from_utf8(crc).ok()?.strip_suffix(' ')?;
     let wanted = u32::from_str_radix(crc, 16).ok()?;
     if crc32fast::hash(json) != wanted {
         return None;
     }
-    let mark: Mark = serde_json::from_slice(json).ok()?;
-    Some(Mark { note: tidy(&mark.note), ..mark })
+    let line: Line = serde_json::from_slice(json).ok()?;
+    let mark = Mark { note: tidy(&line.mark.note), ..line.mark };
+    Some(Line { mark, ..line })
 }
 
 /// Harmless on a terminal, one line, not too long.
@@ -93,6 +114,18 @@ fn tidy(note: &str) -> String {
 /// # Errors
 /// When the directory may not be written, or there are too many marks.
 pub fn add_mark(session: &Path, mark: &Mark) -> Result<()> {
+    append(session, &pack(mark)?)
+}
+
+/// Takes a mark of a session back; adding it again brings it back.
+///
+/// # Errors
+/// When the directory may not be written, or there are too many marks.
+pub fn remove_mark(session: &Path, mark: &Mark) -> Result<()> {
+    append(session, &pack_line(mark, true)?)
+}
+
+fn append(session: &Path, packed: &[u8]) -> Result<()> {
     let path = session.join(FILE);
     let fail = || format!("cannot write {}", path.display());
     let mut options = OpenOptions::new();
@@ -108,7 +141,7 @@ pub fn add_mark(session: &Path, mark: &Mark) -> Result<()> {
     if meta.size() > 0 && file.read_at(&mut last, meta.size() - 1)? == 1 && last != *b"\n" {
         line.push(b'\n');
     }
-    line.extend_from_slice(&pack(mark)?);
+    line.extend_from_slice(packed);
     file.write_all(&line).with_context(fail)
 }
 
@@ -135,6 +168,26 @@ mod tests {
         assert_eq!((found[1].note.len(), damaged), (LONGEST_NOTE, 0));
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_mark_is_taken_back_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for (at, note) in [(1, "one"), (2, "two"), (2, "two"), (2, "else")] {
+            add_mark(dir.path(), &mark(at, note)).unwrap();
+        }
+        let notes = || -> Vec<String> {
+            let (all, damaged) = marks(dir.path()).unwrap();
+            assert_eq!(damaged, 0);
+            all.into_iter().map(|m| m.note).collect()
+        };
+        remove_mark(dir.path(), &mark(2, "two")).unwrap();
+        assert_eq!(notes(), ["one", "two", "else"], "one of two that are the same");
+        remove_mark(dir.path(), &mark(2, "two")).unwrap();
+        remove_mark(dir.path(), &mark(2, "two")).unwrap();
+        assert_eq!(notes(), ["one", "else"], "what is not there cannot be taken");
+        add_mark(dir.path(), &mark(2, "two")).unwrap();
+        assert_eq!(notes(), ["one", "else", "two"]);
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
                 ("Up Down", "choose"),
                 ("a", "is A"),
                 ("d", "compare A with it"),
+                ("x", "remove"),
                 ("Esc", "close"),
             ]);
         }

@@ -312,6 +312,41 @@ fn marks_of_a_file_are_in_the_list_and_on_the_bar() {
     assert!(s.text().contains("here") && s.text().contains("deploy began"), "{}", s.text());
 }
 
+#[test]
+fn a_mark_is_removed_and_brought_back() {
+    let (_place, reader) = recording();
+    let dir = reader.path().unwrap().to_path_buf();
+    let mut s = Stage::replay(80, 24, reader);
+    let notes =
+        |s: &Stage| -> Vec<String> { s.state.marks.iter().map(|m| m.note.clone()).collect() };
+    let said = |s: &Stage| s.state.note.clone().unwrap().text;
+    s.press("mfirst<Enter>ttmsecond<Enter>ttmthird<Enter>'");
+    s.press("gju");
+    assert_eq!(said(&s), "No mark was removed.");
+    s.press("x");
+    assert_eq!(
+        (said(&s).as_str(), notes(&s)),
+        ("Mark of 12:03:09 removed; u brings it back.", vec!["first".into(), "third".into()])
+    );
+    let mut other = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    other.press("'");
+    assert_eq!(notes(&other), ["first", "third"], "for everybody");
+    s.press("u");
+    assert_eq!(notes(&s), ["first", "second", "third"]);
+    s.press("u");
+    assert_eq!(said(&s), "No mark was removed.");
+    // The last one can be brought back, too.
+    s.press("xxx");
+    assert_eq!(notes(&s), Vec::<String>::new());
+    s.press("u");
+    assert_eq!(notes(&s).len(), 1);
+    // What a trigger saw stays.
+    s.send(Msg::Fired { at: WALL + 9 * S as i64, cause: "load1 9 > 8".into(), bell: false });
+    s.press("Gx");
+    assert_eq!(said(&s), "A trigger made this mark; it stays.");
+    assert_eq!(notes(&s).len(), 2);
+}
+
 /// A day of one sample each minute: busy at noon, without any from four to five in the afternoon.
 fn day() -> (TempDir, Reader) {
     let place = tempfile::tempdir().unwrap();

@@ -854,6 +854,9 @@ fn two_times_of_a_tool_are_compared() {
     let mut s = Stage::replay(160, 24, reader);
     s.press("D12:03:07..12:03:09 vs 12:03:14..12:03:16<Enter>");
     assert_eq!(s.column("A:TIMES/s"), ["1"], "{}", s.text());
+    while s.state.view().sort.as_ref().unwrap().first_id() != "us_change" {
+        s.press(">");
+    }
     let busy = |ages: [u64; 2]| ages.iter().map(|a| a * 7 % 13).sum::<u64>() as f64 / 2.0;
     assert_eq!(s.column("A:us")[0].parse::<f64>().unwrap(), 3.0 + busy([1, 2]), "{}", s.text());
     assert_eq!(s.column("B:us")[0].parse::<f64>().unwrap(), 3.0 + busy([8, 9]), "{}", s.text());

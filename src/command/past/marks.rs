@@ -34,6 +34,20 @@ impl Marks {
         }
     }
 
+    /// Takes a mark back; says what became of it.
+    pub fn remove(&mut self, reader: &Reader, at: i64, note: String) -> Result<String, String> {
+        let mark = Mark { at, note };
+        let clock = clock::clock(at, &TimeZone::system());
+        let said = || format!("Mark of {clock} removed; u brings it back.");
+        if let Some(n) = self.unkept.iter().rposition(|m| *m == mark) {
+            self.unkept.remove(n);
+            return Ok(said());
+        }
+        let dir = reader.path().ok_or_else(|| "Nothing is recorded on disk.".to_owned())?;
+        let removed = session::remove_mark(dir, &mark);
+        removed.map(|()| said()).map_err(|e| format!("Not removed: {e:#}."))
+    }
+
     /// All marks, oldest instant first, those of triggers among them; and what is wrong with them.
     pub fn all(&self, chain: &Chain) -> (Vec<app::Mark>, Option<String>) {
         let mut wrong = None;
