@@ -367,6 +367,8 @@ fn a_session_being_recorded_is_checked_as_far_as_it_is_finished() {
 // ---- values made to do harm --------------------------------------------------------------------
 
 /// Runs to the end; its words and the most memory it ever had, in bytes.
+// wait4 tells what `Child::wait` does not.
+#[allow(clippy::zombie_processes)]
 fn most_memory(args: &[&str], said: &Path) -> (String, u64) {
     let out = File::create(said).unwrap();
     let err = out.try_clone().unwrap();
