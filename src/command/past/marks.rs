@@ -35,7 +35,7 @@ impl Marks {
     }
 
     /// Takes a mark back; says what became of it.
-    pub fn remove(&mut self, reader: &Reader, at: i64, note: String) -> Result<String, String> {
+    pub fn remove(&mut self, chain: &Chain, at: i64, note: String) -> Result<String, String> {
         let mark = Mark { at, note };
         let clock = clock::clock(at, &TimeZone::system());
         let said = || format!("Mark of {clock} removed; u brings it back.");
@@ -43,7 +43,8 @@ impl Marks {
             self.unkept.remove(n);
             return Ok(said());
         }
-        let dir = reader.path().ok_or_else(|| "Nothing is recorded on disk.".to_owned())?;
+        let dir =
+            chain.reader_at(at).path().ok_or_else(|| "Nothing is recorded on disk.".to_owned())?;
         let removed = session::remove_mark(dir, &mark);
         removed.map(|()| said()).map_err(|e| format!("Not removed: {e:#}."))
     }
