@@ -22,7 +22,7 @@
 //! | 4 | [`view`]: draws a `&State` (pure); [`term`]: the terminal, always restored |
 //! | 3 | [`source`]: live or replay behind one trait; [`app`]: state, keys, update (pure); [`export`], [`import`]: one file a format (pure) |
 //! | 2 | [`probe`]: one room a probe, all of one shape; [`tool`]: any other program's table; [`session`]: what is kept on disk |
-//! | 1 | [`table`]: the noun (pure); [`trigger`]: rules on samples and on pressure, and what fires; [`symbol`]: addresses to names, on its own thread; [`bpf`]: load and attach with the kernel's reasons; [`privilege`]; [`memory`]: what the allocator keeps |
+//! | 1 | [`table`]: the noun (pure); [`trigger`]: rules on samples and on pressure, and what fires; [`symbol`]: addresses to names, on its own thread; [`bpf`]: load and attach with the kernel's reasons; [`privilege`]; [`memory`]: what the allocator keeps; [`urgency`]: how soon a thread is let in |
 //!
 //! # One change, one place
 //!
@@ -60,4 +60,5 @@ pub mod table;
 pub mod term;
 pub mod tool;
 pub mod trigger;
+pub mod urgency;
 pub mod view;

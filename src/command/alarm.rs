@@ -19,6 +19,7 @@ use crate::tool::process::environment;
 use crate::tool::process::trust;
 use crate::tool::spec::{Panel, Spec};
 use crate::trigger::{Fired, Trigger, Triggers};
+use crate::urgency;
 
 /// How long a program may run.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -92,7 +93,13 @@ impl Alarm {
             return Some(format!("{} was not run, {name} still runs", clean(&trigger.name)));
         }
         command.envs(variables(fired, wall_ns));
-        match command.spawn() {
+        // From a thread like most: what is started has the nice of the one that starts it.
+        let begin = || {
+            urgency::ordinary();
+            command.spawn()
+        };
+        let begun = std::thread::scope(|scope| scope.spawn(begin).join());
+        match begun.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())) {
             Ok(child) => {
                 let name = clean(&trigger.run[0].to_string_lossy()).into_owned();
                 self.running = Some((name, child, Instant::now()));

@@ -29,6 +29,7 @@ use crate::table::Sample;
 use crate::table::stack::Spot;
 use crate::tool::spec::Spec;
 use crate::trigger::Triggers;
+use crate::urgency;
 
 /// Samples that may wait for the recorder before they are dropped, and said to be.
 const WAITING: usize = 8;
@@ -140,6 +141,8 @@ fn sample(
         patience: Patience::Brief,
         ..LiveOptions::default()
     })?;
+    // While the capability is there, and after the threads that can wait were started.
+    urgency::urgent();
     let mut triggers = std::mem::take(&mut plan.triggers);
     let snapshots = (!triggers.is_empty()).then_some(plan.snapshots.as_path());
     privilege::drop_after_start(&live.needs(), plan.place.as_deref().or(snapshots))?;
@@ -252,6 +255,7 @@ fn recorder(
     thread::Builder::new()
         .name("recorder".to_owned())
         .spawn(move || {
+            urgency::ordinary();
             let (mut writer, on_disk) = match open(place.as_deref(), interval, limits, &out) {
                 Ok(opened) => opened,
                 Err(e) => {

@@ -22,6 +22,7 @@ use super::separate;
 use crate::memory;
 use crate::table::Clean;
 use crate::table::stack::{JIT, KERNEL, Line, Lines, Spot};
+use crate::urgency;
 
 /// Places looked up of one function at most, those with the most samples.
 const MOST: usize = 1000;
@@ -108,6 +109,7 @@ impl Searches {
             return drop(asked);
         }
         let search = move || {
+            urgency::ordinary();
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             let (lines, missing) = look_up(met, Instant::now() + PATIENCE);
             asked.give(lines, missing);

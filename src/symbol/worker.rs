@@ -14,6 +14,7 @@ use super::lines::Asked;
 use super::{Capture, Kernel, Resolved, Status};
 use crate::memory;
 use crate::table::stack::{Lines, Spot};
+use crate::urgency;
 
 /// Captures that may wait, 2 to 32 KB each.
 const WAITING: usize = 4096;
@@ -146,6 +147,7 @@ impl Symbols {
 
 /// Works until nobody can ask any more.
 fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mutex<Option<Status>>) {
+    urgency::ordinary();
     let (mut looked, mut trimmed) = (Instant::now(), Instant::now());
     loop {
         let job = if engine.watches() {

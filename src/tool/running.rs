@@ -17,6 +17,7 @@ use super::process::watch::{Last, Order, State, Watch};
 use super::rows::{Batch, Errors, Line, Rows};
 use super::spec::Spec;
 use super::status::Fate;
+use crate::urgency;
 
 /// Rows that wait to be taken before the tool is made to wait.
 const MOST_WAITING: usize = 20_000;
@@ -89,7 +90,10 @@ impl Tool {
         let run = Run::new(spec, index, starter, zone, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("tool".to_owned())
-            .spawn(move || run.go())
+            .spawn(move || {
+                urgency::ordinary();
+                run.go()
+            })
             .context("cannot start a thread")?;
         Ok(Tool { name, shared, thread: Some(thread) })
     }
