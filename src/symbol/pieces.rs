@@ -408,7 +408,7 @@ mod tests {
                 assert!(pieces.bytes <= KEPT);
             }
         }
-        assert_eq!(pieces.bytes, pieces.kept.values().map(|k| k.1).sum::<usize>());
+        assert_eq!(pieces.bytes, pieces.kept.iter().map(|k| k.bytes).sum::<usize>());
     }
 
     #[test]
