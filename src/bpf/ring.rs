@@ -3,8 +3,6 @@
 //!
 //! Records are read where they lie, and only what is to be read is mapped, for as long as it is
 //! read: the kernel maps every page of a ring at once, and rings for copies of stacks have megabytes.
-//! A ring that much goes through stays mapped: mapping its pages again and again costs as much as
-//! reading them.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,11 +17,6 @@ const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 /// Bytes before a record (`BPF_RINGBUF_HDR_SZ`).
 const HEAD: usize = 8;
-/// Bytes taken out at once from which on a ring stays mapped, and those below which it does so no
-/// more.
-const BUSY_BYTES: (usize, usize) = (64 << 10, 16 << 10);
-/// Bytes behind the ring's end that stay mapped too: a record that goes beyond it is read there.
-const OVERLAP: usize = 64 << 10;
 
 /// The reading end.
 pub struct Ring {
@@ -36,23 +29,6 @@ pub struct Ring {
     page: usize,
     /// Bytes of records that fit: a power of two.
     size: usize,
-    /// What stays mapped while there is much to read: all of it, and a little of its beginning
-    /// again.
-    whole: Option<MmapRaw>,
-    /// Bytes that a call took out lately, on average.
-    lately: usize,
-}
-
-/// Records where they lie.
-struct Window<'a> {
-    /// Where the first is, in what is mapped.
-    first: *const u8,
-    /// Bytes from there on that are mapped.
-    len: usize,
-    /// What is mapped for these alone, and no longer.
-    _mapped: Option<MmapRaw>,
-    /// Else what stays mapped.
-    _whole: Option<&'a MmapRaw>,
 }
 
 impl Ring {
@@ -71,7 +47,7 @@ impl Ring {
         let mut second = MmapOptions::new();
         second.offset(page as u64).len(page);
         let producer = second.map_raw_read_only(fd).context(what)?;
-        Ok(Ring { map, consumer, producer, page, size, whole: None, lately: 0 })
+        Ok(Ring { map, consumer, producer, page, size })
     }
 
     /// Hands over what was queued since the last call, record by record, aligned to 8 bytes.
@@ -85,49 +61,11 @@ impl Ring {
                 more => bytes += more,
             }
         }
-        self.settle(bytes);
         bytes
     }
 
-    /// Whether all of it stays mapped from now on.
-    fn settle(&mut self, bytes: usize) {
-        self.lately = (self.lately * 7 + bytes) / 8;
-        let (many, few) = BUSY_BYTES;
-        if self.lately < few {
-            self.whole = None;
-        } else if self.lately >= many && self.whole.is_none() {
-            let len = (self.size + OVERLAP).min(2 * self.size);
-            let mut whole = MmapOptions::new();
-            whole.offset(2 * self.page as u64).len(len);
-            // Where it cannot be, it goes on without.
-            self.whole = whole.map_raw_read_only(self.map.as_raw_fd()).ok();
-        }
-    }
-
-    /// So many bytes of records from this place in the ring on, or as many as stay mapped.
-    fn mapped(&self, begin: usize, len: usize) -> Option<Window<'_>> {
-        if let Some(whole) = &self.whole {
-            // SAFETY: `begin` is less than the ring's size, and more than that is mapped.
-            let first = unsafe { whole.as_ptr().add(begin) };
-            return Some(Window {
-                first,
-                len: len.min(whole.len() - begin),
-                _mapped: None,
-                _whole: Some(whole),
-            });
-        }
-        let skipped = begin % self.page;
-        let mut window = MmapOptions::new();
-        // After two pages of positions the records lie twice in a row, so that none is broken.
-        window.offset((2 * self.page + begin - skipped) as u64).len(skipped + len);
-        let mapped = window.map_raw_read_only(self.map.as_raw_fd()).ok()?;
-        // SAFETY: within what was just mapped.
-        let first = unsafe { mapped.as_ptr().add(skipped) };
-        Some(Window { first, len, _mapped: Some(mapped), _whole: None })
-    }
-
     /// Hands over what is there now; how many bytes that was.
-    fn window(&self, each: &mut impl FnMut(&[u8])) -> usize {
+    fn window(&mut self, each: &mut impl FnMut(&[u8])) -> usize {
         // SAFETY: both are the first words of pages that stay mapped as long as `self`; the kernel
         // uses them as atomics too.
         let (read, written) = unsafe {
@@ -140,13 +78,16 @@ impl Ring {
             return 0;
         }
         let begin = (from & (self.size as u64 - 1)) as usize;
-        let Some(window) = self.mapped(begin, len) else { return 0 };
-        let len = window.len;
+        let skipped = begin % self.page;
+        let mut window = MmapOptions::new();
+        // After two pages of positions the records lie twice in a row, so that none is broken.
+        window.offset((2 * self.page + begin - skipped) as u64).len(skipped + len);
+        let Ok(window) = window.map_raw_read_only(self.map.as_raw_fd()) else { return 0 };
         let mut at = 0;
         while at + HEAD <= len {
-            // SAFETY: within the window's `len` bytes, and at a multiple of 8; the kernel writes
-            // heads as atomics.
-            let head = unsafe { window.first.add(at) };
+            // SAFETY: within the window's `skipped + len` bytes, and at a multiple of 8; the kernel
+            // writes heads as atomics.
+            let head = unsafe { window.as_ptr().add(skipped + at) };
             let word = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
             let size = (word & !(BUSY | DISCARDED)) as usize;
             if word & BUSY != 0 || at + HEAD + size > len {

@@ -33,7 +33,7 @@ const CACHED: u64 = 509;
 const CACHE: usize = 25 << 10;
 /// Caches of a large binary: each rule that is not in one is worked out anew, which costs some
 /// twenty times as much.
-const CACHES: usize = 8;
+const CACHES: usize = 2;
 
 type Tables = UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>;
 
