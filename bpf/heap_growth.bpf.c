@@ -126,7 +126,10 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 	u32 member = which, tgid = bpf_get_current_pid_tgid() >> 32;
 	s64 pages, more;
 
-	if (mm != BPF_CORE_READ(task, mm) || member >= MEMBERS || member == SWAPPED || !is_wanted(tgid))
+	/* First what costs least: this runs for every page, those of the rings among them. */
+	if (tgid == own_tgid || member >= MEMBERS || member == SWAPPED)
+		return 0;
+	if (mm != BPF_CORE_READ(task, mm) || !is_wanted(tgid))
 		return 0;
 	seen = bpf_map_lookup_elem(&spaces, &key);
 	if (!seen) {

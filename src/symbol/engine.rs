@@ -157,6 +157,8 @@ struct Stacks {
     hashers: [ahash::RandomState; 2],
     /// The marks of the stack that is looked for.
     marks: Vec<u64>,
+    /// The room that stacks are written out in.
+    folding: Folding,
 }
 
 impl Stacks {
@@ -176,7 +178,7 @@ impl Stacks {
         }
         let stack = match self.old.remove(&key) {
             Some(known) => known,
-            None => Arc::new(folded(first, user, kernel)),
+            None => Arc::new(folded(&mut self.folding, first, user, kernel)),
         };
         if self.texts >= STACKS / 2 {
             self.old = std::mem::take(&mut self.new);
@@ -189,8 +191,8 @@ impl Stacks {
 }
 
 /// The cells of a stack.
-fn folded(first: &str, user: &[Arc<Name>], kernel: &Frames<'_>) -> Stack {
-    let mut folding = Folding::new();
+fn folded(folding: &mut Folding, first: &str, user: &[Arc<Name>], kernel: &Frames<'_>) -> Stack {
+    folding.clear();
     if !first.is_empty() {
         folding.push(first, "");
     }
@@ -200,8 +202,8 @@ fn folded(first: &str, user: &[Arc<Name>], kernel: &Frames<'_>) -> Stack {
     for (name, module) in kernel.names() {
         folding.push(name, module);
     }
-    let (names, modules) = folding.cells();
-    Stack::new(Clean::from(names.as_str()), Clean::from(modules.as_str()))
+    let (names, modules) = folding.texts();
+    Stack::new(Clean::from(names), Clean::from(modules))
 }
 
 /// Bytes of a stack's texts.

@@ -17,6 +17,9 @@ use super::elf::{Section, Sections, piece, word};
 const GROUP: u64 = 32;
 /// Bytes of pieces kept of one file.
 const KEPT: usize = 2 << 20;
+/// Addresses of one file whose pieces are remembered, 16 bytes each: an odd number, as calls of one
+/// function return to addresses that are alike.
+const LATELY: usize = 2039;
 /// What the unwinder needs for a piece besides, bytes.
 const MODULE: usize = 512;
 /// Bytes of `.eh_frame` from which on it is read in pieces.
@@ -249,20 +252,41 @@ fn signed(bytes: &[u8], at: usize) -> i64 {
 /// What is kept of the pieces of one file.
 pub(super) struct Pieces<T> {
     index: Index,
-    kept: AHashMap<usize, (T, usize, u64)>,
+    kept: Vec<Kept<T>>,
+    /// Where in `kept` the pieces of these groups are.
+    places: AHashMap<usize, u32>,
+    /// The addresses that were looked up lately, each with the place of its piece in `kept`, by
+    /// their remainders: stacks come again. Empty before the first.
+    lately: Vec<(u64, u32)>,
     bytes: usize,
     clock: u64,
+}
+
+/// A piece that is kept.
+struct Kept<T> {
+    group: usize,
+    made: T,
+    bytes: usize,
+    /// When it was used last.
+    used: u64,
 }
 
 impl<T> Pieces<T> {
     /// Nothing yet.
     pub fn new(index: Index) -> Pieces<T> {
-        Pieces { index, kept: AHashMap::new(), bytes: 0, clock: 0 }
+        Pieces {
+            index,
+            kept: Vec::new(),
+            places: AHashMap::new(),
+            lately: Vec::new(),
+            bytes: 0,
+            clock: 0,
+        }
     }
 
     /// Bytes of memory they take.
     pub fn bytes(&self) -> usize {
-        self.index.bytes() + self.bytes
+        self.index.bytes() + self.bytes + self.lately.len() * size_of::<(u64, u32)>()
     }
 
     /// What was made of the piece about this code.
@@ -272,21 +296,35 @@ impl<T> Pieces<T> {
         address: u64,
         make: impl FnOnce(Piece) -> T,
     ) -> Option<&mut T> {
-        let group = self.index.group(address)?;
         self.clock += 1;
-        if !self.kept.contains_key(&group) {
-            let piece = self.index.piece(file, group)?;
-            // The unwinder's own index has 8 bytes for each entry, in a list that may be half empty.
-            let bytes = piece.frames.len() + GROUP as usize * 16 + MODULE + size_of::<T>();
-            self.bound(bytes);
-            self.bytes += bytes;
-            self.kept.insert(group, (make(piece), bytes, 0));
+        if self.lately.is_empty() {
+            // No address is the highest one.
+            self.lately.resize(LATELY, (u64::MAX, 0));
         }
-        let clock = self.clock;
-        self.kept.get_mut(&group).map(|(made, _, used)| {
-            *used = clock;
-            made
-        })
+        let spot = address as usize % LATELY;
+        let (known, place) = self.lately[spot];
+        let place = if known == address { place } else { self.place(file, address, make)? };
+        self.lately[spot] = (address, place);
+        let kept = self.kept.get_mut(place as usize)?;
+        kept.used = self.clock;
+        Some(&mut kept.made)
+    }
+
+    /// Where in `kept` the piece about this code is.
+    fn place(&mut self, file: &File, address: u64, make: impl FnOnce(Piece) -> T) -> Option<u32> {
+        let group = self.index.group(address)?;
+        if let Some(place) = self.places.get(&group) {
+            return Some(*place);
+        }
+        let piece = self.index.piece(file, group)?;
+        // The unwinder's own index has 8 bytes for each entry, in a list that may be half empty.
+        let bytes = piece.frames.len() + GROUP as usize * 16 + MODULE + size_of::<T>();
+        self.bound(bytes);
+        self.bytes += bytes;
+        let place = u32::try_from(self.kept.len()).ok()?;
+        self.kept.push(Kept { group, made: make(piece), bytes, used: 0 });
+        self.places.insert(group, place);
+        Some(place)
     }
 
     /// Forgets the half that was not used for longest where there is no room for more.
@@ -294,14 +332,18 @@ impl<T> Pieces<T> {
         if self.bytes + more <= KEPT {
             return;
         }
-        let mut uses: Vec<u64> = self.kept.values().map(|k| k.2).collect();
+        let mut uses: Vec<u64> = self.kept.iter().map(|k| k.used).collect();
         let half = uses.len() / 2;
         if uses.is_empty() {
             return;
         }
         let middle = *uses.select_nth_unstable(half).1;
-        self.kept.retain(|_, (_, _, used)| *used > middle);
-        self.bytes = self.kept.values().map(|k| k.1).sum();
+        self.kept.retain(|k| k.used > middle);
+        self.bytes = self.kept.iter().map(|k| k.bytes).sum();
+        // They lie elsewhere now.
+        self.lately.fill((u64::MAX, 0));
+        self.places.clear();
+        self.places.extend(self.kept.iter().zip(0..).map(|(k, place)| (k.group, place)));
     }
 }
 
@@ -366,7 +408,7 @@ mod tests {
                 assert!(pieces.bytes <= KEPT);
             }
         }
-        assert_eq!(pieces.bytes, pieces.kept.values().map(|k| k.1).sum::<usize>());
+        assert_eq!(pieces.bytes, pieces.kept.iter().map(|k| k.bytes).sum::<usize>());
     }
 
     #[test]

@@ -27,8 +27,13 @@ const REACH: u64 = 64 << 10;
 /// How long the code is that a program begins with: glibc's loader has 80 bytes of it.
 const ENTRY: u64 = 96;
 
-/// Bytes of the rules that the unwinder remembers of a binary (509 of them).
+/// Rules that one cache of the unwinder remembers, by the remainder of their addresses.
+const CACHED: u64 = 509;
+/// Bytes of such a cache.
 const CACHE: usize = 25 << 10;
+/// Caches of a large binary: each rule that is not in one is worked out anew, which costs some
+/// twenty times as much.
+const CACHES: usize = 2;
 
 type Tables = UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>;
 
@@ -39,7 +44,8 @@ pub(super) struct Rules {
     pieces: Option<Pieces<Tables>>,
     /// What the pieces have in common: where the code begins, `.text`, `.got`.
     about: (u64, Option<Range<u64>>, Option<Range<u64>>),
-    cache: CacheNative<MayAllocateDuringUnwind>,
+    /// One, of a large binary several; made when they are needed.
+    caches: Vec<Option<CacheNative<MayAllocateDuringUnwind>>>,
     /// Functions that are called by nobody.
     begins: Vec<Range<u64>>,
     /// Where execution begins.
@@ -52,7 +58,7 @@ impl Rules {
     /// Those of a file; by frame pointers where it has none.
     pub fn of(binary: &Binary) -> Rules {
         let tables = elf::tables(&binary.file, &binary.segments);
-        let bytes = tables.bytes() + CACHE;
+        let bytes = tables.bytes();
         let mut rules = Rules::frame_pointers();
         let about = (tables.base, tables.text.clone(), tables.got.clone());
         let (index_svma, index) = tables.index.unzip();
@@ -72,6 +78,9 @@ impl Rules {
         let range = tables.base..tables.base.saturating_add(u64::from(u32::MAX));
         rules.unwinder.add_module(Module::new(String::new(), range, tables.base, sections));
         let pieces = tables.pieces.map(Pieces::new);
+        if pieces.is_some() {
+            rules.caches.resize_with(CACHES, || None);
+        }
         Rules { pieces, about, begins: tables.begins, entry: tables.entry, bytes, ..rules }
     }
 
@@ -81,7 +90,7 @@ impl Rules {
             unwinder: UnwinderNative::new(),
             pieces: None,
             about: (0, None, None),
-            cache: CacheNative::new(),
+            caches: vec![None],
             begins: Vec::new(),
             entry: 0,
             bytes: 0,
@@ -101,19 +110,23 @@ impl Rules {
         if before.checked_sub(1).and_then(|i| self.begins.get(i)).is_some_and(|b| at < b.end) {
             return Ok(None);
         }
-        let Rules { unwinder, pieces, about, cache, .. } = self;
+        let Rules { unwinder, pieces, about, caches, .. } = self;
         let mut tables = &*unwinder;
         if let (Some(pieces), Some(file)) = (pieces, file)
             && let Some(piece) = pieces.of(file, at, |piece| tables_of(piece, about))
         {
             tables = piece;
         }
+        // Which one follows from the address alone, and not from what chooses the rule inside.
+        let which = (at / CACHED) as usize % caches.len();
+        let cache = caches[which].get_or_insert_with(CacheNative::new);
         tables.unwind_frame(address, regs, cache, &mut |at| stack.word(at))
     }
 
     /// Memory that the tables take.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.pieces.as_ref().map_or(0, Pieces::bytes)
+        let caches = self.caches.iter().flatten().count() * CACHE;
+        self.bytes + caches + self.pieces.as_ref().map_or(0, Pieces::bytes)
     }
 }
 

@@ -208,6 +208,19 @@ impl Folding {
         self.frames == 0
     }
 
+    /// Begins another stack; its room stays.
+    pub fn clear(&mut self) {
+        self.stack.clear();
+        self.modules.clear();
+        self.last.clear();
+        self.frames = 0;
+    }
+
+    /// The cells of `stack` and of `modules`, as far as they are written.
+    pub fn texts(&self) -> (&str, &str) {
+        (&self.stack, &self.modules)
+    }
+
     /// The cells of `stack` and of `modules`.
     pub fn cells(self) -> (String, String) {
         (self.stack, self.modules)
@@ -223,7 +236,9 @@ pub fn frame(text: &str) -> String {
 
 /// Without what separates frames and lines; a nameless frame is unknown.
 fn plain(text: &str, out: &mut String) {
-    if !text.is_empty() && !text.bytes().any(|b| b == b';' || !(b' '..0x7f).contains(&b)) {
+    // All bytes are looked at, without an early end: many at a time.
+    let is_special = |b: u8| b == b';' || !(b' '..0x7f).contains(&b);
+    if !text.is_empty() && !text.bytes().fold(false, |any, b| any | is_special(b)) {
         out.push_str(text);
         return;
     }

@@ -10,7 +10,7 @@ use super::book::{Book, Key, Slice, Tally, sums};
 use super::kind::{Kind, Metric};
 use super::names::{ALL, FrameId, Part};
 use super::picture::Picture;
-use super::profile::{Arranged, NOW, Sum, THEN, Tree};
+use super::profile::{Arranged, Before, NOW, Sum, THEN, Tree};
 use super::sandwich::Sandwich;
 use super::table::{self, Row};
 use super::{Page, Root, View};
@@ -109,55 +109,63 @@ const NET: [&str; 12] = [
 impl Look {
     /// The rows that are meant, by what they are about.
     pub fn rows(&self, page: &Page) -> Vec<(Key, Sum)> {
-        self.taken(page).0
+        self.taken(page).rows
     }
 
-    /// The same, and what was left out of it as a wait for work.
-    fn taken(&self, page: &Page) -> (Vec<(Key, Sum)>, Sum) {
+    /// The same, what was left out of it as a wait for work, and the totals over time: all that
+    /// the rows are gone through for, which are many.
+    fn taken(&self, page: &Page) -> Taken {
         let choice = Meant::new(page, self.pid);
         let mut idle = Sum::default();
         let mut all: HashMap<Key, Sum, RandomState> = HashMap::default();
-        let mut take = |key: Key, tally: Tally| {
-            let Some(sum) = choice.of(page, &key, &tally) else { return };
+        let mut take = |key: Key, sum: Sum| {
             if key.idle && !page.idle {
                 idle.add(sum);
             } else {
                 all.entry(key).or_default().add(sum);
             }
         };
-        let slices = page.range.slices(page.book(), self.to);
-        if page.metric().level() {
-            sums(slices).into_iter().for_each(|(key, tally)| take(key, tally));
-        } else {
-            slices.flat_map(|s| &s.rows).for_each(|(key, tally)| take(key, tally));
-        }
-        (all.into_iter().collect(), idle)
-    }
-
-    /// The totals over time, oldest first: when, how much a second, whether it is in the range.
-    fn course(&self, page: &Page) -> Vec<Beat> {
-        let choice = Meant::new(page, self.pid);
         let from = page.range.from(self.to);
         let level = page.metric().level();
-        let beat = |slice: &Slice| {
-            let shown = slice.rows.iter().filter(|(key, _)| page.idle || !key.idle);
-            let all: u64 =
-                shown.filter_map(|(k, t)| choice.of(page, &k, &t)).map(|s| s.value).sum();
-            let seconds = if level { 1.0 } else { (slice.to - slice.from) as f64 / 1e9 };
-            let value = if seconds > 0.0 { all as f64 / seconds } else { 0.0 };
-            Beat {
-                from: slice.from,
-                at: slice.to,
-                value,
-                inside: slice.to > from && slice.to <= self.to,
+        let mut beat = |slice: &Slice| {
+            let inside = slice.to > from && slice.to <= self.to;
+            let mut sums = 0u64;
+            for (key, tally) in &slice.rows {
+                let Some(sum) = choice.of(page, &key, &tally) else { continue };
+                if page.idle || !key.idle {
+                    sums = sums.saturating_add(sum.value);
+                }
+                if inside && !level {
+                    take(key, sum);
+                }
             }
+            let seconds = if level { 1.0 } else { (slice.to - slice.from) as f64 / 1e9 };
+            let value = if seconds > 0.0 { sums as f64 / seconds } else { 0.0 };
+            Beat { from: slice.from, at: slice.to, value, inside }
         };
-        let mut out: Vec<Beat> = page.book().slices.iter().map(beat).collect();
-        if let (Metric::Running, Some(cpus)) = (page.metric(), self.cpus) {
-            carry_back(&mut out, page.book(), cpus * 1e9);
+        let mut course: Vec<Beat> = page.book().slices.iter().map(&mut beat).collect();
+        if level {
+            for (key, tally) in sums(page.range.slices(page.book(), self.to)) {
+                if let Some(sum) = choice.of(page, &key, &tally) {
+                    take(key, sum);
+                }
+            }
         }
-        out
+        if let (Metric::Running, Some(cpus)) = (page.metric(), self.cpus) {
+            carry_back(&mut course, page.book(), cpus * 1e9);
+        }
+        Taken { rows: all.into_iter().collect(), idle, course }
     }
+}
+
+/// What is taken of the rows.
+struct Taken {
+    /// Those that are meant.
+    rows: Vec<(Key, Sum)>,
+    /// What was left out as a wait for work.
+    idle: Sum,
+    /// The totals over time, oldest first.
+    course: Vec<Beat>,
 }
 
 /// No CPU runs more than all of a second: what is above that ran earlier and got its names late.
@@ -237,7 +245,10 @@ impl Page {
         self.waited = 0;
         // Before the next one: it may be large.
         self.shown = Shown::default();
-        let (rows, idle) = look.taken(self);
+        let Taken { mut rows, idle, course } = look.taken(self);
+        // Those of one process one after the other, and stacks as they were met: each often begins
+        // as the one before it.
+        rows.sort_unstable_by_key(|(key, _)| (key.pid, key.stack));
         let mark = self.mark.take();
         let then = mark.as_ref().filter(|_| self.diff);
         // Two processes have nothing in common at the root.
@@ -247,11 +258,10 @@ impl Page {
             Some(m) if m.of.is_some() && self.root != Root::Cgroup => Root::Nothing,
             _ => self.root,
         };
-        let course = look.course(self);
         let mut shown = Shown { idle, course, cpus: look.cpus, ..Shown::default() };
         let mut sandwich = self.centre.filter(|_| self.view == View::Sandwich).map(Sandwich::new);
         let mut labels = Labels::default();
-        let mut path = Vec::new();
+        let (mut path, mut before) = (Vec::new(), Before::default());
         let sides = [Some(rows.as_slice()), then.map(|m| m.rows.as_slice())];
         for (side, rows) in sides.into_iter().enumerate() {
             for (key, sum) in rows.unwrap_or_default() {
@@ -265,12 +275,13 @@ impl Page {
                     let lead = path.iter().take_while(|f| !self.is_function(**f)).count();
                     path[lead..].reverse();
                 }
-                let end = shown.tree.add(&path, *sum, side);
+                let end = shown.tree.lay(&path, *sum, side, &mut before);
                 if key.waker.0 != 0 && side == self.side() {
                     shown.woken.push((end, key.waker, sum.value));
                 }
             }
         }
+        shown.tree.settle();
         shown.total = shown.tree.total(0);
         shown.seconds = [self.range.seconds(self.book(), look.to), then.map_or(0.0, |m| m.seconds)];
         let totals = [shown.total[NOW].value, shown.total[THEN].value];

@@ -76,6 +76,13 @@ pub struct Tree {
     places: HashMap<(u32, FrameId), u32, RandomState>,
 }
 
+/// The path that was added last, with its nodes: what comes next often begins as it did.
+#[derive(Debug, Default)]
+pub struct Before {
+    frames: Vec<FrameId>,
+    nodes: Vec<u32>,
+}
+
 /// How children stand beside each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arranged {
@@ -99,16 +106,53 @@ impl Tree {
         }
         self.count(0, sum, side);
         for &frame in path {
-            let next = self.nodes.len() as u32;
-            let to = *self.places.entry((at, frame)).or_insert(next);
-            if to == next {
-                let before = std::mem::replace(&mut self.nodes[at as usize].first, next);
-                self.nodes.push(Node::new(frame, at, before));
-            }
-            at = to;
+            at = self.below_or_new(at, frame);
             self.count(at, sum, side);
         }
         at
+    }
+
+    /// The same, counted at the node there alone until [`Tree::settle`]; `before` is the path that
+    /// was added before it this way.
+    pub fn lay(&mut self, path: &[FrameId], sum: Sum, side: usize, before: &mut Before) -> u32 {
+        if sum == Sum::default() {
+            return 0;
+        }
+        let same = path.iter().zip(&before.frames).take_while(|(a, b)| a == b).count();
+        before.frames.truncate(same);
+        before.nodes.truncate(same);
+        let mut at = before.nodes.last().copied().unwrap_or(0);
+        for &frame in &path[same..] {
+            at = self.below_or_new(at, frame);
+            before.frames.push(frame);
+            before.nodes.push(at);
+        }
+        self.count(at, sum, side);
+        at
+    }
+
+    /// Counts what was laid at the nodes above as well, once all of it is there.
+    pub fn settle(&mut self) {
+        // A parent comes before its children.
+        for at in (1..self.nodes.len()).rev() {
+            let Node { parent, now, .. } = self.nodes[at];
+            self.nodes[parent as usize].now.add(now);
+        }
+        for at in (1..self.then.len()).rev() {
+            let then = self.then[at];
+            self.then[self.nodes[at].parent as usize].add(then);
+        }
+    }
+
+    /// The node of this frame below another.
+    fn below_or_new(&mut self, at: u32, frame: FrameId) -> u32 {
+        let next = self.nodes.len() as u32;
+        let to = *self.places.entry((at, frame)).or_insert(next);
+        if to == next {
+            let before = std::mem::replace(&mut self.nodes[at as usize].first, next);
+            self.nodes.push(Node::new(frame, at, before));
+        }
+        to
     }
 
     fn count(&mut self, at: u32, sum: Sum, side: usize) {
@@ -293,6 +337,24 @@ pub(super) mod tests {
             }
             assert_eq!(tree.below(0).len(), tree.nodes.len());
         }
+    }
+
+    #[test]
+    fn what_is_laid_is_what_is_added_once_it_is_settled() {
+        let (mut dice, mut before) = (Dice(3), Before::default());
+        let (mut added, mut laid) = (Tree::default(), Tree::default());
+        for _ in 0..500 {
+            let depth = dice.roll(6) as usize;
+            let path: Vec<FrameId> = (0..depth).map(|_| dice.roll(3) as FrameId + 1).collect();
+            let (sum, side) = (sum(dice.roll(50)), dice.roll(2) as usize);
+            let ends = [added.add(&path, sum, side), laid.lay(&path, sum, side, &mut before)];
+            assert_eq!(added.path(ends[0]), laid.path(ends[1]));
+        }
+        laid.settle();
+        let all = |tree: &Tree| -> Vec<([Sum; 2], Vec<FrameId>)> {
+            (0..tree.nodes.len() as u32).map(|n| (tree.total(n), tree.path(n))).collect()
+        };
+        assert_eq!(all(&laid), all(&added));
     }
 
     #[test]

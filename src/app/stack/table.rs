@@ -91,7 +91,9 @@ pub fn sort(
     names: &Names,
     change: &dyn Fn(&[Sum; 2]) -> Change,
 ) {
-    let name = |r: &Row| names.name(r.frame).text.clone();
+    fn name<'a>(names: &'a Names, row: &Row) -> &'a str {
+        &names.name(row.frame).text
+    }
     rows.sort_by(|a, b| {
         let number = |f: &dyn Fn(&Row) -> f64| f(b).total_cmp(&f(a));
         let how = match by {
@@ -100,11 +102,11 @@ pub fn sort(
             By::Count => number(&|r| r.own[NOW].count as f64),
             By::OwnDelta => number(&|r| change(&r.own).signed().abs()),
             By::TotalDelta => number(&|r| change(&r.total).signed().abs()),
-            By::Name => name(a).cmp(&name(b)),
+            By::Name => name(names, a).cmp(name(names, b)),
             By::Module => names.name(a.frame).module.cmp(&names.name(b.frame).module),
         };
         let how = if reverse { how.reverse() } else { how };
-        how.then_with(|| name(a).cmp(&name(b))).then(a.frame.cmp(&b.frame))
+        how.then_with(|| name(names, a).cmp(name(names, b))).then(a.frame.cmp(&b.frame))
     });
 }
 

@@ -292,10 +292,10 @@ impl Interrupts {
 
 /// The part of a stack from where the kernel goes into an interrupt.
 fn interrupt(stack: &Stack) -> Option<Arc<Stack>> {
-    let frames: Vec<_> = calls(stack.names.as_str(), stack.modules.as_str()).collect();
-    let at = frames.iter().position(|c| is_interrupt(c.name))?;
+    let frames = || calls(stack.names.as_str(), stack.modules.as_str());
+    let at = frames().position(|c| is_interrupt(c.name))?;
     let mut folding = Folding::new();
-    frames[at..].iter().for_each(|c| folding.push(c.name, c.module));
+    frames().skip(at).for_each(|c| folding.push(c.name, c.module));
     let (names, modules) = folding.cells();
     Some(Arc::new(Stack::new(Clean::from(names.as_str()), Clean::from(modules.as_str()))))
 }
