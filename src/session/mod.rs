@@ -39,6 +39,7 @@ mod sum;
 mod tail;
 mod talk;
 mod thin;
+mod together;
 mod wire;
 mod writer;
 

@@ -16,6 +16,7 @@ use super::format::Tree;
 use super::guard::guarded;
 use super::reader::{Position, Reader};
 use super::segment::{Open, Segment, Stamp};
+use super::together;
 use crate::table::{Bound, Filter, Frame, From, Nature, Schema, Table};
 
 /// Samples outside blocks that are looked at between two questions whether to go on.
@@ -73,26 +74,40 @@ impl Reader {
         let samples = |s: &Arc<Segment>| s.summary().map_or(1, |s| s.samples.max(1)) as f64;
         let all: f64 = segments.iter().map(samples).sum();
         let mut passed = 0.0;
-        let mut hunt = Hunt { reader: self, kinds, forward, nulls: HashMap::new() };
-        for segment in &segments {
-            let share = samples(segment) / all;
-            let Ok(open) = self.shared.open(segment) else { continue };
-            let stamps: Vec<Stamp> = open.with(<[Stamp]>::to_vec);
-            let here = from.filter(|f| f.segment == segment.number).map(|f| f.index);
-            let (lo, hi) = match (here, forward) {
-                (None, _) => (0, stamps.len()),
-                (Some(at), true) => ((at + 1).min(stamps.len()), stamps.len()),
-                (Some(at), false) => (0, at.min(stamps.len())),
+        for group in segments.chunks(together::at_once()) {
+            let share = group.iter().map(samples).sum::<f64>() / all;
+            let look = |segment: &Arc<Segment>, go_on: &mut dyn FnMut(f64) -> bool| {
+                self.search_in(segment, &kinds, from, forward, go_on)
             };
             let mut ask = |done: f64| go_on(passed + share * done);
-            let mut place = Place::new(segment.number, &open, &stamps);
-            match hunt.segment(&mut place, lo, hi, &mut ask)? {
+            match together::first(group, look, &mut ask)? {
                 Search::Nowhere => {}
                 other => return Ok(other),
             }
             passed += share;
         }
         Ok(Search::Nowhere)
+    }
+
+    /// The same in one segment.
+    fn search_in(
+        &self,
+        segment: &Arc<Segment>,
+        kinds: &[Kind],
+        from: Option<Position>,
+        forward: bool,
+        go_on: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Search> {
+        let Ok(open) = self.shared.open(segment) else { return Ok(Search::Nowhere) };
+        let stamps: Vec<Stamp> = open.with(<[Stamp]>::to_vec);
+        let here = from.filter(|f| f.segment == segment.number).map(|f| f.index);
+        let (lo, hi) = match (here, forward) {
+            (None, _) => (0, stamps.len()),
+            (Some(at), true) => ((at + 1).min(stamps.len()), stamps.len()),
+            (Some(at), false) => (0, at.min(stamps.len())),
+        };
+        let mut hunt = Hunt { reader: self, kinds, forward, nulls: HashMap::new() };
+        hunt.segment(&mut Place::new(segment.number, &open, &stamps), lo, hi, go_on)
     }
 }
 
@@ -185,7 +200,7 @@ impl<'a> Place<'a> {
 
 struct Hunt<'a> {
     reader: &'a Reader,
-    kinds: Vec<Kind>,
+    kinds: &'a [Kind],
     forward: bool,
     /// Columns that nobody looks at, by type, as long as the longest so far.
     nulls: HashMap<String, ArrayRef>,
