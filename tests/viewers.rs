@@ -14,8 +14,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lmptop::app::Msg;
-use lmptop::command::past::{Ask, Past};
+use lmptop::app::{Msg, Question};
+use lmptop::command::past::Past;
 use lmptop::session::{Chain, Info, Limits, Reader, Writer, memory_writer};
 use lmptop::source::Seek;
 use lmptop::table::{Column, Kind, Nature, Sample, TableDef};
@@ -240,7 +240,7 @@ fn what_a_recorder_writes_is_printed_while_it_writes() {
 
 /// Where a seek leads: the sample's number, whether it has one before it, and whose it is.
 fn go(past: &mut Past, to: Seek) -> (u64, bool, Option<String>) {
-    let Some(Msg::Sought { moment, trail, .. }) = past.answer(Ask::Seek(to)) else {
+    let Some(Msg::Sought { moment, trail, .. }) = past.answer(Question::Seek(to)) else {
         panic!("no answer to {to:?}");
     };
     let moment = moment.unwrap();
@@ -279,7 +279,7 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
     let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
     (280..310).for_each(|i| own.append(&sample(i)).unwrap());
     let mut past = Past::default();
-    past.answer(Ask::Open(own.reader()));
+    past.open(own.reader());
     let told = past.reach_back(place.path());
     assert!(matches!(told[..], [Msg::Earlier { from: START }]), "{told:?}");
     (300..330).for_each(|i| recorder.append(&sample(i)).unwrap());
@@ -311,7 +311,7 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
     }
     assert_eq!(go(&mut past, Seek::By(-60 * S as i64)).0, 249);
     assert_eq!(go(&mut past, Seek::By(-3600 * S as i64)).0, 0);
-    let Some(Msg::Bar(bar)) = past.answer(Ask::Bar) else { panic!("no bar") };
+    let Some(Msg::Bar(bar)) = past.answer(Question::Bar) else { panic!("no bar") };
     assert_eq!((bar.from, bar.to), (START, sample(309).wall_ns));
     assert_eq!(bar.bins.iter().map(|b| b.samples).sum::<u32>(), all.len() as u32);
     assert!(bar.bins.iter().any(|b| b.samples == 0), "the gap");
@@ -366,11 +366,11 @@ fn a_search_and_marks_reach_over_the_borders() {
     assert_eq!(found(from, 2, true), None);
     // A mark is kept in the recording of its instant, and listed from there.
     let mut past = Past::default();
-    past.answer(Ask::Open(own.reader()));
+    past.open(own.reader());
     past.reach_back(place.path());
     for (i, kept) in [(200, true), (290, false)] {
         let note = format!("at {i}");
-        let told = past.answer(Ask::Mark { at: sample(i).wall_ns, note });
+        let told = past.answer(Question::Mark { at: sample(i).wall_ns, note });
         let Some(Msg::Marks { marks, said }) = told else { panic!("no marks") };
         assert_eq!(said.unwrap().is_ok(), kept, "{i}");
         assert!(marks.iter().any(|m| m.at == sample(i).wall_ns));
@@ -398,7 +398,7 @@ fn a_screen_beside_a_stranger_s_recorder_says_so_and_goes_on() {
             let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
             (280..310).for_each(|i| own.append(&sample(i)).unwrap());
             let mut past = Past::default();
-            past.answer(Ask::Open(own.reader()));
+            past.open(own.reader());
             let told = past.reach_back(&place);
             (told, go(&mut past, Seek::First).0)
         });

@@ -17,8 +17,8 @@ use anyhow::{Context, Result, bail, ensure};
 use arrow_array::{BooleanArray, RecordBatch, new_null_array};
 use arrow_select::filter::filter_record_batch;
 use jiff::tz::TimeZone;
-use lmptop::app::{Mode, Msg, State, keys, update};
-use lmptop::command::past::{Ask, Past, question};
+use lmptop::app::{Effect, Mode, Msg, Question, State, keys, update};
+use lmptop::command::past::Past;
 use lmptop::command::record::info;
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Focus, Live, LiveOptions, Moment, Replay, Seek, Source, Stacks, Ticker};
@@ -130,7 +130,7 @@ struct Desk {
 impl Desk {
     fn new(reader: &Reader, mode: Mode) -> Desk {
         let mut past = Past::default();
-        past.answer(Ask::Open(reader.clone()));
+        past.open(reader.clone());
         Desk { state: State::new(SIZE, mode, TimeZone::UTC, None), past }
     }
 
@@ -147,7 +147,7 @@ impl Desk {
     fn replay(reader: &Reader) -> Desk {
         let mut desk = Desk::new(reader, Mode::Replay { playing: false });
         desk.state.replayed = Some(reader.info().id.clone());
-        if let Some(msg) = desk.past.answer(Ask::Seek(Seek::First)) {
+        if let Some(msg) = desk.past.answer(Question::Seek(Seek::First)) {
             desk.send(msg);
         }
         desk
@@ -155,7 +155,9 @@ impl Desk {
 
     fn send(&mut self, msg: Msg) {
         for effect in update(&mut self.state, msg) {
-            if let Some(msg) = question(&effect).and_then(|ask| self.past.answer(ask)) {
+            if let Effect::Past(question) = effect
+                && let Some(msg) = self.past.answer(question)
+            {
                 self.send(msg);
             }
         }

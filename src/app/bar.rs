@@ -4,6 +4,7 @@ use crate::source::Seek;
 
 use super::effect::Effect;
 use super::mode::Mode;
+use super::question::Question;
 use super::state::State;
 use super::travel;
 
@@ -136,7 +137,7 @@ pub fn ask(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     state.bar.asked = Some(to);
-    vec![Effect::Bar, Effect::Marks]
+    vec![Question::Bar.into(), Question::Marks.into()]
 }
 
 /// It has been computed.

@@ -16,6 +16,7 @@ use super::input::prompt;
 use super::mode::Mode;
 use super::pane::TREE;
 use super::prompt::PromptKind;
+use super::question::Question;
 use super::state::{PaneState, State, Tone};
 use super::{ended::Ended, series, travel};
 
@@ -294,7 +295,7 @@ pub fn follow(state: &mut State) -> Vec<Effect> {
         let known = c.sides[n].as_ref().filter(|k| k.table == table).map(|k| k.of);
         if !asked.or(known).is_some_and(near) {
             c.asked[n] = Some((table.clone(), of));
-            effects.push(Effect::Side { table: table.clone(), of, b: n == 1 });
+            effects.push(Question::Side { table: table.clone(), of, b: n == 1 }.into());
         }
     }
     draw(state);

@@ -1,24 +1,9 @@
 //! What the screen asks of the outside; carried out by the commands.
 
-use crate::source::{Focus, Seek};
-use crate::table::Stretch;
+use crate::source::Focus;
 use crate::table::stack::Spot;
 
-use super::hunt::Hunt;
-use super::series::Subject;
-
-/// Which rows of the past are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
-    /// The table.
-    pub table: String,
-    /// Only rows of this process.
-    pub pid: Option<u64>,
-    /// From, Unix ns.
-    pub from: i64,
-    /// To, Unix ns.
-    pub to: i64,
-}
+use super::question::Question;
 
 /// A signal that the screen offers to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,39 +44,8 @@ impl Deed {
 pub enum Effect {
     /// End the program.
     Quit,
-    /// Move in time; answered by `Msg::Sought`.
-    Seek(Seek),
-    /// Search through time; answered by `Msg::Hunted`.
-    Hunt(Hunt),
-    /// End a search.
-    StopHunt,
-    /// Compute the bar of time; answered by `Msg::Bar`.
-    Bar,
-    /// Keep a mark; answered by `Msg::Marks`.
-    Mark {
-        /// Unix ns.
-        at: i64,
-        /// What is to be remembered; may be empty.
-        note: String,
-    },
-    /// Take a mark back; answered by `Msg::Marks`.
-    Unmark {
-        /// Unix ns.
-        at: i64,
-        /// Its note.
-        note: String,
-    },
-    /// Read the marks; answered by `Msg::Marks`.
-    Marks,
-    /// Read one row's past; answered by `Msg::Series`.
-    Series {
-        /// Whose, and which figures.
-        of: Subject,
-        /// How far back from the shown instant, ns.
-        back_ns: u64,
-        /// The shown instant, Unix ns.
-        until: i64,
-    },
+    /// Ask about the past.
+    Past(Question),
     /// Put text on the clipboard.
     Copy(String),
     /// Write what is shown to a file.
@@ -142,17 +96,6 @@ pub enum Effect {
     },
     /// Look more closely at these things, and no more at what is not named.
     Focus(Focus),
-    /// Read a table's rows in a range of time; answered by `Msg::Rows`.
-    Rows(Want),
-    /// Read one side of a comparison; answered by `Msg::Side`.
-    Side {
-        /// The table.
-        table: String,
-        /// When.
-        of: Stretch,
-        /// Whether it is B.
-        b: bool,
-    },
     /// Ring the terminal's bell.
     Bell,
     /// Look up the source lines of a function; answered by `Msg::Lines`.

@@ -9,6 +9,7 @@ use super::effect::Effect;
 use super::grid::{rebuild, show_selected};
 use super::keymap::Action;
 use super::mode::Mode;
+use super::question::Question;
 use super::state::{RowKey, State, Tone, row_key};
 use super::trail::Trail;
 use super::{input, travel, typed};
@@ -96,7 +97,7 @@ pub fn again(state: &mut State, forward: bool) -> Vec<Effect> {
     hunt.pin = state.pin.as_ref().map_or_else(String::new, Filter::to_string);
     state.hunt = Some(hunt.clone());
     state.hunting = true;
-    effects.push(Effect::Hunt(hunt));
+    effects.push(Question::Hunt(hunt).into());
     effects
 }
 
@@ -104,7 +105,7 @@ pub fn again(state: &mut State, forward: bool) -> Vec<Effect> {
 pub fn stop(state: &mut State) -> Vec<Effect> {
     state.hunting = false;
     state.say(Tone::Plain, "Search stopped.");
-    vec![Effect::StopHunt]
+    vec![Question::StopHunt.into()]
 }
 
 /// It takes a while.

@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::input::prompt;
 use super::key::Key;
 use super::prompt::PromptKind;
+use super::question::Question;
 use super::state::{Overlay, State, Tone};
 use super::{compare, travel};
 
@@ -36,7 +37,7 @@ pub fn ask(state: &mut State) {
 pub fn open(state: &mut State) -> Vec<Effect> {
     let at = at_newest(state);
     state.overlays.push(Overlay::Marks { at });
-    vec![Effect::Marks]
+    vec![Question::Marks.into()]
 }
 
 /// The line of the mark made last.
@@ -112,7 +113,7 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
         Key::Delete | Key::Char('x') => return remove(state, here),
         Key::Char('u') => {
             return match state.unmarked.take() {
-                Some(mark) => vec![Effect::Mark { at: mark.at, note: mark.note }],
+                Some(mark) => vec![Question::Mark { at: mark.at, note: mark.note }.into()],
                 None => {
                     state.say(Tone::Plain, "No mark was removed.");
                     Vec::new()
@@ -147,7 +148,7 @@ fn remove(state: &mut State, at: usize) -> Vec<Effect> {
             let (at, note) = (mark.at, mark.note.clone());
             state.unmarked = Some(mark);
             state.mark = state.mark.filter(|m| *m != at);
-            vec![Effect::Unmark { at, note }]
+            vec![Question::Unmark { at, note }.into()]
         }
         None => Vec::new(),
     }

@@ -6,10 +6,10 @@ use crate::table::stack::Lines;
 use crate::table::{Side, Stretch, Table};
 
 use super::bar::Bar;
-use super::effect::Want;
 use super::hunt::Hunted;
 use super::key::Key;
 use super::marks::Mark;
+use super::question::Want;
 use super::series::Series;
 use super::trail::Trail;
 

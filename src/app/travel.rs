@@ -6,6 +6,7 @@ use crate::table::clock;
 use super::effect::Effect;
 use super::keymap::Action;
 use super::mode::Mode;
+use super::question::Question;
 use super::state::{Overlay, State, Tone};
 use super::trail::Trail;
 use super::update::{detail_mut, show};
@@ -43,7 +44,7 @@ pub(super) fn freeze(state: &mut State) -> Vec<Effect> {
             Some(at) => {
                 state.mode = Mode::Frozen;
                 state.settling = true;
-                vec![Effect::Seek(Seek::At(at))]
+                vec![Question::Seek(Seek::At(at)).into()]
             }
             None => Vec::new(),
         },
@@ -53,7 +54,7 @@ pub(super) fn freeze(state: &mut State) -> Vec<Effect> {
             let end = state.span.map(|s| s.1);
             // Played again at the end, it starts at the beginning.
             if !playing && !state.grows && end.is_some() && state.wall_ns() == end {
-                return vec![Effect::Seek(Seek::First)];
+                return vec![Question::Seek(Seek::First).into()];
             }
             Vec::new()
         }
@@ -68,7 +69,7 @@ pub fn thaw(state: &mut State) -> Vec<Effect> {
     if let Some(newest) = state.newest.take() {
         show(state, newest, false);
     }
-    vec![Effect::Seek(Seek::Last)]
+    vec![Question::Seek(Seek::Last).into()]
 }
 
 /// Seeks; a live view is frozen first.
@@ -79,10 +80,10 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
             return Vec::new();
         }
         let mut effects = freeze(state);
-        effects.push(Effect::Seek(to));
+        effects.push(Question::Seek(to).into());
         return effects;
     }
-    vec![Effect::Seek(to)]
+    vec![Question::Seek(to).into()]
 }
 
 /// Jumps to a typed time.
@@ -158,7 +159,7 @@ pub fn arrived(
 /// One step of a playing recording.
 pub fn beat(state: &mut State) -> Vec<Effect> {
     match state.mode {
-        Mode::Replay { playing: true } => vec![Effect::Seek(Seek::Step(1))],
+        Mode::Replay { playing: true } => vec![Question::Seek(Seek::Step(1)).into()],
         _ => Vec::new(),
     }
 }
@@ -170,7 +171,7 @@ pub fn past(state: &mut State) -> Vec<Effect> {
     let Some(detail) = detail_mut(state) else { return effects };
     let (of, back_ns) = (detail.series.of.clone(), detail.window_ns);
     if !of.figures.is_empty() {
-        effects.push(Effect::Series { of, back_ns, until });
+        effects.push(Question::series(of, back_ns, until).into());
     }
     effects
 }

@@ -6,6 +6,7 @@ use crate::table::{Frame, Nature};
 use super::columns::Shown;
 use super::effect::Effect;
 use super::mode::Mode;
+use super::question::Question;
 use super::series::{Series, Subject, figures, time_of};
 use super::state::{Overlay, State, frame_of};
 
@@ -129,7 +130,7 @@ pub fn follow(state: &mut State) -> Vec<Effect> {
         }
         let next = state.mode == Mode::Live && until.is_some() && until == before;
         if !next && state.span.is_some_and(|s| s.0 < wall) {
-            effects.push(Effect::Series { of, back_ns: BACK, until: wall });
+            effects.push(Question::series(of, BACK, wall).into());
         }
     }
     state.trend = Some(trend);

@@ -8,6 +8,7 @@ use super::input::{act, by_word, prompt};
 use super::key::Key;
 use super::keymap::Action;
 use super::prompt::PromptKind;
+use super::question::Question;
 use super::stack::{self, Search};
 use super::state::{Overlay, State, Tone};
 use super::travel;
@@ -164,7 +165,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
         PromptKind::Note { at, .. } => {
             state.overlays.pop();
             super::compare::choose(state, Stretch::instant(at));
-            vec![Effect::Mark { at, note: p.text.trim().to_owned() }]
+            vec![Question::Mark { at, note: p.text.trim().to_owned() }.into()]
         }
         PromptKind::Palette => match by_word(state, &p.text) {
             Some(action) => {

@@ -142,8 +142,8 @@ struct LiveOutside {
 
 impl Outside for LiveOutside {
     fn carry(&mut self, effect: Effect) {
-        if let Some(ask) = past::question(&effect) {
-            let _ = self.ask.send(ask);
+        if let Effect::Past(question) = effect {
+            let _ = self.ask.send(question.into());
             return;
         }
         let done = match effect {

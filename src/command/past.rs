@@ -15,82 +15,25 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::app::stack::{Kind, MOST_ROWS};
-use crate::app::{Effect, Hunt, Msg, Series, Subject, Trail, Want};
+use crate::app::{Msg, Question, Series, Subject, Trail, Want};
 use crate::session::{Chain, Point, Reader};
 use crate::source::{Replay, Seek, Source};
-use crate::table::{Frame, Nature, Schema, Stretch, Table, clean};
+use crate::table::{Frame, Nature, Schema, Table, clean};
 
 /// How far back the header's figures and the events go, ns.
 const TRAIL: i64 = 240_000_000_000;
 
-/// One question.
+/// What the thread is told.
 pub enum Ask {
     /// Read this from now on.
     Open(Reader),
-    /// Go there.
-    Seek(Seek),
-    /// One row's past.
-    Series {
-        /// Whose, and which figures.
-        of: Subject,
-        /// From, Unix ns.
-        from: i64,
-        /// To, Unix ns.
-        to: i64,
-    },
-    /// What is kept in a range of time.
-    Rows(Want),
-    /// One side of a comparison.
-    Side {
-        /// The table.
-        table: String,
-        /// When.
-        of: Stretch,
-        /// Whether it is B.
-        b: bool,
-    },
-    /// The next sample in which a row matches, or the one before.
-    Hunt(Hunt),
-    /// End the search; has no answer of its own.
-    StopHunt,
-    /// The bar of time.
-    Bar,
-    /// Keep a mark.
-    Mark {
-        /// Unix ns.
-        at: i64,
-        /// What is to be remembered.
-        note: String,
-    },
-    /// Take a mark back.
-    Unmark {
-        /// Unix ns.
-        at: i64,
-        /// Its note.
-        note: String,
-    },
-    /// The marks there are.
-    Marks,
+    /// Answer this.
+    Of(Question),
 }
 
-/// The question an effect of the screen asks, if it asks about the past.
-pub fn question(effect: &Effect) -> Option<Ask> {
-    match effect {
-        Effect::Seek(to) => Some(Ask::Seek(*to)),
-        Effect::Series { of, back_ns, until } => Some(Ask::Series {
-            of: of.clone(),
-            from: until.saturating_sub(i64::try_from(*back_ns).unwrap_or(i64::MAX)),
-            to: *until,
-        }),
-        Effect::Rows(want) => Some(Ask::Rows(want.clone())),
-        Effect::Side { table, of, b } => Some(Ask::Side { table: table.clone(), of: *of, b: *b }),
-        Effect::Hunt(hunt) => Some(Ask::Hunt(hunt.clone())),
-        Effect::Bar => Some(Ask::Bar),
-        Effect::StopHunt => Some(Ask::StopHunt),
-        Effect::Mark { at, note } => Some(Ask::Mark { at: *at, note: note.clone() }),
-        Effect::Unmark { at, note } => Some(Ask::Unmark { at: *at, note: note.clone() }),
-        Effect::Marks => Some(Ask::Marks),
-        _ => None,
+impl From<Question> for Ask {
+    fn from(question: Question) -> Ask {
+        Ask::Of(question)
     }
 }
 
@@ -122,11 +65,19 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: Option<&Path
         }
         waiting.extend(asked.try_iter());
         for ask in newest(std::mem::take(&mut waiting)) {
-            if let (Ask::Bar, Some((reader, _))) = (&ask, &past.at) {
+            let question = match ask {
+                Ask::Open(reader) => {
+                    past.open(reader);
+                    let told = before.map(|place| past.reach_back(place));
+                    told.into_iter().flatten().for_each(|msg| drop(out.send(msg)));
+                    continue;
+                }
+                Ask::Of(question) => question,
+            };
+            if let (Question::Bar, Some((reader, _))) = (&question, &past.at) {
                 draw_bar(reader.clone(), out.clone());
                 continue;
             }
-            let opens = matches!(ask, Ask::Open(_));
             let mut told = Instant::now();
             let mut go_on = |done: f64| {
                 waiting.extend(asked.try_iter());
@@ -136,13 +87,10 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: Option<&Path
                 }
                 !waiting.iter().any(Ask::ends_search)
             };
-            if let Some(msg) = past.answer_until(ask, &mut go_on)
+            if let Some(msg) = past.answer_until(question, &mut go_on)
                 && out.send(msg).is_err()
             {
                 return;
-            }
-            if let Some(place) = before.filter(|_| opens) {
-                past.reach_back(place).into_iter().for_each(|msg| drop(out.send(msg)));
             }
         }
     }
@@ -165,44 +113,48 @@ const TELL: Duration = Duration::from_millis(200);
 impl Ask {
     /// Whether who asks this no longer waits for what is searched for.
     fn ends_search(&self) -> bool {
-        matches!(self, Ask::Open(_) | Ask::Seek(_) | Ask::Hunt(_) | Ask::StopHunt)
+        use Question::{Hunt, Seek, StopHunt};
+        matches!(self, Ask::Open(_) | Ask::Of(Seek(_) | Hunt(_) | StopHunt))
     }
 }
 
 /// Of the questions that wait, those whose answer would still be looked at: a held key asks faster
 /// than a long recording is read.
 fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
+    use Question::{Hunt, Series, Side};
     let mut out: Vec<Ask> = Vec::new();
     // A side is of its own time, wherever one is: it comes last, and only the newest of each.
     let mut sides: [Option<Ask>; 2] = [None, None];
     for ask in waiting {
-        if let Ask::Side { b, .. } = ask {
+        if let Ask::Of(Side { b, .. }) = ask {
             sides[usize::from(b)] = Some(ask);
             continue;
         }
         if ask.ends_search() {
-            out.retain(|a| !matches!(a, Ask::Hunt(_)));
+            out.retain(|a| !matches!(a, Ask::Of(Hunt(_))));
         }
         // Both answer with another past: that of the row at the place left.
-        if matches!(ask, Ask::Seek(_) | Ask::Series { .. })
-            && matches!(out.last(), Some(Ask::Series { .. }))
+        if matches!(ask, Ask::Of(Question::Seek(_) | Series { .. }))
+            && matches!(out.last(), Some(Ask::Of(Series { .. })))
         {
             out.pop();
         }
-        match (&ask, out.last_mut()) {
-            (Ask::Seek(Seek::Step(n)), Some(Ask::Seek(Seek::Step(sum)))) => {
-                *sum = sum.saturating_add(*n);
-                continue;
+        if let (Ask::Of(Question::Seek(to)), Some(Ask::Of(Question::Seek(last)))) =
+            (&ask, out.last_mut())
+        {
+            match (to, last) {
+                (Seek::Step(n), Seek::Step(sum)) => {
+                    *sum = sum.saturating_add(*n);
+                    continue;
+                }
+                (Seek::By(ns), Seek::By(sum)) => {
+                    *sum = sum.saturating_add(*ns);
+                    continue;
+                }
+                // Where a step starts from still matters; where one was before a jump does not.
+                (Seek::Step(_) | Seek::By(_), _) => {}
+                _ => drop(out.pop()),
             }
-            (Ask::Seek(Seek::By(ns)), Some(Ask::Seek(Seek::By(sum)))) => {
-                *sum = sum.saturating_add(*ns);
-                continue;
-            }
-            // Where a step starts from still matters; where one was before a jump does not.
-            (Ask::Seek(to), Some(Ask::Seek(_))) if !matches!(to, Seek::Step(_) | Seek::By(_)) => {
-                out.pop();
-            }
-            _ => {}
         }
         out.push(ask);
     }
@@ -218,9 +170,15 @@ pub struct Past {
 }
 
 impl Past {
-    /// The answer to a question; opening has none, and neither has the end of a search.
-    pub fn answer(&mut self, ask: Ask) -> Option<Msg> {
-        self.answer_until(ask, &mut |_| true)
+    /// Reads this from now on.
+    pub fn open(&mut self, reader: Reader) {
+        let chain = Chain::from(reader);
+        self.at = Some((chain.clone(), Replay::new(chain)));
+    }
+
+    /// The answer to a question; the end of a search has none.
+    pub fn answer(&mut self, question: Question) -> Option<Msg> {
+        self.answer_until(question, &mut |_| true)
     }
 
     /// Goes on, before the beginning of what is open, in what was recorded in a place; says how far
@@ -238,39 +196,38 @@ impl Past {
     }
 
     /// The same; a search asks now and then whether to go on, with the share that is done.
-    fn answer_until(&mut self, ask: Ask, go_on: &mut dyn FnMut(f64) -> bool) -> Option<Msg> {
-        let answer = match (ask, &mut self.at) {
-            (Ask::Open(reader), at) => {
-                let chain = Chain::from(reader);
-                *at = Some((chain.clone(), Replay::new(chain)));
-                return None;
-            }
-            (Ask::StopHunt, _) => return None,
+    fn answer_until(
+        &mut self,
+        question: Question,
+        go_on: &mut dyn FnMut(f64) -> bool,
+    ) -> Option<Msg> {
+        let answer = match (question, &mut self.at) {
+            (Question::StopHunt, _) => return None,
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
-            (Ask::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
-            (Ask::Series { of, from, to }, Some((reader, _))) => {
+            (Question::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
+            (Question::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
-            (Ask::Rows(want), Some((reader, _))) => rows(reader, want),
-            (Ask::Side { table, of, b }, Some((reader, _))) => Ok(Msg::Side {
+            (Question::Rows(want), Some((reader, _))) => rows(reader, want),
+            (Question::Side { table, of, b }, Some((reader, _))) => Ok(Msg::Side {
                 side: side::side(reader, &table, of).map_err(|e| format!("{e:#}")),
                 table,
                 of,
                 b,
             }),
-            (Ask::Hunt(hunt), Some((reader, replay))) => {
+            (Question::Hunt(hunt), Some((reader, replay))) => {
                 Ok(search::search(reader, replay, hunt, go_on))
             }
-            (Ask::Bar, Some((reader, _))) => bar::bar(reader).map(Msg::Bar),
-            (Ask::Mark { at, note }, Some((reader, _))) => {
+            (Question::Bar, Some((reader, _))) => bar::bar(reader).map(Msg::Bar),
+            (Question::Mark { at, note }, Some((reader, _))) => {
                 let said = self.marks.add(reader, at, note);
                 Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })
             }
-            (Ask::Unmark { at, note }, Some((reader, _))) => {
+            (Question::Unmark { at, note }, Some((reader, _))) => {
                 let said = self.marks.remove(reader, at, note);
                 Ok(Msg::Marks { marks: self.marks.all(reader).0, said: Some(said) })
             }
-            (Ask::Marks, Some((reader, _))) => {
+            (Question::Marks, Some((reader, _))) => {
                 let (marks, wrong) = self.marks.all(reader);
                 Ok(Msg::Marks { marks, said: wrong.map(Err) })
             }
@@ -373,23 +330,25 @@ mod tests {
 
     fn seeks(waiting: Vec<Ask>) -> Vec<Seek> {
         let left = newest(waiting).into_iter();
-        left.filter_map(|a| if let Ask::Seek(to) = a { Some(to) } else { None }).collect()
+        left.filter_map(|a| if let Ask::Of(Question::Seek(to)) = a { Some(to) } else { None })
+            .collect()
     }
 
     #[test]
     fn a_held_key_is_one_question() {
-        let series = || Ask::Series { of: Subject::default(), from: 0, to: 1 };
-        let step = |n| Ask::Seek(Seek::Step(n));
+        let series = || Question::series(Subject::default(), 1, 1).into();
+        let seek = |to| Ask::Of(Question::Seek(to));
+        let step = |n| seek(Seek::Step(n));
         assert_eq!(
             seeks(vec![step(-1), series(), step(-1), step(-1), series()]),
             [Seek::Step(-3)],
             "steps add up over what was asked in between"
         );
         assert_eq!(
-            seeks(vec![Ask::Seek(Seek::At(5)), step(1), step(2)]),
+            seeks(vec![seek(Seek::At(5)), step(1), step(2)]),
             [Seek::At(5), Seek::Step(3)],
             "a step goes on from where it was asked"
         );
-        assert_eq!(seeks(vec![step(4), Ask::Seek(Seek::Last)]), [Seek::Last]);
+        assert_eq!(seeks(vec![step(4), seek(Seek::Last)]), [Seek::Last]);
     }
 }

@@ -11,7 +11,7 @@ use super::act;
 use super::past::{self, Ask};
 use super::screen::{self, Outside};
 use crate::app::stack::Kind;
-use crate::app::{Effect, Mode, Msg, State, pin_filter};
+use crate::app::{Effect, Mode, Msg, Question, State, pin_filter};
 use crate::cli;
 use crate::privilege;
 use crate::session::Reader;
@@ -55,7 +55,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
         let _ = out.send(Msg::Failed(note.clone()));
     }
     let _ = ask.send(Ask::Open(reader));
-    let _ = ask.send(Ask::Seek(first));
+    let _ = ask.send(Question::Seek(first).into());
     let look = screen::look(args.characters.glyphs());
     let mut outside = ReplayOutside { ask, out };
     let runtime =
@@ -122,8 +122,8 @@ struct ReplayOutside {
 
 impl Outside for ReplayOutside {
     fn carry(&mut self, effect: Effect) {
-        if let Some(ask) = past::question(&effect) {
-            let _ = self.ask.send(ask);
+        if let Effect::Past(question) = effect {
+            let _ = self.ask.send(question.into());
         } else if let Effect::Export { name, ending, text } = effect {
             let _ = self.out.send(match act::export(&name, ending, &text) {
                 Ok(text) => Msg::Note(text),

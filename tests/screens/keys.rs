@@ -1,6 +1,6 @@
 //! Keys as a user presses them: what they change, what they ask of the outside, what is drawn.
 
-use lmptop::app::{Effect, Key, Line, Mode, Mouse, MouseKind, Msg, Overlay, Tone};
+use lmptop::app::{Effect, Key, Line, Mode, Mouse, MouseKind, Msg, Overlay, Question, Tone};
 use lmptop::source::Seek;
 use lmptop::table::Order;
 use lmptop::view::theme::{Glyphs, Palette, Theme};
@@ -309,10 +309,13 @@ fn what_freezing_asks_for() {
     let mut state = stage().state;
     let at = WALL + 5 * S as i64;
     let key = |state: &mut _, c| update(state, Msg::Key(Key::Char(c)));
-    assert_eq!(key(&mut state, 'T'), [Effect::Seek(Seek::At(at)), Effect::Seek(Seek::Step(-1))]);
-    assert_eq!(key(&mut state, 't'), [Effect::Seek(Seek::Step(1))]);
-    assert_eq!(key(&mut state, ' '), [Effect::Seek(Seek::Last)]);
-    assert_eq!(key(&mut state, ' '), [Effect::Seek(Seek::At(at))]);
+    assert_eq!(
+        key(&mut state, 'T'),
+        [Question::Seek(Seek::At(at)).into(), Question::Seek(Seek::Step(-1)).into()]
+    );
+    assert_eq!(key(&mut state, 't'), [Question::Seek(Seek::Step(1)).into()]);
+    assert_eq!(key(&mut state, ' '), [Question::Seek(Seek::Last).into()]);
+    assert_eq!(key(&mut state, ' '), [Question::Seek(Seek::At(at)).into()]);
     // Nothing to freeze before the first sample.
     let mut state = screen(80, 24);
     assert_eq!(key(&mut state, ' '), []);

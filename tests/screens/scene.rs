@@ -7,8 +7,8 @@ use arrow_array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
 };
 use jiff::tz::TimeZone;
-use lmptop::app::{Effect, Mode, Msg, State, drawn, keys, update};
-use lmptop::command::past::{Ask, Past, question};
+use lmptop::app::{Effect, Mode, Msg, Question, State, drawn, keys, update};
+use lmptop::command::past::Past;
 use lmptop::probe;
 use lmptop::session::{Info, Reader, Writer, memory_writer};
 use lmptop::source::{Moment, Seek};
@@ -447,7 +447,7 @@ impl Stage {
     pub fn new(width: u16, height: u16) -> Stage {
         let writer = memory_writer(info(), 1 << 26).unwrap();
         let mut past = Past::default();
-        past.answer(Ask::Open(writer.reader()));
+        past.open(writer.reader());
         Stage { state: screen(width, height), past, bar: false, writer: Some(writer) }
     }
 
@@ -466,9 +466,9 @@ impl Stage {
         state.grows = reader.grows();
         state.knows(&reader.schemas());
         let mut past = Past::default();
-        past.answer(Ask::Open(reader));
+        past.open(reader);
         let mut stage = Stage { state, past, bar: false, writer: None };
-        stage.carry(vec![Effect::Seek(Seek::First)]);
+        stage.carry(vec![Question::Seek(Seek::First).into()]);
         stage
     }
 
@@ -501,21 +501,21 @@ impl Stage {
     /// From now on with the bar of time.
     pub fn with_bar(&mut self) {
         self.bar = true;
-        self.carry(vec![Effect::Bar]);
+        self.carry(vec![Question::Bar.into()]);
     }
 
     fn carry(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let mut left = Vec::new();
         for effect in effects {
-            if effect == Effect::Bar && !self.bar {
+            if effect == Effect::Past(Question::Bar) && !self.bar {
                 continue;
             }
-            match question(&effect) {
-                Some(ask) => {
-                    let msg = self.past.answer(ask).expect("an answer");
+            match effect {
+                Effect::Past(question) => {
+                    let msg = self.past.answer(question).expect("an answer");
                     left.extend(self.send(msg));
                 }
-                None => left.push(effect),
+                other => left.push(other),
             }
         }
         left

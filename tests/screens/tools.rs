@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use lmptop::app::{Effect, Mode, Msg, Overlay, State};
-use lmptop::command::past::{Ask, Past};
+use lmptop::command::past::Past;
 use lmptop::session::{Reader, Writer};
 use lmptop::table::{Order, Sample, Table};
 use lmptop::tool::parse::{Cell, Heading, Mode as Rowing, Sink, Title};
@@ -680,7 +680,7 @@ fn the_sparklines_follow_the_selected_row() {
     // Without room there are none, and nothing is asked for.
     let mut past = Past::default();
     let (_place, reader) = recorded(&iostat(3));
-    past.answer(Ask::Open(reader));
+    past.open(reader);
     let mut s = stage(40, 10, "iostat", iostat(3));
     s.press("jj");
     assert!(s.state.trend.is_none());

@@ -16,8 +16,9 @@ use crate::source::Moment;
 use crate::table::{Doing, Frame, Table};
 
 use super::columns::Shown;
-use super::effect::{Effect, Want};
+use super::effect::Effect;
 use super::grid::has_key;
+use super::question::{Question, Want};
 use super::series::{Series, Subject};
 use super::state::{RowKey, frame_of, row_key};
 
@@ -253,10 +254,12 @@ impl Image {
         self.asked = Some(want);
         let to = self.lanes.held.map_or(now, |h| h.0.max(want));
         let pid = Some(u64::from(self.pid));
-        let of = |table: &str| Effect::Rows(Want { table: table.to_owned(), pid, from: want, to });
-        let mut out = vec![of("state"), of("life")];
+        let rows = |table: &str, from, to| {
+            Question::Rows(Want { table: table.to_owned(), pid, from, to }).into()
+        };
+        let mut out = vec![rows("state", want, to), rows("life", want, to)];
         let from = want.max(now - SAMPLED);
-        out.push(Effect::Rows(Want { table: "thread".to_owned(), pid, from, to: now }));
+        out.push(rows("thread", from, now));
         out.extend(self.figures(now, width));
         out
     }
@@ -266,7 +269,7 @@ impl Image {
         let of = self.series.of.clone();
         let back = now.saturating_sub(self.span(now, width).from).max(MINUTE);
         let back_ns = u64::try_from(back).unwrap_or(0);
-        (!of.table.is_empty()).then_some(Effect::Series { of, back_ns, until: now })
+        (!of.table.is_empty()).then(|| Question::series(of, back_ns, now).into())
     }
 
     /// Takes in the answer of the past, if it is still what was asked.

@@ -1,7 +1,8 @@
 //! Opening the page, and what it asks of the outside while it is open.
 
-use crate::app::effect::{Effect, Want};
+use crate::app::effect::Effect;
 use crate::app::mode::Mode;
+use crate::app::question::Want;
 use crate::app::state::{Overlay, State, Tone};
 use crate::source::Moment;
 use crate::table::Table;

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::app::effect::{Effect, Want};
+use crate::app::effect::Effect;
 use crate::app::image::Cols;
 use crate::app::mode::Mode;
+use crate::app::question::{Question, Want};
 use crate::app::state::State;
 use crate::source::Moment;
 use crate::table::Table;
@@ -182,7 +183,7 @@ fn asks(state: &mut State) -> Option<Effect> {
     }
     known.push((from, to));
     let table = page.kind.table().to_owned();
-    Some(Effect::Rows(Want { table, pid: None, from, to }))
+    Some(Question::Rows(Want { table, pid: None, from, to }).into())
 }
 
 /// After every message: enters the mode, narrows it, asks the past and works out what is shown.
