@@ -176,11 +176,11 @@ pub struct Found {
 /// # Errors
 /// As [`find`].
 pub fn find_at(named: Option<&Path>, at: Option<&str>, zone: &TimeZone) -> Result<Found> {
-    let place = match named {
+    let many = match named {
         None => Some(default_place()),
-        Some(dir) => (dir.is_dir() && !is_session(dir)).then(|| dir.to_owned()),
+        Some(dir) => place(dir).map(Path::to_owned),
     };
-    if let (Some(place), Some(text)) = (place, at) {
+    if let (Some(place), Some(text)) = (many, at) {
         let all: Vec<(i64, i64, PathBuf)> = list(&place)?
             .into_iter()
             .filter(|s| s.error.is_none())
@@ -209,6 +209,11 @@ fn covering(all: Vec<(i64, i64, PathBuf)>, at: i64) -> Option<PathBuf> {
     let begun = |s: &&(i64, i64, PathBuf)| s.0 <= at;
     let found = all.iter().rev().find(has).or_else(|| all.iter().rev().find(begun));
     found.or(all.first()).map(|s| s.2.clone())
+}
+
+/// The place with many recordings that is meant, if it is one.
+pub(super) fn place(named: &Path) -> Option<&Path> {
+    (named.is_dir() && !is_session(named)).then_some(named)
 }
 
 fn is_session(dir: &Path) -> bool {

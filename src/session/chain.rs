@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::list::list;
 use super::reader::{Position, Reader};
-use super::search::{Search, Wanted};
+use super::search::{Candidate, Search, Wanted};
 use crate::table::{Sample, Schema, Table};
 
 /// Recordings opened at most, the newest.
@@ -330,6 +330,32 @@ impl Chain {
             }
             reader.range(table, from, to, &mut |wall, mono, rows| {
                 on = each(wall, mono, rows)?;
+                Ok(on)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// As [`Reader::candidates`]; what is before a sample is of its own recording.
+    ///
+    /// # Errors
+    /// From `each`.
+    pub fn candidates(
+        &self,
+        wanted: &Wanted,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(Candidate) -> Result<bool>,
+    ) -> Result<()> {
+        let mut on = true;
+        for n in self.links() {
+            let (reader, first, until) = self.link(n);
+            let (from, to) = (from.max(first), to.min(until.saturating_sub(1)));
+            if !on || from > to {
+                continue;
+            }
+            reader.candidates(wanted, from, to, &mut |candidate| {
+                on = each(candidate)?;
                 Ok(on)
             })?;
         }

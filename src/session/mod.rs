@@ -53,6 +53,6 @@ pub use marks::{LONGEST_NOTE, Mark, add_mark, marks, remove_mark};
 pub use meta::{FORMAT, Info};
 pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
 pub use reader::{Position, Reader};
-pub use search::{Search, Wanted};
+pub use search::{Candidate, Search, Wanted};
 pub use thin::thin;
 pub use writer::{Status, Writer, memory_writer};
