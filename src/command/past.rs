@@ -203,12 +203,18 @@ impl Past {
     ) -> Option<Msg> {
         let answer = match (question, &mut self.at) {
             (Question::StopHunt, _) => return None,
+            (Question::Rows(want), None) => {
+                Ok(Msg::Unread { want, why: "Nothing is kept yet.".to_owned() })
+            }
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
             (Question::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
             (Question::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
-            (Question::Rows(want), Some((reader, _))) => rows(reader, want),
+            (Question::Rows(want), Some((reader, _))) => {
+                let unread = |e| Msg::Unread { want: want.clone(), why: format!("{e:#}") };
+                Ok(rows(reader, want.clone()).unwrap_or_else(unread))
+            }
             (Question::Side { table, of, b }, Some((reader, _))) => Ok(Msg::Side {
                 side: side::side(reader, &table, of).map_err(|e| format!("{e:#}")),
                 table,
