@@ -61,11 +61,20 @@ impl Chain {
     /// What was recorded in `place` before `newest` began, and `newest`; also what could not be
     /// opened, one sentence each.
     pub fn of_place(newest: Reader, place: &Path) -> (Chain, Vec<String>) {
+        Chain::of_places(newest, &[place])
+    }
+
+    /// The same of several places.
+    pub fn of_places(newest: Reader, places: &[impl AsRef<Path>]) -> (Chain, Vec<String>) {
         let (mut opened, mut wrong) = (Vec::new(), Vec::new());
-        let sessions = list(place).unwrap_or_else(|e| {
-            wrong.push(format!("{e:#}"));
-            Vec::new()
-        });
+        let mut sessions = Vec::new();
+        for place in places {
+            match list(place.as_ref()) {
+                Ok(some) => sessions.extend(some),
+                Err(e) => wrong.push(format!("{e:#}")),
+            }
+        }
+        sessions.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
         let own = newest.path().and_then(|p| p.canonicalize().ok());
         let mut broken = 0;
         for session in sessions.into_iter().rev() {

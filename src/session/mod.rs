@@ -48,7 +48,7 @@ pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
 pub use limits::{Limits, Thin};
-pub use list::{Listing, default_place, list};
+pub use list::{Listing, SYSTEM_PLACE, default_place, list};
 pub use marks::{LONGEST_NOTE, Mark, add_mark, marks, remove_mark};
 pub use meta::{FORMAT, Info};
 pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
