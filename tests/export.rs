@@ -298,7 +298,7 @@ fn marks_go_along_and_their_notes_not_with_pseudonyms() {
     fs::write(path.join("marks"), bytes).unwrap();
     let rest = place.path().join("rest.lmptop");
     let said = export(&reader, &rest, false).left_out;
-    assert_eq!(said, ["1 marks are left out: they are damaged"]);
+    assert_eq!(said, ["1 mark is damaged and left out"]);
     assert_eq!(told(&Reader::open(&rest).unwrap()).len(), 2);
 }
 

@@ -49,7 +49,7 @@ pub use guard::caught;
 pub use keep::{Retention, prune};
 pub use limits::{Limits, Thin};
 pub use list::{Listing, SYSTEM_PLACE, default_place, list};
-pub use marks::{LONGEST_NOTE, Mark, add_mark, marks, remove_mark};
+pub use marks::{LONGEST_NOTE, Mark, add_mark, damaged_marks, marks, remove_mark};
 pub use meta::{FORMAT, Info};
 pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
 pub use reader::{Position, Reader};
