@@ -43,7 +43,7 @@ mod together;
 mod wire;
 mod writer;
 
-pub use chain::{Chain, Point, Sought};
+pub use chain::{Chain, Part, Point, Sought};
 pub use check::{Checked, Finding, Progress, Verdict, Weight, check};
 pub use guard::caught;
 pub use keep::{Retention, prune};
