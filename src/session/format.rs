@@ -210,6 +210,17 @@ impl Packer {
         seq: u64,
         body: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<Pairs> {
+        let mut data = self.stream(body)?;
+        ensure!(data.bytes <= MAX_RAW, "a table of {} bytes is too large", data.bytes);
+        data.to[..4].copy_from_slice(&(data.bytes as u32).to_le_bytes());
+        self.cut(kind, table, seq, 1, &data.to)
+    }
+
+    /// What is written, compressed, with room for what comes before it; and how much that was.
+    fn stream(
+        &mut self,
+        body: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<Counted<Vec<u8>>> {
         // The same memory for all of them: a new one is a MB that the kernel clears page by page.
         let context = self.zstd.context_mut();
         // What was broken off leaves its beginning there.
@@ -219,10 +230,8 @@ impl Packer {
         let zstd = zstd::stream::write::Encoder::with_context(vec![0; LEAD], context);
         let mut counted = Counted { to: zstd, bytes: 0 };
         body(&mut counted)?;
-        ensure!(counted.bytes <= MAX_RAW, "a table of {} bytes is too large", counted.bytes);
-        let mut data = counted.to.finish().context("cannot compress")?;
-        data[..4].copy_from_slice(&(counted.bytes as u32).to_le_bytes());
-        self.cut(kind, table, seq, 1, &data)
+        let Counted { to: zstd, bytes } = counted;
+        Ok(Counted { to: zstd.finish().context("cannot compress")?, bytes })
     }
 
     fn cut(&self, kind: Kind, table: u16, seq: u64, codec: u8, data: &[u8]) -> Result<Pairs> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use crate::probe::records::front;
-use crate::probe::stack::{Gather, Hist, Key, Spread};
+use crate::probe::stack::{Gather, Hist, Key, Spread, comm};
 use crate::symbol::Stack;
 use crate::table::Clean;
 
@@ -326,7 +326,7 @@ fn give(gather: &mut Gather, key: Key, stack: &Arc<Stack>, share: Share, ns: u64
 impl Total {
     /// The thread's name.
     pub fn comm(&self) -> Clean {
-        Clean::from_c(&self.comm)
+        comm(&self.comm)
     }
 }
 

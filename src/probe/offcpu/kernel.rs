@@ -13,7 +13,7 @@ use super::waits::{Counted, Open, PARTS, Place, Waits};
 use crate::bpf::{self, Refusal};
 use crate::probe::proc::calls_table;
 use crate::probe::records::{Records, bytes, copied, front, plain};
-use crate::probe::stack::{Collector, StackRow, fit, parse, sampler};
+use crate::probe::stack::{Collector, StackRow, comm as thread_name, fit, parse, sampler};
 use crate::probe::{Scope, monotonic_ns};
 use crate::symbol::{Regs, Symbols};
 use crate::table::Clean;
@@ -416,5 +416,5 @@ fn counted(total: &types::wait_total, window: u32) -> [Counted; PARTS] {
 
 /// A name as the kernel has it, whose C characters have a sign.
 fn name(comm: &[i8; 16]) -> Clean {
-    Clean::from_c(&comm.map(i8::cast_unsigned))
+    thread_name(&comm.map(i8::cast_unsigned))
 }
