@@ -216,6 +216,8 @@ pub struct Page {
     pub shown: Shown,
     /// Whether that has to be worked out again.
     pub stale: bool,
+    /// Of how many different rows that was.
+    taken: usize,
     /// Samples since it was.
     waited: u8,
     /// The mode that was entered.
@@ -271,6 +273,7 @@ impl Default for Page {
             books: Default::default(),
             shown: Shown::default(),
             stale: true,
+            taken: 0,
             waited: 0,
             entered: None,
             stopped: [false; 4],
