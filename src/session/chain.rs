@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::list::list;
 use super::reader::{Position, Reader};
-use super::search::{Search, Wanted};
+use super::search::{Candidate, Search, Wanted};
 use crate::table::{Sample, Schema, Table};
 
 /// Recordings opened at most, the newest.
@@ -61,11 +61,20 @@ impl Chain {
     /// What was recorded in `place` before `newest` began, and `newest`; also what could not be
     /// opened, one sentence each.
     pub fn of_place(newest: Reader, place: &Path) -> (Chain, Vec<String>) {
+        Chain::of_places(newest, &[place])
+    }
+
+    /// The same of several places.
+    pub fn of_places(newest: Reader, places: &[impl AsRef<Path>]) -> (Chain, Vec<String>) {
         let (mut opened, mut wrong) = (Vec::new(), Vec::new());
-        let sessions = list(place).unwrap_or_else(|e| {
-            wrong.push(format!("{e:#}"));
-            Vec::new()
-        });
+        let mut sessions = Vec::new();
+        for place in places {
+            match list(place.as_ref()) {
+                Ok(some) => sessions.extend(some),
+                Err(e) => wrong.push(format!("{e:#}")),
+            }
+        }
+        sessions.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
         let own = newest.path().and_then(|p| p.canonicalize().ok());
         let mut broken = 0;
         for session in sessions.into_iter().rev() {
@@ -330,6 +339,32 @@ impl Chain {
             }
             reader.range(table, from, to, &mut |wall, mono, rows| {
                 on = each(wall, mono, rows)?;
+                Ok(on)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// As [`Reader::candidates`]; what is before a sample is of its own recording.
+    ///
+    /// # Errors
+    /// From `each`.
+    pub fn candidates(
+        &self,
+        wanted: &Wanted,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(Candidate) -> Result<bool>,
+    ) -> Result<()> {
+        let mut on = true;
+        for n in self.links() {
+            let (reader, first, until) = self.link(n);
+            let (from, to) = (from.max(first), to.min(until.saturating_sub(1)));
+            if !on || from > to {
+                continue;
+            }
+            reader.candidates(wanted, from, to, &mut |candidate| {
+                on = each(candidate)?;
                 Ok(on)
             })?;
         }
