@@ -4,6 +4,7 @@
 //! A program called `x__alt` is tried only where `x` was refused, `x__alt2` only where both were;
 //! `x__later` is loaded, but attached by whom it belongs to.
 
+mod hash;
 mod ring;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use libbpf_rs::{Link, OpenObject, PrintLevel, libbpf_sys, set_print};
 
 use crate::memory::trim;
 
+pub use hash::entries;
 pub use ring::Ring;
 
 thread_local! {

@@ -2,26 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "stage/dice.rs"]
+mod dice;
+
 use std::path::{Path, PathBuf};
 
 use lmptop::session::{Info, Limits, Position, Reader, Search, Wanted, Writer};
 use lmptop::source::{Replay, Seek, Source};
 use lmptop::table::{Column, Filter, Frame, Kind, Nature, Sample, Table, TableDef, Unit};
 
+use dice::Dice;
+
 const S: u64 = 1_000_000_000;
 const START: i64 = 1_795_264_987 * S as i64;
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 #[derive(Clone)]
 struct Row {

@@ -177,7 +177,6 @@ const LEAD: usize = 12;
 /// Compresses and cuts values; keeps the compressor's memory between calls.
 pub(super) struct Packer {
     zstd: zstd::bulk::Compressor<'static>,
-    level: i32,
     part: usize,
 }
 
@@ -187,7 +186,7 @@ pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 impl Packer {
     pub(super) fn new(level: i32, part: usize) -> Result<Packer> {
         let zstd = zstd::bulk::Compressor::new(level).context("cannot start zstd")?;
-        Ok(Packer { zstd, level, part: part.clamp(64, MAX_PART) })
+        Ok(Packer { zstd, part: part.clamp(64, MAX_PART) })
     }
 
     /// The key-value pairs of a value to store.
@@ -205,19 +204,34 @@ impl Packer {
 
     /// The key-value pairs of a large value whose body is written bit by bit; it links to nothing.
     pub(super) fn pack_large(
-        &self,
+        &mut self,
         kind: Kind,
         table: u16,
         seq: u64,
         body: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<Pairs> {
-        let zstd = zstd::stream::write::Encoder::new(vec![0; LEAD], self.level)?;
+        let mut data = self.stream(body)?;
+        ensure!(data.bytes <= MAX_RAW, "a table of {} bytes is too large", data.bytes);
+        data.to[..4].copy_from_slice(&(data.bytes as u32).to_le_bytes());
+        self.cut(kind, table, seq, 1, &data.to)
+    }
+
+    /// What is written, compressed, with room for what comes before it; and how much that was.
+    fn stream(
+        &mut self,
+        body: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<Counted<Vec<u8>>> {
+        // The same memory for all of them: a new one is a MB that the kernel clears page by page.
+        let context = self.zstd.context_mut();
+        // What was broken off leaves its beginning there.
+        context
+            .reset(zstd::zstd_safe::ResetDirective::SessionOnly)
+            .map_err(|_| anyhow::anyhow!("cannot start zstd anew"))?;
+        let zstd = zstd::stream::write::Encoder::with_context(vec![0; LEAD], context);
         let mut counted = Counted { to: zstd, bytes: 0 };
         body(&mut counted)?;
-        ensure!(counted.bytes <= MAX_RAW, "a table of {} bytes is too large", counted.bytes);
-        let mut data = counted.to.finish().context("cannot compress")?;
-        data[..4].copy_from_slice(&(counted.bytes as u32).to_le_bytes());
-        self.cut(kind, table, seq, 1, &data)
+        let Counted { to: zstd, bytes } = counted;
+        Ok(Counted { to: zstd.finish().context("cannot compress")?, bytes })
     }
 
     fn cut(&self, kind: Kind, table: u16, seq: u64, codec: u8, data: &[u8]) -> Result<Pairs> {
@@ -367,6 +381,32 @@ impl Entry {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_value_that_is_broken_off_leaves_nothing_to_the_next() {
+        let mut packer = Packer::new(1, 1 << 20).unwrap();
+        let body: Vec<u8> = (0..900_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        let read = |stored: Pairs| {
+            let (head, data) = unframe(&stored[0].1).unwrap();
+            unpack(|_| Ok(Some((head, data.to_vec())))).unwrap().unwrap().body
+        };
+        for _ in 0..2 {
+            let broken = packer.pack_large(Kind::Full, 3, 9, |out| {
+                out.write_all(b"something else")?;
+                bail!("no more of it")
+            });
+            assert!(broken.is_err());
+            let large = packer.pack_large(Kind::Full, 3, 9, |out| {
+                for piece in body.chunks(1000) {
+                    out.write_all(piece)?;
+                }
+                Ok(())
+            });
+            assert!(read(large.unwrap()) == body);
+            let small = Value { kind: Kind::Delta, table: 3, seq: 9, link: 7, body: vec![1; 99] };
+            assert_eq!(read(packer.pack(&small).unwrap()), small.body);
+        }
+    }
 
     #[test]
     fn values_are_cut_joined_and_checked() {

@@ -1,12 +1,13 @@
 //! What is mapped where in each process, as far as it can be executed.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
 
-use super::Space;
 use super::place::FileId;
+use super::{Space, areas};
 
 /// Address spaces that are remembered; the least used are forgotten.
 const SPACES: usize = 1024;
@@ -17,7 +18,7 @@ const SOON: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mil
 /// And in any case: a library can have taken another's place.
 const LATER: Duration = Duration::from_secs(10);
 /// Mappings of one process that are looked at.
-const MOST: usize = 16_384;
+pub(super) const MOST: usize = 16_384;
 
 /// What lies in a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +189,7 @@ fn mapping(line: &str) -> Option<(Mapping, &str)> {
 }
 
 /// Every executable mapping of a text like `/proc/PID/maps`; `file` is told each file and its path.
-fn mappings(text: &str, mut file: impl FnMut(FileId, &str)) -> Vec<Mapping> {
+pub(super) fn mappings(text: &str, mut file: impl FnMut(FileId, &str)) -> Vec<Mapping> {
     let mut out = Vec::new();
     for (mapping, path) in text.lines().filter_map(mapping).take(MOST) {
         if let Content::File(id) = mapping.content {
@@ -200,22 +201,32 @@ fn mappings(text: &str, mut file: impl FnMut(FileId, &str)) -> Vec<Mapping> {
 }
 
 /// The executable mappings of a process, if it is still the one that began then.
-pub(super) fn of_process(space: &Space, file: impl FnMut(FileId, &str)) -> Option<Vec<Mapping>> {
-    let bytes = fs::read(format!("/proc/{}/maps", space.tgid)).ok()?;
-    // Its own start is looked at last: a number that was used again meanwhile is found out.
-    if !began_then(space) {
-        return None;
-    }
-    let found = mappings(&String::from_utf8_lossy(&bytes), file);
-    // A process that has ended and waits to be asked how has none.
-    (!found.is_empty()).then_some(found)
+pub(super) fn of_process(
+    space: &Space,
+    mut file: impl FnMut(FileId, &[u8]),
+) -> Option<Vec<Mapping>> {
+    let mut maps = File::open(format!("/proc/{}/maps", space.tgid)).ok()?;
+    let found = match areas::executable(&maps, &mut file) {
+        Some(found) => found,
+        None => {
+            let mut bytes = Vec::new();
+            maps.read_to_end(&mut bytes).ok()?;
+            mappings(&String::from_utf8_lossy(&bytes), |id, path| file(id, path.as_bytes()))
+        }
+    };
+    // Its own start is looked at last: a number that was used again meanwhile is found out. A
+    // process that has ended and waits to be asked how has none.
+    (began_then(space) && !found.is_empty()).then_some(found)
 }
 
 /// Whether the process of this number began when this one did. `/proc/PID/stat` counts from boot in
 /// ticks and while the machine is suspended, too.
 fn began_then(space: &Space) -> bool {
-    let Ok(bytes) = fs::read(format!("/proc/{}/stat", space.tgid)) else { return false };
-    let text = String::from_utf8_lossy(&bytes);
+    // One line of some 350 bytes.
+    let mut line = [0; 1024];
+    let read = File::open(format!("/proc/{}/stat", space.tgid)).and_then(|mut f| f.read(&mut line));
+    let Ok(len) = read else { return false };
+    let text = String::from_utf8_lossy(&line[..len]);
     let Some((_, rest)) = text.rsplit_once(')') else { return false };
     let Some(Ok(ticks)) = rest.split_ascii_whitespace().nth(19).map(str::parse::<u64>) else {
         return false;
@@ -239,6 +250,8 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs;
+
     use super::*;
 
     const MAPS: &str = "\

@@ -7,13 +7,14 @@
 //! * `engine` turns one capture into one stack: it asks
 //! * `kernel` for the names of kernel addresses,
 //! * `unwind` for the places that a user stack goes through, which asks `layout` what is mapped
-//!   where in a process, `images` what was in one that has ended, `binary` for the files and `elf`
-//!   for what is in them,
+//!   where in a process (`areas` is how), `images` what was in one that has ended, `binary` for the
+//!   files and `elf` for what is in them,
 //! * `names` for the names of those places, which asks `functions` what a file's symbols are
 //!   (`separate` where they lie, `go` those of Go, `demangle` what they mean) and `jit` what a process says of code
 //!   that it makes (`perf_map`);
 //! * `lines` looks up source lines of one function when somebody asks for them.
 
+mod areas;
 mod binary;
 mod demangle;
 mod elf;

@@ -215,7 +215,7 @@ impl Source for Here<'_> {
     }
 
     fn now(&mut self, space: &Space) -> Option<Vec<Mapping>> {
-        layout::of_process(space, |id, path| self.files.note(id, path.as_bytes()))
+        layout::of_process(space, |id, path| self.files.note(id, path))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
+    Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel,
 };
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +18,13 @@ use crate::urgency;
 
 /// Captures that may wait, 2 to 32 KB each.
 const WAITING: usize = 4096;
+/// Pieces of work that may wait: more than there can be captures, and a few questions for lines.
+const JOBS: usize = WAITING + 64;
+/// Captures that are handed over at once: each handing over may wake the thread.
+const TOGETHER: usize = 64;
+/// How long stacks are held back that have their names, while others of the same piece of work wait
+/// for theirs.
+const HELD: Duration = Duration::from_millis(5);
 /// Bytes of user stacks that may wait.
 const WAITING_BYTES: usize = 12 << 20;
 /// How often freed memory is given back while stacks are named: texts of all lengths come and go.
@@ -58,12 +65,37 @@ struct Shared {
     engine: Option<Engine>,
     kernel: Kernel,
     jobs: Option<SyncSender<Job>>,
-    /// Bytes of user stacks that wait.
-    queued: Arc<AtomicUsize>,
+    queued: Arc<Queued>,
     /// Held here, by the thread and by each client: whether anybody takes stacks.
     asked: Arc<()>,
     patience: Patience,
     status: Arc<Mutex<Option<Status>>>,
+}
+
+/// What waits for its names.
+#[derive(Default)]
+struct Queued {
+    captures: AtomicUsize,
+    /// Of their user stacks.
+    bytes: AtomicUsize,
+}
+
+impl Queued {
+    /// Makes room for one more; false where there is none.
+    fn add(&self, bytes: usize) -> bool {
+        let captures = self.captures.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = captures < WAITING && before <= WAITING_BYTES;
+        if !fits {
+            self.sub(1, bytes);
+        }
+        fits
+    }
+
+    fn sub(&self, captures: usize, bytes: usize) {
+        self.captures.fetch_sub(captures, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Symbols {
@@ -133,7 +165,7 @@ impl Symbols {
     fn jobs(&self) -> Option<SyncSender<Job>> {
         let mut shared = self.0.lock().ok()?;
         if shared.jobs.is_none() {
-            let (jobs, inbox) = sync_channel::<Job>(WAITING);
+            let (jobs, inbox) = sync_channel::<Job>(JOBS);
             let engine =
                 shared.engine.take().unwrap_or_else(|| Engine::open(shared.kernel.clone()));
             let (asked, status) = (shared.asked.clone(), shared.status.clone());
@@ -186,9 +218,11 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
 pub struct Client<T> {
     symbols: Symbols,
     jobs: Option<SyncSender<Job>>,
-    queued: Arc<AtomicUsize>,
-    back: Sender<(T, Resolved)>,
-    done: Receiver<(T, Resolved)>,
+    queued: Arc<Queued>,
+    back: Sender<Vec<(T, Resolved)>>,
+    done: Receiver<Vec<(T, Resolved)>>,
+    /// What is to be handed over next.
+    next: Vec<(T, Capture)>,
     waiting: usize,
     /// While it lives, stacks are asked for.
     _asks: Option<Arc<()>>,
@@ -208,36 +242,51 @@ impl<T: Send + 'static> Client<T> {
             // Any piece of work has it look whether stacks are asked for.
             let _ = jobs.try_send(Box::new(|_| {}));
         }
-        let queued = queued.unwrap_or_default();
-        Client { symbols: symbols.clone(), jobs: None, queued, back, done, waiting: 0, _asks }
+        let (symbols, queued) = (symbols.clone(), queued.unwrap_or_default());
+        Client { symbols, jobs: None, queued, back, done, next: Vec::new(), waiting: 0, _asks }
     }
 
-    /// Hands over a capture; false where the queue is full and it is gone.
+    /// Takes a capture to hand over with the next [`Client::flush`]; false where the queue is full
+    /// and it is gone.
     pub fn send(&mut self, capture: Capture, payload: T) -> bool {
         if self.jobs.is_none() {
             self.jobs = self.symbols.jobs();
         }
-        let Some(jobs) = &self.jobs else { return false };
-        let bytes = capture.user.len();
-        if self.queued.fetch_add(bytes, Ordering::Relaxed) > WAITING_BYTES {
-            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        if self.jobs.is_none() || !self.queued.add(capture.user.len()) {
             return false;
         }
+        self.waiting += 1;
+        self.next.push((payload, capture));
+        if self.next.len() >= TOGETHER {
+            self.flush();
+        }
+        true
+    }
+
+    /// Hands over what was sent.
+    pub fn flush(&mut self) {
+        let Some(jobs) = self.jobs.as_ref().filter(|_| !self.next.is_empty()) else { return };
+        let next = std::mem::take(&mut self.next);
+        let many = next.len();
         let (back, queued) = (self.back.clone(), self.queued.clone());
         let job: Job = Box::new(move |engine| {
-            queued.fetch_sub(bytes, Ordering::Relaxed);
-            // A probe that has gone wants no answer.
-            let _ = back.send((payload, engine.resolve(&capture)));
+            let (mut done, mut since) = (Vec::with_capacity(next.len()), Instant::now());
+            for (payload, capture) in next {
+                queued.sub(1, capture.user.len());
+                done.push((payload, engine.resolve(&capture)));
+                if since.elapsed() >= HELD {
+                    // A probe that has gone wants no answer.
+                    let _ = back.send(std::mem::take(&mut done));
+                    since = Instant::now();
+                }
+            }
+            if !done.is_empty() {
+                let _ = back.send(done);
+            }
         });
-        match jobs.try_send(job) {
-            Ok(()) => {
-                self.waiting += 1;
-                true
-            }
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.queued.fetch_sub(bytes, Ordering::Relaxed);
-                false
-            }
+        // There is room for it, as long as there is the thread.
+        if jobs.try_send(job).is_err() {
+            self.waiting -= many;
         }
     }
 
@@ -253,13 +302,18 @@ impl<T: Send + 'static> Client<T> {
 
     /// What has come back; waits for the rest of what was sent at most this long.
     pub fn done(&mut self, patience: Duration) -> Vec<(T, Resolved)> {
+        self.flush();
         let until = Instant::now() + patience;
-        let mut out = Vec::with_capacity(self.waiting);
+        let mut out = Vec::new();
         while self.waiting > 0 {
             match self.done.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(one) => {
-                    self.waiting -= 1;
-                    out.push(one);
+                Ok(more) => {
+                    self.waiting = self.waiting.saturating_sub(more.len());
+                    if out.is_empty() {
+                        out = more;
+                    } else {
+                        out.extend(more);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }

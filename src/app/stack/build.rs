@@ -41,7 +41,7 @@ pub struct Shown {
     pub sandwich: Option<Sandwich>,
     /// The boxes.
     pub picture: Picture,
-    /// Functions.
+    /// Functions, for the table; none in the other views.
     pub rows: Vec<Row>,
     /// Everything, on each side.
     pub total: [Sum; 2],
@@ -117,7 +117,9 @@ impl Look {
     fn taken(&self, page: &Page) -> Taken {
         let choice = Meant::new(page, self.pid);
         let mut idle = Sum::default();
-        let mut all: HashMap<Key, Sum, RandomState> = HashMap::default();
+        // About as many as the last time: a table that grows is copied again and again.
+        let mut all: HashMap<Key, Sum, RandomState> =
+            HashMap::with_capacity_and_hasher(page.taken, RandomState::default());
         let mut take = |key: Key, sum: Sum| {
             if key.idle && !page.idle {
                 idle.add(sum);
@@ -246,6 +248,7 @@ impl Page {
         // Before the next one: it may be large.
         self.shown = Shown::default();
         let Taken { mut rows, idle, course } = look.taken(self);
+        self.taken = rows.len();
         // Those of one process one after the other, and stacks as they were met: each often begins
         // as the one before it.
         rows.sort_unstable_by_key(|(key, _)| (key.pid, key.stack));
@@ -301,9 +304,9 @@ impl Page {
         shown.sandwich = sandwich;
         let found = shown.tree.find(&self.zoom);
         shown.top = found.1.then_some(found.0);
-        shown.rows = table::rows(&shown.tree, shown.top.unwrap_or(0), &self.names);
-        if shown.top.is_none() {
-            shown.rows.clear();
+        // Looked at in the table alone; another view that comes is worked out anew.
+        if let (View::Table, Some(top)) = (self.view, shown.top) {
+            shown.rows = table::rows(&shown.tree, top, &self.names);
         }
         self.shown = shown;
         self.sort();
@@ -377,6 +380,9 @@ impl Page {
 
     /// Puts the functions in order; the one selected stays.
     pub fn sort(&mut self) {
+        if self.view != View::Table {
+            return;
+        }
         let by = self.sorted_by();
         let mut rows = std::mem::take(&mut self.shown.rows);
         table::sort(&mut rows, by, self.reverse, &self.names, &|sums| self.shown.change(sums));

@@ -217,6 +217,8 @@ pub struct Page {
     pub shown: Shown,
     /// Whether that has to be worked out again.
     pub stale: bool,
+    /// Of how many different rows that was.
+    taken: usize,
     /// Samples since it was.
     waited: u8,
     /// The mode that was entered.
@@ -276,6 +278,7 @@ impl Default for Page {
             books: Default::default(),
             shown: Shown::default(),
             stale: true,
+            taken: 0,
             waited: 0,
             entered: None,
             stopped: [false; 4],

@@ -1,6 +1,6 @@
 //! The system calls whose result is a number of bytes, as the kernel programs look them up. Pure.
 
-use crate::probe::proc::class::call_name;
+use crate::probe::proc::class::{call_cell, call_name};
 use crate::table::Clean;
 
 /// Numbers that are looked up (`IO_CALLS` of `bpf/io_row.h`).
@@ -65,8 +65,8 @@ pub(super) fn table_ia32() -> [u8; CALLS] {
 
 /// The call of this number in the kernel's word; `#` and the number where it has no name here.
 pub(super) fn word(nr: u32) -> Clean {
-    match call_name(nr) {
-        Some(name) => Clean::from(name),
+    match call_cell(nr) {
+        Some(name) => name,
         None if nr & IA32 != 0 => Clean::from(format!("ia32#{}", nr & !IA32).as_str()),
         None => Clean::from(format!("#{nr}").as_str()),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use libbpf_rs::{Link, MapCore, MapFlags};
+use libbpf_rs::{Link, MapCore};
 
 use super::calls;
 use super::device::Devices;
@@ -43,8 +43,6 @@ const CHOSEN: u32 = 256;
 const MACHINE: u32 = 16;
 /// Entries of the map `totals` from which on threads that rest are let go though they live.
 const CROWD: usize = 12_288;
-/// How many entries are read at a time.
-const BATCH: u32 = 512;
 
 /// The hooks and what was heard of them.
 pub(super) struct Meter {
@@ -155,6 +153,7 @@ impl Meter {
             |gather, key, told, stack| fates.named(gather, key, told, stack),
         );
         kept.into_iter().for_each(|(told, capture)| fates.send(collector, told, capture));
+        collector.flush();
         wish
     }
 
@@ -184,17 +183,17 @@ impl Meter {
             |gather, key, told, stack| fates.named(gather, key, told, stack),
         );
         kept.into_iter().for_each(|(told, capture)| fates.send(collector, told, capture));
-        let crowded = totals.len() > CROWD;
-        for (which, total) in totals {
-            let nameless = Key {
-                pid: total.tgid,
-                comm: total.comm(),
-                cgroup: collector.cgroup(total.cgroup),
-                ..fates.key(which, (which.kind <= DIRTY).then_some(which.detail))
+        collector.flush();
+        let crowded = totals.new.len() + totals.resting.len() > CROWD;
+        let rested = totals.resting.into_iter().map(|(which, tgid)| (which, tgid, None));
+        let changed = totals.new.into_iter().map(|(which, total)| (which, total.tgid, Some(total)));
+        for (which, tgid, total) in rested.chain(changed) {
+            let rest = match total {
+                None => fates.sums.rest(which),
+                Some(total) => fates.settle(which, &total, ended, collector),
             };
-            let gather = &mut collector.gather;
-            let rest = fates.sums.settle(which, &total, ended, gather, || nameless);
-            if Sums::is_resting(rest) && (crowded || !lives(total.tgid, which.tid)) {
+            let is_over = crowded && Sums::is_resting(rest);
+            if is_over || (Sums::is_due(rest) && !lives(tgid, which.tid)) {
                 fates.sums.forget(which);
                 let _ = collector.skel.maps.totals.delete(&bytes_of(which));
             }
@@ -203,16 +202,52 @@ impl Meter {
     }
 
     /// The kernel's sums as they are now.
-    fn totals(&self) -> Vec<(Which, Total)> {
-        let map = &self.collector.skel.maps.totals;
-        let Ok(all) = map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY) else {
-            return Vec::new();
-        };
-        all.filter_map(|(key, value)| Some((sums::which(&key)?, sums::total(&value)?))).collect()
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let known = &self.fates.sums;
+        bpf::entries(&self.collector.skel.maps.totals, |which: &Which, total: &Total| {
+            if known.is_known(which, total) {
+                totals.resting.push((*which, total.tgid));
+            } else if total.born_ns != 0 {
+                totals.new.push((*which, *total));
+            }
+        });
+        totals
     }
 }
 
+/// The kernel's sums.
+#[derive(Default)]
+struct Totals {
+    /// Those that are not what they were.
+    new: Vec<(Which, Total)>,
+    /// The keys of the others, with their processes.
+    resting: Vec<(Which, u32)>,
+}
+
 impl Fates {
+    /// Gives what remains of sums to the last stack of their key, or to a row without one; for how
+    /// many intervals nothing has happened.
+    fn settle(
+        &mut self,
+        which: Which,
+        total: &Total,
+        turn: u64,
+        collector: &mut Collector<IoSkel<'static>>,
+    ) -> u32 {
+        let nameless = if self.sums.has_stack(&which, total.born_ns) {
+            Key::default()
+        } else {
+            Key {
+                pid: total.tgid,
+                comm: total.comm(),
+                cgroup: collector.cgroup(total.cgroup),
+                ..self.key(which, (which.kind <= DIRTY).then_some(which.detail))
+            }
+        };
+        self.sums.settle(which, total, turn, &mut collector.gather, || nameless)
+    }
+
     /// Gives a sample what was not given before it, and sends it for its names.
     fn send(
         &mut self,

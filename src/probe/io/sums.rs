@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use crate::probe::records::front;
-use crate::probe::stack::{Gather, Hist, Key, Spread};
+use crate::probe::stack::{Gather, Hist, Key, Spread, comm};
 use crate::symbol::Stack;
 use crate::table::Clean;
 
@@ -21,6 +21,8 @@ const PENDING: usize = 16_384;
 /// Intervals without events after which an ended thread's sums are let go: its requests may take
 /// as long to end.
 const REST: u32 = 3;
+/// After so many more it is looked again whether the thread has ended.
+const AGAIN: u32 = 8;
 
 /// `struct io_key`: the thread, what it did, and by which call or on which device.
 #[repr(C)]
@@ -74,24 +76,6 @@ pub(super) struct Done {
 /// The end of a request.
 pub(super) fn done(bytes: &[u8]) -> Option<&Done> {
     front(bytes)
-}
-
-/// The sums of one key as they lie in the map.
-pub(super) fn total(bytes: &[u8]) -> Option<Total> {
-    // The maps' values come as bytes of any alignment.
-    let words: Vec<u64> =
-        bytes.chunks_exact(8).filter_map(|c| c.try_into().ok()).map(u64::from_ne_bytes).collect();
-    // SAFETY: u64s are initialised bytes, any byte is a valid u8, and the borrow keeps them.
-    let bytes = unsafe {
-        std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), size_of_val(words.as_slice()))
-    };
-    front::<Total>(bytes).copied().filter(|t| t.born_ns != 0)
-}
-
-/// Its key.
-pub(super) fn which(bytes: &[u8]) -> Option<Which> {
-    let mut words = bytes.chunks_exact(4).filter_map(|c| c.try_into().ok()).map(u32::from_ne_bytes);
-    Some(Which { tid: words.next()?, kind: words.next()?, detail: words.next()? })
 }
 
 /// Bytes and events that a stack is given.
@@ -227,6 +211,34 @@ impl Sums {
         }
     }
 
+    /// Whether there is a stack that what remains of these sums can be given to.
+    pub fn has_stack(&self, which: &Which, born_ns: u64) -> bool {
+        let is_it = |known: &Known| known.born_ns == born_ns || known.born_ns == 0;
+        self.known.get(which).is_some_and(|known| known.last.is_some() && is_it(known))
+    }
+
+    /// Whether these sums are what is known of them already.
+    pub fn is_known(&self, which: &Which, total: &Total) -> bool {
+        self.known.get(which).is_some_and(|known| {
+            known.born_ns == total.born_ns
+                && known.given == Share { bytes: total.bytes, count: total.count }
+                && known.sizes == total.sizes
+                && known.delays == total.delays
+        })
+    }
+
+    /// Nothing has happened to the sums of this key in the interval that ends. Returns for how many
+    /// intervals that is so.
+    pub fn rest(&mut self, which: Which) -> u32 {
+        let Some(known) = self.known.get_mut(&which) else { return 0 };
+        if known.last.is_none() && known.waiting > 0 {
+            return 0;
+        }
+        known.told_ns = 0;
+        known.rest += 1;
+        known.rest
+    }
+
     /// Gives what remains of these sums to the last stack of the key, or to a row without one.
     /// `turn` is the interval that ends. Returns for how many intervals nothing has happened.
     pub fn settle(
@@ -262,6 +274,12 @@ impl Sums {
     /// Whether a thread's sums may be let go, once it has ended.
     pub fn is_resting(rest: u32) -> bool {
         rest >= REST
+    }
+
+    /// Whether it is time to look if a thread that rests has ended: at once, and then now and again,
+    /// as most of those that rest go on living.
+    pub fn is_due(rest: u32) -> bool {
+        rest >= REST && (rest - REST).is_multiple_of(AGAIN)
     }
 
     /// The sums of this key are gone.
@@ -308,7 +326,7 @@ fn give(gather: &mut Gather, key: Key, stack: &Arc<Stack>, share: Share, ns: u64
 impl Total {
     /// The thread's name.
     pub fn comm(&self) -> Clean {
-        Clean::from_c(&self.comm)
+        comm(&self.comm)
     }
 }
 
@@ -471,10 +489,20 @@ mod tests {
     }
 
     #[test]
-    fn records_cut_short_are_none() {
-        assert!(total(&[1; size_of::<Total>() - 1]).is_none());
-        assert!(total(&[1; size_of::<Total>()]).is_some());
-        assert!(total(&[0; size_of::<Total>()]).is_none(), "not filled in yet");
-        assert!(which(&[0; 11]).is_none());
+    fn sums_that_rest_are_known_and_what_comes_to_them_is_new() {
+        let (mut s, mut g) = (Sums::default(), Gather::default());
+        sample(&mut s, &mut g, Share { bytes: 100, count: 1 }, "a");
+        assert!(s.has_stack(&WHICH, 5) && !s.has_stack(&WHICH, 6), "of another thread it is none");
+        assert!(!s.is_known(&WHICH, &sums(100, 1)), "how it spread is not told yet");
+        s.settle(WHICH, &sums(100, 1), 3, &mut g, key);
+        assert!(s.is_known(&WHICH, &sums(100, 1)) && !s.is_known(&WHICH, &sums(200, 2)));
+        let young = Total { born_ns: 6, ..sums(100, 1) };
+        assert!(!s.is_known(&WHICH, &young), "another thread of the same number");
+        assert_eq!([s.rest(WHICH), s.rest(WHICH), s.rest(WHICH)], [1, 2, 3]);
+        assert_eq!([3, 4, 10, 11].map(Sums::is_due), [true, false, false, true]);
+        g.rows();
+        s.settle(WHICH, &sums(200, 2), 4, &mut g, key);
+        assert_eq!(shown(&mut g), [("a".to_owned(), 1, 100, 0)]);
+        assert_eq!(s.rest(WHICH), 1, "from then on anew");
     }
 }

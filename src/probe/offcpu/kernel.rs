@@ -13,7 +13,7 @@ use super::waits::{Counted, Open, PARTS, Place, Waits};
 use crate::bpf::{self, Refusal};
 use crate::probe::proc::calls_table;
 use crate::probe::records::{Records, bytes, copied, front, plain};
-use crate::probe::stack::{Collector, StackRow, fit, parse, sampler};
+use crate::probe::stack::{Collector, StackRow, comm as thread_name, fit, parse, sampler};
 use crate::probe::{Scope, monotonic_ns};
 use crate::symbol::{Regs, Symbols};
 use crate::table::Clean;
@@ -38,8 +38,6 @@ const CHOSEN_FIRSTS: i32 = 100;
 const LOOKS: i32 = 1000;
 /// How long a sample waits for its thread to come back to user space.
 const PATIENCE_NS: u64 = 1_000_000_000;
-/// Sums read at a time.
-const BATCH: u32 = 1024;
 /// `OPEN_STACK`, `OPEN_IDLE`.
 const STACK: u8 = 1;
 const MAY_BE_IDLE: u8 = 2;
@@ -244,13 +242,12 @@ impl Kernel {
         collector.wait_with(join, |_, key, told, stack| waits.sampled(key, &told, stack));
         self.bury(&mut totals, &living);
         let window = self.next_window();
-        for (place, total) in &totals {
+        for (place, total) in &totals.new {
             let who = (total.tgid, name(&total.comm));
             self.waits.counted(*place, who, &counted(total, window), open.get(place));
         }
-        let none = [Counted::default(); PARTS];
-        for (place, open) in open.iter().filter(|(place, _)| !totals.contains_key(place)) {
-            self.waits.counted(*place, open.who.clone(), &none, Some(open));
+        for (_, open) in open.iter().filter(|(place, _)| !totals.new.contains_key(place)) {
+            self.waits.goes_on(open);
         }
         Ok(self.waits.rows(&living))
     }
@@ -264,20 +261,27 @@ impl Kernel {
     }
 
     /// The sums as they are.
-    fn totals(&self) -> AHashMap<Place, types::wait_total> {
-        let map = &self.collector.skel.maps.totals;
-        let read = map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
-        let pairs = read.into_iter().flatten();
-        pairs.filter_map(|(key, total)| Some((place(&key)?, copied(&total)?))).collect()
+    fn totals(&self) -> Totals {
+        let skel = &self.collector.skel;
+        let window = skel.maps.bss_data.as_deref().map_or(0, |bss| bss.window);
+        let mut totals = Totals::default();
+        bpf::entries(&skel.maps.totals, |key: &types::wait_key, total: &types::wait_total| {
+            let place = place(key);
+            totals.places.push(place);
+            // A wait that ended in this window may be as long as one before, and no sum tells it.
+            let is_new = total.parts.iter().any(|part| part.window == window);
+            if is_new || !self.waits.is_known(&place, &total.parts.map(|p| (p.count, p.ns))) {
+                totals.new.insert(place, *total);
+            }
+        });
+        totals
     }
 
     /// Takes the sums of threads that have ended out of the kernel, as they were at the end.
-    fn bury(&self, totals: &mut AHashMap<Place, types::wait_total>, living: &Living) {
+    fn bury(&self, totals: &mut Totals, living: &Living) {
         let map = &self.collector.skel.maps.totals;
-        for (place, total) in totals {
-            if living.contains(&(place.tid, place.start_ns)) {
-                continue;
-            }
+        let lives = |place: &&Place| living.contains(&(place.tid, place.start_ns));
+        for place in totals.places.iter().filter(|place| !lives(place)) {
             let key = types::wait_key {
                 start_ns: place.start_ns,
                 tid: place.tid,
@@ -285,12 +289,15 @@ impl Kernel {
                 doing: place.doing,
                 ..Default::default()
             };
-            let last = map.lookup(bytes(&key), MapFlags::ANY).ok().flatten();
-            if let Some(last) = last.and_then(|last| copied(&last)) {
-                *total = last;
+            // None where it is gone already, which is as good.
+            let last = map.lookup_and_delete(bytes(&key)).ok().flatten();
+            let Some(last) = last.and_then(|last| copied::<types::wait_total>(&last)) else {
+                continue;
+            };
+            let sums = last.parts.map(|p| (p.count, p.ns));
+            if totals.new.contains_key(place) || !self.waits.is_known(place, &sums) {
+                totals.new.insert(*place, last);
             }
-            // Gone already is as good.
-            let _ = map.delete(bytes(&key));
         }
     }
 
@@ -343,6 +350,15 @@ impl Kernel {
     }
 }
 
+/// The kernel's sums.
+#[derive(Default)]
+struct Totals {
+    /// Where there are some.
+    places: Vec<Place>,
+    /// Those that are not what they were.
+    new: AHashMap<Place, types::wait_total>,
+}
+
 /// Threads, by number and the start of their process.
 type Living = AHashSet<(u32, u64)>;
 
@@ -385,9 +401,8 @@ fn program<'a>(skel: &'a OffcpuSkel<'static>, name: &str) -> Option<&'a ProgramM
     })
 }
 
-fn place(key: &[u8]) -> Option<Place> {
-    let key = copied::<types::wait_key>(key)?;
-    Some(Place { start_ns: key.start_ns, tid: key.tid, call: key.call, doing: key.doing })
+fn place(key: &types::wait_key) -> Place {
+    Place { start_ns: key.start_ns, tid: key.tid, call: key.call, doing: key.doing }
 }
 
 fn counted(total: &types::wait_total, window: u32) -> [Counted; PARTS] {
@@ -401,5 +416,5 @@ fn counted(total: &types::wait_total, window: u32) -> [Counted; PARTS] {
 
 /// A name as the kernel has it, whose C characters have a sign.
 fn name(comm: &[i8; 16]) -> Clean {
-    Clean::from_c(&comm.map(i8::cast_unsigned))
+    thread_name(&comm.map(i8::cast_unsigned))
 }

@@ -74,6 +74,9 @@ pub(super) struct Open {
     pub may_be_idle: bool,
 }
 
+/// Of each part how often and how many ns.
+pub(super) type Sums = [(u64, u64); PARTS];
+
 /// What was given to rows and what samples brought, of one part.
 #[derive(Debug, Default)]
 struct Tally {
@@ -115,6 +118,8 @@ struct Account {
     who: Key,
     stack: Option<Arc<Stack>>,
     parts: [Tally; PARTS],
+    /// What the kernel had counted of each part, events and ns, when that was last looked at.
+    seen: Sums,
     /// Rows since its thread ended.
     ended: u8,
 }
@@ -194,10 +199,11 @@ impl Waits {
             let tally = &mut account.parts[part];
             let before = tally.given.1;
             let (count, ns) = tally.give((counted.count, counted.ns + going));
-            let key = whose(&account.who, place.doing, part);
+            account.seen[part] = (counted.count, counted.ns);
             if tally.given.1 == before && ns == 0 && count == 0 && counted.max == 0 {
                 continue;
             }
+            let key = whose(&account.who, place.doing, part);
             if counted.count > 0 {
                 let spread = tally.spread(&counted.hist);
                 let common = (key.tid, key.state, key.syscall.clone(), key.idle);
@@ -217,6 +223,24 @@ impl Waits {
                 self.gather.share(key, stack, (count, ns), None);
             }
         }
+    }
+
+    /// Whether this is what was counted at a place when that was last looked at.
+    pub fn is_known(&self, place: &Place, sums: &Sums) -> bool {
+        self.accounts.get(place).is_some_and(|account| account.seen == *sums)
+    }
+
+    /// What goes on at a place where nothing more was counted.
+    pub fn goes_on(&mut self, open: &Open) {
+        let mut counted = [Counted::default(); PARTS];
+        if let Some(account) = self.accounts.get(&open.place) {
+            let parts = account.seen.iter().zip(&account.parts);
+            for (counted, ((count, ns), tally)) in counted.iter_mut().zip(parts) {
+                let hist = tally.hist.as_deref().copied().unwrap_or_default();
+                *counted = Counted { ns: *ns, count: *count, max: 0, hist };
+            }
+        }
+        self.counted(open.place, open.who.clone(), &counted, Some(open));
     }
 
     /// The rows since the last time. `living` says which threads (and starts of their processes)
@@ -408,6 +432,28 @@ mod tests {
         w.counted(PLACE, (6, Clean::default()), &done, Some(&open(400, false)));
         let rows = w.rows(&living());
         assert_eq!((rows[0].value, rows[0].idle), (400, false));
+    }
+
+    #[test]
+    fn what_goes_on_counts_on_top_of_what_was_counted() {
+        let mut w = Waits::default();
+        let open = |ns| Open { place: PLACE, ns, ..Open::default() };
+        w.goes_on(&open(5));
+        assert_eq!(w.rows(&living())[0].value, 5, "nothing had been counted");
+        w.counted(PLACE, (6, Clean::default()), &slept(25, 3), None);
+        w.rows(&living());
+        let known = [(3, 25), (0, 0), (0, 0)];
+        assert!(w.is_known(&PLACE, &known) && !w.is_known(&PLACE, &[(0, 0); PARTS]));
+        assert!(!w.is_known(&Place { tid: 8, ..PLACE }, &[(0, 0); PARTS]), "a new place");
+        w.goes_on(&open(400));
+        let rows = w.rows(&living());
+        assert_eq!((rows.len(), rows[0].value, rows[0].count), (1, 400, 0));
+        assert_eq!((rows[0].max, &rows[0].hist), (None, &None), "none of it has ended");
+        assert!(w.is_known(&PLACE, &known));
+        // It ends.
+        w.counted(PLACE, (6, Clean::default()), &slept(525, 4), None);
+        let rows = w.rows(&living());
+        assert_eq!((rows[0].value, rows[0].count), (100, 1));
     }
 
     #[test]

@@ -149,7 +149,8 @@ struct Ticks {
 impl Ticks {
     fn open((hz, scope): &Wish, symbols: &Symbols) -> Result<Ticks> {
         let bpf::Attached { skel, .. } = bpf::place_fitted(OncpuSkelBuilder::default, fit)?;
-        let collector = Collector::open(skel, symbols, scope)?;
+        let mut collector = Collector::open(skel, symbols, scope)?;
+        collector.keep_ring();
         let mut ticks = Ticks { clocks: Clocks::new(*hz), collector };
         ticks.start()?;
         Ok(ticks)

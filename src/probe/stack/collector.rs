@@ -239,7 +239,8 @@ impl<S: Sampler> Collector<S> {
         }
     }
 
-    /// Sends a sample that had been kept by a `join`; false where it found no room.
+    /// Sends a sample that had been kept by a `join`, with the next [`Collector::flush`] or with what
+    /// the ring brings next; false where it found no room.
     pub fn send(&mut self, told: Told, capture: Capture) -> bool {
         let sent = self.client.send(capture, told);
         if !sent {
@@ -248,9 +249,21 @@ impl<S: Sampler> Collector<S> {
         sent
     }
 
+    /// Hands over what was sent.
+    pub fn flush(&mut self) {
+        self.client.flush();
+    }
+
     /// Samples without a stack: no room in the ring, none in the queue, or too many stacks.
     pub fn lost(&self) -> u64 {
         self.skel.lost() + self.dropped + self.gather.crowded
+    }
+
+    /// Keeps the ring mapped if it is small, as one that is always busy.
+    pub fn keep_ring(&mut self) {
+        if self.ring_bytes <= RING.1 as usize {
+            self.ring.keep();
+        }
     }
 
     /// The path of this control group.
@@ -269,6 +282,7 @@ impl<S: Sampler> Collector<S> {
                 *dropped += 1;
             }
         });
+        client.flush();
         self.second.0 += bytes;
         let seconds = self.second.1.elapsed().as_secs() as usize;
         if let Some(rate) = self.second.0.checked_div(seconds) {

@@ -18,7 +18,7 @@ use crate::symbol;
 pub(super) use collector::{Collector, Sampler, fit, sampler};
 pub(super) use gather::{Gather, Key, Spread};
 pub use row::{Hist, StackRow, Waker};
-pub(super) use sample::{Told, parse};
+pub(super) use sample::{Told, comm, parse};
 pub(super) use scope::Scoped;
 pub use signals::signals;
 

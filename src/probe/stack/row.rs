@@ -1,5 +1,6 @@
 //! A row of the tables `oncpu`, `offcpu`, `heap` and `io`, and the columns they share.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::symbol::Stack;
@@ -92,9 +93,13 @@ impl Hist {
 
     /// As the cell of column `hist`: `bits:count` of the slots that are not empty, lowest first.
     pub fn cell(&self) -> Option<Clean> {
-        let used = self.0.iter().enumerate().filter(|(_, n)| **n > 0);
-        let words: Vec<String> = used.map(|(bits, n)| format!("{bits}:{n}")).collect();
-        (!words.is_empty()).then(|| Clean::from(words.join(" ").as_str()))
+        let mut words = String::new();
+        for (bits, n) in self.0.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let space = if words.is_empty() { "" } else { " " };
+            // Into a string nothing fails.
+            let _ = write!(words, "{space}{bits}:{n}");
+        }
+        (!words.is_empty()).then(|| Clean::from(words.as_str()))
     }
 }
 

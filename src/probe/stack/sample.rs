@@ -1,5 +1,8 @@
 //! The record of `bpf/stack_row.h` as the ring hands it over.
 
+use std::cell::RefCell;
+
+use ahash::AHashMap;
 use libbpf_rs::{MapCore, MapFlags, MapMut};
 
 use crate::probe::records::front;
@@ -81,6 +84,28 @@ pub struct Told {
     pub room: u32,
 }
 
+/// Names of threads that are remembered: thousands of samples a second have few of them.
+const NAMES: usize = 1024;
+
+thread_local! {
+    static KNOWN: RefCell<AHashMap<[u8; 16], Clean>> = RefCell::default();
+}
+
+/// A thread's name as the kernel has it; the same one in memory each time.
+pub fn comm(bytes: &[u8; 16]) -> Clean {
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(name) = known.get(bytes) {
+            return name.clone();
+        }
+        if known.len() >= NAMES {
+            known.clear();
+        }
+        let name = Clean::from_c(bytes);
+        known.insert(*bytes, name.clone());
+        name
+    })
+}
+
 /// Reads the record at the front; returns how many bytes it took.
 pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
     let raw = front::<Raw>(bytes)?;
@@ -95,7 +120,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         cgroup: raw.cgroup,
         tgid: raw.tgid,
         tid: raw.tid,
-        comm: Clean::from_c(&raw.comm),
+        comm: comm(&raw.comm),
         call: (raw.call != NO_CALL).then_some(raw.call),
         kind: raw.kind,
         more: raw.more,
@@ -116,7 +141,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
 /// where walks end early.
 pub struct Sizes {
     /// Of processes whose copies were too small, how large they are now.
-    grown: ahash::AHashMap<u32, u32>,
+    grown: AHashMap<u32, u32>,
     /// Of processes that are not known yet.
     default: u32,
     /// Samples that came lately, and those of them whose copies were too small.
@@ -127,7 +152,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Sizes {
-        Sizes { grown: ahash::AHashMap::default(), default: DEFAULT, recent: (0, 0), many_ns: 0 }
+        Sizes { grown: AHashMap::default(), default: DEFAULT, recent: (0, 0), many_ns: 0 }
     }
 }
 
@@ -184,6 +209,23 @@ impl Sizes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_made_harmless_and_made_once() {
+        let name = |text: &[u8]| {
+            let mut bytes = *b"\0\0left over\0\0\0\0\0";
+            bytes[..text.len()].copy_from_slice(text);
+            comm(&bytes)
+        };
+        let first = name(b"a\x1bb\0");
+        assert_eq!(first.as_str(), "a\\x1bb");
+        assert!(std::ptr::eq(first.as_str(), name(b"a\x1bb\0").as_str()));
+        for n in 0..=NAMES {
+            assert_eq!(name(format!("{n}\0").as_bytes()).as_str(), n.to_string());
+        }
+        assert!(KNOWN.with_borrow(|known| known.len()) <= NAMES);
+        assert_eq!(name(b"a\x1bb\0"), first);
+    }
 
     #[test]
     fn a_record_is_read_whole_or_not_at_all() {
