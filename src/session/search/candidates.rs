@@ -124,7 +124,7 @@ impl Reader {
         let mut last: Option<(usize, Table)> = None;
         for index in may {
             let now = hunt.held(&place, index);
-            if !now.is_some_and(|(_, rows)| rows.is_some()) {
+            if now.and_then(|(_, rows)| rows).is_none() {
                 continue;
             }
             let holder = (0..index).rev().find(|&i| hunt.held(&place, i).is_some());
