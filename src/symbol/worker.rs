@@ -2,9 +2,7 @@
 //! of each probe's own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -223,6 +221,8 @@ pub struct Client<T> {
     done: Receiver<Vec<(T, Resolved)>>,
     /// What is to be handed over next.
     next: Vec<(T, Capture)>,
+    /// How many that were the last time.
+    usual: usize,
     waiting: usize,
     /// While it lives, stacks are asked for.
     _asks: Option<Arc<()>>,
@@ -243,7 +243,8 @@ impl<T: Send + 'static> Client<T> {
             let _ = jobs.try_send(Box::new(|_| {}));
         }
         let (symbols, queued) = (symbols.clone(), queued.unwrap_or_default());
-        Client { symbols, jobs: None, queued, back, done, next: Vec::new(), waiting: 0, _asks }
+        let next = Vec::new();
+        Client { symbols, jobs: None, queued, back, done, next, usual: 0, waiting: 0, _asks }
     }
 
     /// Takes a capture to hand over with the next [`Client::flush`]; false where the queue is full
@@ -256,6 +257,9 @@ impl<T: Send + 'static> Client<T> {
             return false;
         }
         self.waiting += 1;
+        if self.next.is_empty() {
+            self.next.reserve(self.usual);
+        }
         self.next.push((payload, capture));
         if self.next.len() >= TOGETHER {
             self.flush();
@@ -268,6 +272,7 @@ impl<T: Send + 'static> Client<T> {
         let Some(jobs) = self.jobs.as_ref().filter(|_| !self.next.is_empty()) else { return };
         let next = std::mem::take(&mut self.next);
         let many = next.len();
+        self.usual = many;
         let (back, queued) = (self.back.clone(), self.queued.clone());
         let job: Job = Box::new(move |engine| {
             let (mut done, mut since) = (Vec::with_capacity(next.len()), Instant::now());
