@@ -3,10 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../tests/stage/dice.rs"]
+mod dice;
+
 use std::time::{Duration, Instant};
 
 use lmptop::session::{Info, Limits, Reader, Writer};
 use lmptop::table::{Column, Kind, Nature, Sample, TableDef};
+
+use dice::Dice;
 
 const NUMBERS: usize = 54;
 
@@ -42,17 +47,6 @@ macro_rules! numbers {
 
 const COLUMNS: &[C] = numbers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25
     26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53);
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 fn make(d: &mut Dice, n: u64) -> Vec<Row> {
     (0..n)

@@ -307,7 +307,8 @@ pub struct Print {
     #[arg(long, value_name = "FORMAT", default_value = "table",
           value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     pub format: String,
-    /// Number of samples; from the end of a recording; 0 means live until stopped, or all
+    /// Number of samples, or of what --find finds; from the end of a recording; 0 means live until
+    /// stopped, or all
     #[arg(short = 'n', long = "samples", value_name = "N")]
     pub samples: Option<u64>,
     /// Time between samples: 1s, 500ms, or seconds; at least 100ms
@@ -322,6 +323,12 @@ pub struct Print {
     /// Only rows that match, for example 'rtt>50ms !ssh'
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     pub filter: Option<String>,
+    /// Tell when some row of a recording matched: a line for each stretch of samples without a
+    /// break, with its begin, its end and its worst row: 'cpu>90% where comm=nginx for 5s'
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, requires = "session",
+          conflicts_with_all = ["at", "against", "against_at", "against_from", "against_to",
+                                "against_pid"])]
+    pub find: Option<String>,
     /// Only these columns, in this order; `all` adds rates and raw starts
     #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
     pub columns: Vec<String>,

@@ -341,7 +341,7 @@ fn marks_of_the_range_are_listed_and_drawn() {
     fs::write(session.join("marks"), bytes).unwrap();
     let page = report(&session, &dir.path().join("r.html"), &[]);
     assert_eq!(listed(&page).len(), 3);
-    assert!(page.contains("<li>1 marks are damaged and not shown</li>"));
+    assert!(page.contains("<li>1 mark is damaged and not shown</li>"));
 }
 
 /// As the page writes times, in UTC.

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "stage/dice.rs"]
+mod dice;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -16,28 +19,10 @@ use lmptop::session::{
 use lmptop::source::{Replay, Seek, Source};
 use lmptop::table::{Column, Kind, Nature, Sample, Table, TableDef, Unit};
 
+use dice::Dice;
+
 const S: i64 = 1_000_000_000;
 const START: i64 = 1_795_264_987 * S;
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn maybe<T>(&mut self, v: T) -> Option<T> {
-        (self.below(4) != 0).then_some(v)
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Row {
@@ -61,22 +46,27 @@ const COLUMNS: &[C] = &[
 
 const WORDS: [&str; 6] = ["", "nginx: worker", "日本語 – µ", "a\"b,c\\n", "x", "Ω≈ç√∫˜"];
 
+/// A value three times of four.
+fn maybe<T>(d: &mut Dice, v: T) -> Option<T> {
+    (d.below(4) != 0).then_some(v)
+}
+
 fn row(d: &mut Dice, id: u64) -> Row {
     let word = |d: &mut Dice| WORDS[d.below(6) as usize].to_owned();
     let share = match d.below(5) {
         0 => f64::NAN,
         1 => -0.0,
-        _ => d.next() as f64 / 7.0,
+        _ => d.roll() as f64 / 7.0,
     };
     let (name, note) = (word(d), word(d));
-    let (bytes, signed) = (d.next() >> d.below(64), d.next() as i64);
+    let (bytes, signed) = (d.roll() >> d.below(64), d.roll() as i64);
     Row {
         id,
-        name: d.maybe(name),
-        bytes: d.maybe(bytes),
-        signed: d.maybe(signed),
-        share: d.maybe(share),
-        note: d.maybe(note),
+        name: maybe(d, name),
+        bytes: maybe(d, bytes),
+        signed: maybe(d, signed),
+        share: maybe(d, share),
+        note: maybe(d, note),
     }
 }
 

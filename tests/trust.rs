@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use lmptop::session::{Checked, FORMAT, Info, Limits, Reader, Verdict, Weight, Writer, check};
 
 use bombs::Bomb;
-use samples::{Dice, S, START, Samples, info, small, text};
+use samples::{S, START, Samples, info, small, text};
+use stage::dice::Dice;
 
 const LONG: Duration = Duration::from_secs(60);
 

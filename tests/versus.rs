@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use lmptop::session::{Info, Writer};
-use lmptop::table::{Column, Kind, Nature, Sample, TableDef, Unit};
+use lmptop::command::past::side::side;
+use lmptop::session::{Chain, Info, Reader, Writer};
+use lmptop::table::{Column, Kind, Nature, Sample, Stretch, TableDef, Unit};
 use serde_json::Value;
 
 const S: u64 = 1_000_000_000;
@@ -256,6 +257,59 @@ fn ranges_are_means_of_what_each_sample_says() {
     // It came with the second sample of the range: what it gained is of the whole range.
     assert!(close(number(Some(&both[&5]), "cpu_ns_rate"), Some(70.0 * 2.0 / 3.0)));
     assert_eq!(both[&5]["row"], "new");
+}
+
+/// A recording of these sums of CPU time in ms by pid, a second apart.
+fn sums(place: &Path, from: u64, samples: &[&[(u64, u64)]]) -> Reader {
+    let def = TableDef::new("task", Nature::State, COLUMNS);
+    let info = Info { start_wall_ns: WALL + (from * S) as i64, ..Info::default() };
+    let mut writer = Writer::create(place, info).unwrap();
+    for (n, rows) in (from..).zip(samples) {
+        let row = |&(pid, ms): &(u64, u64)| Task {
+            pid,
+            comm: if pid == 7 { "early" } else { "task" },
+            state: "run",
+            cpu: Some(ms * 1_000_000),
+            rss: None,
+        };
+        let rows: Vec<Task> = rows.iter().map(row).collect();
+        let tables = vec![def.table(&rows).unwrap()];
+        let wall_ns = WALL + (n * S) as i64;
+        writer.append(&Sample { mono_ns: S + n * S, wall_ns, tables }).unwrap();
+    }
+    let path = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    Reader::open(&path).unwrap()
+}
+
+#[test]
+fn what_grew_between_two_recordings_is_no_change() {
+    let place = tempfile::tempdir().unwrap();
+    // 10 % of a CPU, then 20 %; in between the counter grew by a minute, and its process lives on.
+    let first =
+        sums(place.path(), 0, &[&[(1, 0), (7, 0)], &[(1, 100), (7, 400)], &[(1, 200), (7, 800)]]);
+    let second = sums(place.path(), 10, &[&[(1, 60_000)], &[(1, 60_200)], &[(1, 60_400)]]);
+    let chain = Chain::joined(second, vec![first]);
+    let at = |s: u64| WALL + (s * S) as i64;
+    let mean = |from: i64, to: u64, pid: u64| {
+        let side = side(&chain, "task", Stretch { from, to: at(to) }).unwrap();
+        let id = |id: &str| side.schema().find(id).unwrap();
+        let name = |row| side.name(row, id("pid")).as_u64();
+        let row = (0..side.len()).find(|&row| name(row) == Some(pid));
+        let comm = row.map(|r| side.name(r, id("comm")).as_str().map(str::to_owned));
+        let rate = row.and_then(|row| side.amount(row, id("cpu_ns_rate")));
+        (rate.map(f64::round), side.seconds().round(), comm.flatten())
+    };
+    let task = Some("task".to_owned());
+    // Two seconds of each, and none of the gap.
+    assert_eq!(mean(at(0) - 1, 12, 1), (Some(15.0), 4.0, task.clone()));
+    assert_eq!(mean(at(1), 11, 1), (Some(15.0), 2.0, task.clone()));
+    // What begins in the gap or at the last sample before it has only what comes after.
+    assert_eq!(mean(at(5), 12, 1), (Some(20.0), 2.0, task.clone()));
+    assert_eq!(mean(at(2), 12, 1), (Some(20.0), 2.0, task.clone()));
+    assert_eq!(mean(at(0), 5, 1), (Some(10.0), 2.0, task));
+    // Who was only there before the border is still told by name.
+    assert_eq!(mean(at(0), 12, 7), (Some(20.0), 4.0, Some("early".to_owned())));
 }
 
 #[test]

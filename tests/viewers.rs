@@ -280,7 +280,7 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
     (280..310).for_each(|i| own.append(&sample(i)).unwrap());
     let mut past = Past::default();
     past.open(own.reader());
-    let told = past.reach_back(place.path());
+    let told = past.reach_back(&[place.path()]);
     assert!(matches!(told[..], [Msg::Earlier { from: START }]), "{told:?}");
     (300..330).for_each(|i| recorder.append(&sample(i)).unwrap());
     let id = recorder.path().file_name().unwrap().to_str().unwrap().to_owned();
@@ -330,6 +330,37 @@ fn a_screen_goes_back_into_what_a_recorder_writes() {
 }
 
 #[test]
+fn a_recorder_that_began_after_the_screen_is_found_by_going_back() {
+    let place = tempfile::tempdir().unwrap();
+    // So little is kept that the beginning is dropped.
+    let mut own = memory_writer(Info::default(), 1 << 14).unwrap();
+    own.append(&sample(0)).unwrap();
+    let mut past = Past::default();
+    past.open(own.reader());
+    assert!(past.reach_back(&[place.path()]).is_empty());
+    let mut recorder = Writer::create_with(place.path(), Info::default(), small()).unwrap();
+    recorder.serve().unwrap();
+    for i in 1..3000 {
+        own.append(&sample(i)).unwrap();
+        if i >= 10 {
+            recorder.append(&sample(i)).unwrap();
+        }
+    }
+    let begun = (own.reader().span().unwrap().0 - START) as u64 / S;
+    assert!(begun > 100, "it keeps {begun} on");
+    // Not at once: a key held is not to read directories.
+    past.look_again_after(Duration::from_secs(3600));
+    assert_eq!(go(&mut past, Seek::First), (begun, false, None));
+    past.look_again_after(Duration::ZERO);
+    let id = recorder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let (i, before, whose) = go(&mut past, Seek::Step(-1));
+    assert_eq!((i, before), (begun - 1, true), "one step from where it was");
+    assert_eq!(whose, Some(format!("recorder's {id}")));
+    assert_eq!(go(&mut past, Seek::First).0, 10);
+    assert_eq!(go(&mut past, Seek::Last).0, 2999);
+}
+
+#[test]
 fn a_search_and_marks_reach_over_the_borders() {
     let Scene { place, recorder, .. } = Scene::new();
     let mut own = memory_writer(Info::default(), 1 << 24).unwrap();
@@ -367,7 +398,7 @@ fn a_search_and_marks_reach_over_the_borders() {
     // A mark is kept in the recording of its instant, and listed from there.
     let mut past = Past::default();
     past.open(own.reader());
-    past.reach_back(place.path());
+    past.reach_back(&[place.path()]);
     for (i, kept) in [(200, true), (290, false)] {
         let note = format!("at {i}");
         let told = past.answer(Question::Mark { at: sample(i).wall_ns, note });
@@ -399,7 +430,7 @@ fn a_screen_beside_a_stranger_s_recorder_says_so_and_goes_on() {
             (280..310).for_each(|i| own.append(&sample(i)).unwrap());
             let mut past = Past::default();
             past.open(own.reader());
-            let told = past.reach_back(&place);
+            let told = past.reach_back(&[&place]);
             (told, go(&mut past, Seek::First).0)
         });
         stranger.join().unwrap()

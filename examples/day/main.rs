@@ -8,6 +8,9 @@
 
 mod manners;
 
+#[path = "../../tests/stage/dice.rs"]
+mod dice;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,23 +25,10 @@ use lmptop::table::{Filter, Kind, Nature, Sample, Schema, Table, Type};
 
 use manners::{Column, Manners};
 
+use dice::Dice;
+
 const S: i64 = 1_000_000_000;
 const START: i64 = 1_795_264_987 * S;
-
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-}
 
 enum Cells {
     Whole(Vec<Option<u64>>),
@@ -69,9 +59,9 @@ fn column<'a>(manners: &'a Manners, id: &str) -> Option<&'a Column> {
 /// A number of about so many bits; from one seed always the same.
 fn number(seed: u64, bits: f64) -> u64 {
     let mut d = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    d.next();
+    d.roll();
     let bits = bits.round().clamp(0.0, 62.0) as u32;
-    if bits == 0 { 0 } else { (1 << (bits - 1)) | (d.next() & ((1u64 << (bits - 1)) - 1)) }
+    if bits == 0 { 0 } else { (1 << (bits - 1)) | (d.roll() & ((1u64 << (bits - 1)) - 1)) }
 }
 
 /// A change of about so many bits. Where few of many are different the usual ones come again:
@@ -259,7 +249,7 @@ impl Happened {
                 let n = match (rises, few) {
                     (true, _) => *last + change(d, &known, 600.0 * rows as f64),
                     (_, true) => number(pick % known.values.max(1), known.size),
-                    _ => number(d.next(), known.size),
+                    _ => number(d.roll(), known.size),
                 };
                 *last = n;
                 some(d).then_some(n)

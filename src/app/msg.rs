@@ -62,6 +62,13 @@ pub enum Msg {
         /// The table in each sample, with the sample's Unix time in ns, oldest first.
         samples: Vec<(i64, Table)>,
     },
+    /// Rows of the past that were asked for cannot be read.
+    Unread {
+        /// What was asked for.
+        want: Want,
+        /// One sentence.
+        why: String,
+    },
     /// One side of a comparison.
     Side {
         /// The table.

@@ -56,7 +56,7 @@ pub enum Question {
         /// To, Unix ns.
         to: i64,
     },
-    /// What is kept in a range of time; answered by `Msg::Rows`.
+    /// What is kept in a range of time; answered by `Msg::Rows`, or `Msg::Unread`.
     Rows(Want),
     /// One side of a comparison; answered by `Msg::Side`.
     Side {

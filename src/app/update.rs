@@ -58,6 +58,10 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::stack::arrived(state, &want, &samples);
             super::image::arrived(state, &want, &samples);
         }
+        Msg::Unread { want, why } => {
+            super::stack::unread(state, &want);
+            state.say(Tone::Bad, why);
+        }
         Msg::Side { table, of, b, side } => super::compare::arrived(state, &table, of, b, side),
         Msg::Lines(lines) => super::stack::told(state, lines),
         Msg::Note(text) => state.say(Tone::Plain, text),

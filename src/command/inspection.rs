@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::say;
-use super::sessions::{find, listed};
+use super::sessions::{Places, find, listed};
 use crate::cli::{self, Plain};
-use crate::session::{Checked, Progress, Verdict, check, default_place, list};
+use crate::session::{Checked, Progress, Verdict, check, list};
 
 /// A check that takes longer than this says how far it is, if somebody watches.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,7 +50,14 @@ fn paths(args: &cli::Sessions, named: Option<&Path>) -> Result<Vec<PathBuf>> {
     let all = match &args.session {
         Some(file) if file.is_file() => return Ok(vec![file.clone()]),
         Some(dir) => listed(dir)?,
-        None => list(&default_place())?,
+        None => {
+            let places = Places::usual();
+            let all = list(places.first()?)?;
+            if let (true, Some(why)) = (all.is_empty(), places.closed) {
+                bail!("there is no recording to check; {why}");
+            }
+            all
+        }
     };
     if all.is_empty() {
         bail!("there is no recording to check; lmptop record makes one");

@@ -14,10 +14,11 @@ use super::alarm;
 use super::past::{self, Ask};
 use super::sampler::{self, Aim, Plan};
 use super::screen::{self, Outside};
+use super::sessions::Places;
 use crate::app::{Effect, Mode, Msg, State, Tone, pin_filter};
 use crate::cli;
 use crate::privilege;
-use crate::session::Limits;
+use crate::session::{Limits, default_place, list};
 use crate::source::Focus;
 use crate::tool::config;
 use crate::tool::spec::Spec;
@@ -56,7 +57,7 @@ pub struct Screen {
 /// # Errors
 /// When there is no terminal to draw on.
 pub fn run(args: &cli::Live) -> Result<()> {
-    let place = args.session.clone().unwrap_or_else(crate::session::default_place);
+    let place = args.session.clone().unwrap_or_else(default_place);
     let (tools, note) = match config::specs(args.config.as_deref()) {
         Ok(tools) => (tools, None),
         Err(why) if args.config.is_some() => return Err(super::usage(why.into())),
@@ -108,13 +109,14 @@ pub fn open(with: Screen) -> Result<i32> {
         triggers: with.triggers,
         snapshots: with.snapshots,
     };
-    let before = plan.snapshots.clone();
+    let place = plan.snapshots.clone();
     let sampler = sampler::start(plan, out.clone(), ask.clone())?;
     let mut keep = privilege::ACTIONS.to_vec();
     // For the key that writes a view into the current directory.
     keep.extend(privilege::writing_needs(std::path::Path::new("."))?);
     privilege::drop_all_but(&keep)?;
-    past::start(asked, out.clone(), Some(before))?;
+    let before = history(place, &out);
+    past::start(asked, out.clone(), before)?;
     let zone = jiff::tz::TimeZone::system();
     let mut state = State::new((0, 0), Mode::Live, zone, with.first.as_deref());
     if let Some(note) = with.note {
@@ -132,6 +134,21 @@ pub fn open(with: Screen) -> Result<i32> {
     screen::default_signals();
     let status = sampler.stop();
     done.map(|()| status)
+}
+
+/// Where the screen's history goes on before its beginning: in its own place, and where that is the
+/// usual one in that of the machine's recorder, too.
+fn history(place: PathBuf, out: &UnboundedSender<Msg>) -> Vec<PathBuf> {
+    if place != default_place() {
+        return vec![place];
+    }
+    let places = Places::usual();
+    if let Some(why) = &places.closed
+        && list(&place).is_ok_and(|all| all.iter().all(|s| s.recording))
+    {
+        let _ = out.send(Msg::Note(format!("Nothing is known from before: {why}.")));
+    }
+    places.open()
 }
 
 struct LiveOutside {

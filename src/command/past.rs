@@ -1,6 +1,7 @@
 //! The thread that reads what is kept: seeks and a row's past, off the path of the keys.
 
 mod bar;
+mod earlier;
 mod marks;
 mod search;
 pub mod side;
@@ -38,23 +39,19 @@ impl From<Question> for Ask {
 }
 
 /// Starts the thread that answers; answers go to `out`. What is opened is gone back from into what
-/// was recorded in the place `before`.
+/// was recorded in the places `before`.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(
-    asked: Receiver<Ask>,
-    out: UnboundedSender<Msg>,
-    before: Option<PathBuf>,
-) -> Result<()> {
+pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>, before: Vec<PathBuf>) -> Result<()> {
     thread::Builder::new()
         .name("past".to_owned())
-        .spawn(move || serve(&asked, &out, before.as_deref()))
+        .spawn(move || serve(&asked, &out, &before))
         .context("cannot start a thread")?;
     Ok(())
 }
 
-fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: Option<&Path>) {
+fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: &[PathBuf]) {
     let mut past = Past::default();
     // What is asked while a search goes on waits, unless it ends the search.
     let mut waiting: Vec<Ask> = Vec::new();
@@ -68,8 +65,9 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: Option<&Path
             let question = match ask {
                 Ask::Open(reader) => {
                     past.open(reader);
-                    let told = before.map(|place| past.reach_back(place));
-                    told.into_iter().flatten().for_each(|msg| drop(out.send(msg)));
+                    if !before.is_empty() {
+                        past.reach_back(before).into_iter().for_each(|msg| drop(out.send(msg)));
+                    }
                     continue;
                 }
                 Ask::Of(question) => question,
@@ -166,6 +164,7 @@ fn newest(waiting: Vec<Ask>) -> Vec<Ask> {
 #[derive(Default)]
 pub struct Past {
     at: Option<(Chain, Replay)>,
+    earlier: earlier::Earlier,
     marks: marks::Marks,
 }
 
@@ -181,11 +180,14 @@ impl Past {
         self.answer_until(question, &mut |_| true)
     }
 
-    /// Goes on, before the beginning of what is open, in what was recorded in a place; says how far
-    /// back that reaches, and what cannot be shown.
-    pub fn reach_back(&mut self, place: &Path) -> Vec<Msg> {
+    /// Goes on, before the beginning of what is open, in what was recorded in these places; says
+    /// how far back that reaches, and what cannot be shown. What is recorded there later is found
+    /// when one goes back.
+    pub fn reach_back(&mut self, places: &[impl AsRef<Path>]) -> Vec<Msg> {
         let Some((chain, _)) = &self.at else { return Vec::new() };
-        let (chain, wrong) = Chain::of_place(chain.newest().clone(), place);
+        self.earlier.places = places.iter().map(|p| p.as_ref().to_owned()).collect();
+        self.earlier.look(chain);
+        let (chain, wrong) = Chain::of_places(chain.newest().clone(), places);
         let told = wrong.into_iter().map(|why| Msg::Failed(format!("History is missing: {why}.")));
         let mut out: Vec<Msg> = told.collect();
         if let Some((from, _)) = chain.span().filter(|_| chain.readers().count() > 1) {
@@ -195,20 +197,54 @@ impl Past {
         out
     }
 
+    /// How long what is recorded meanwhile is not looked for again.
+    pub fn look_again_after(&mut self, time: Duration) {
+        self.earlier.again = time;
+    }
+
+    /// Before one goes back: takes in what others began to record meanwhile. It matters where they
+    /// keep what was dropped here. What cannot be opened was told at the start.
+    fn look_again(&mut self, question: &Question) {
+        let Some((chain, replay)) = &self.at else { return };
+        let back = match question {
+            Question::Seek(Seek::First) => true,
+            Question::Seek(Seek::At(to)) => chain.newest().span().is_none_or(|s| *to < s.0),
+            Question::Seek(Seek::Step(n) | Seek::By(n)) => *n < 0,
+            Question::Hunt(hunt) => !hunt.forward,
+            _ => false,
+        };
+        if !back || !self.earlier.is_due() || !self.earlier.look(chain) {
+            return;
+        }
+        let at = replay.position().and_then(|p| chain.sample(p).ok()).map(|s| s.wall_ns);
+        let (chain, _) = Chain::of_places(chain.newest().clone(), &self.earlier.places);
+        let mut replay = Replay::new(chain.clone());
+        // What cannot be read there is told by the seek that follows.
+        let _ = at.map(|at| replay.seek(Seek::At(at)));
+        self.at = Some((chain, replay));
+    }
+
     /// The same; a search asks now and then whether to go on, with the share that is done.
     fn answer_until(
         &mut self,
         question: Question,
         go_on: &mut dyn FnMut(f64) -> bool,
     ) -> Option<Msg> {
+        self.look_again(&question);
         let answer = match (question, &mut self.at) {
             (Question::StopHunt, _) => return None,
+            (Question::Rows(want), None) => {
+                Ok(Msg::Unread { want, why: "Nothing is kept yet.".to_owned() })
+            }
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
             (Question::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
             (Question::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
-            (Question::Rows(want), Some((reader, _))) => rows(reader, want),
+            (Question::Rows(want), Some((reader, _))) => {
+                let unread = |e| Msg::Unread { want: want.clone(), why: format!("{e:#}") };
+                Ok(rows(reader, want.clone()).unwrap_or_else(unread))
+            }
             (Question::Side { table, of, b }, Some((reader, _))) => Ok(Msg::Side {
                 side: side::side(reader, &table, of).map_err(|e| format!("{e:#}")),
                 table,

@@ -1,5 +1,7 @@
 //! `lmptop print`: rows of one table to standard output, live or from a recording.
 
+mod find;
+
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use super::usage;
 use crate::cli;
 use crate::export::{Export, Format, Layout, Selection, Sheet};
 use crate::privilege;
-use crate::session::Reader;
+use crate::session::{Reader, Wanted};
 use crate::source::{Focus, Live, LiveOptions, Ticker, clocks, schema_of};
 use crate::symbol::Patience;
 use crate::table::clock;
@@ -38,9 +40,10 @@ pub fn run(args: &cli::Print) -> Result<()> {
     if args.against.given() {
         return super::compare::run(args, format);
     }
-    match &args.session {
-        None => live(args, format),
-        Some(named) => recorded(args, format, named),
+    match (&args.session, &args.find) {
+        (None, _) => live(args, format),
+        (Some(named), None) => recorded(args, format, named),
+        (Some(named), Some(text)) => find::run(args, format, named, text),
     }
 }
 
@@ -79,13 +82,28 @@ impl Rows {
     }
 
     fn put(&mut self, mono_ns: u64, wall_ns: i64, table: &Table) -> Result<()> {
+        self.put_unless(mono_ns, wall_ns, table, |_| false).map(drop)
+    }
+
+    /// Unless these are the rows; says whether they were written.
+    fn put_unless(
+        &mut self,
+        mono_ns: u64,
+        wall_ns: i64,
+        table: &Table,
+        unless: impl Fn(&[u32]) -> bool,
+    ) -> Result<bool> {
         let before = self.before.as_ref().map(|(ns, t)| (*ns, t));
         let since = self.before.as_ref().map(|(ns, _)| *ns).or(self.since);
         let span_ns = since.and_then(|since| mono_ns.checked_sub(since));
         let frame = Frame::new(mono_ns, table.clone(), before);
         let rows = self.selection.rows(&frame, |row| self.filter.matches(&frame, row));
         self.before = Some((mono_ns, table.clone()));
-        self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows, span_ns })
+        if unless(&rows) {
+            return Ok(false);
+        }
+        self.export.sheet(&Sheet { wall_ns, frame: &frame, rows: &rows, span_ns })?;
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -95,11 +113,16 @@ impl Rows {
 
 fn filter(text: &str, schema: &Schema) -> Result<Bound> {
     let filter = Filter::parse(text).map_err(|e| anyhow!("--filter: {e}"))?;
+    bound_to(&filter, "--filter", schema)
+}
+
+/// A filter tied to a table that can answer all of it.
+fn bound_to(filter: &Filter, option: &str, schema: &Schema) -> Result<Bound> {
     let bound = filter.bind(schema);
     match bound.unknown() {
         [] => Ok(bound),
         unknown => bail!(
-            "--filter: {} cannot answer {}; see lmptop columns {0}",
+            "{option}: {} cannot answer {}; see lmptop columns {0}",
             schema.table(),
             unknown.join(" and ")
         ),
@@ -212,31 +235,44 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
     let ranged = args.from.is_some() || args.to.is_some();
     let limit = args.samples.unwrap_or(if ranged { 0 } else { 1 });
     let mut rows = Rows::new(args, format, &schema, limit != 1)?;
-    let printed = if limit == 0 {
-        range(&reader, &schema, from, to, &mut rows)?
-    } else {
-        last(&reader, &schema, from, to, limit, &mut rows)?
+    let filter = Filter::parse(args.filter.as_deref().unwrap_or_default()).unwrap_or_default();
+    let printed = match limit {
+        // Of stacks the time counts in which there were none, too.
+        0 if filter.is_empty() || schema.has_stacks() => {
+            range(&reader, &schema, from, to, &mut rows)?
+        }
+        0 => matching(&reader, &schema, filter, (from, to), &mut rows)?,
+        _ => last(&reader, &schema, from, to, limit, &mut rows)?,
     };
     rows.finish()?;
     for note in reader.notes() {
         eprintln!("lmptop: {}", clean(&note));
     }
-    if printed == 0 {
-        let zone = TimeZone::system();
-        let (start, end) = reader.span().unwrap_or_default();
-        bail!(
-            "no {} was recorded then; the recording is from {} to {}",
-            schema.table(),
-            clock::date_and_clock(start, &zone),
-            clock::date_and_clock(end, &zone)
-        );
+    match printed {
+        0 => Err(nothing(&schema, reader.span())),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Why nothing is printed of a time.
+fn nothing(schema: &Schema, span: Option<(i64, i64)>) -> anyhow::Error {
+    let zone = TimeZone::system();
+    let (start, end) = span.unwrap_or_default();
+    anyhow!(
+        "no {} was recorded then; the recording is from {} to {}",
+        schema.table(),
+        clock::date_and_clock(start, &zone),
+        clock::date_and_clock(end, &zone)
+    )
 }
 
 /// The columns that the recording has of a table: of every version, if they changed meanwhile.
 pub(super) fn schema_in(reader: &Reader, table: &str) -> Result<Arc<Schema>> {
-    let schemas = reader.schemas();
+    schema_of_all(&reader.schemas(), table)
+}
+
+/// The same, where these are all that were recorded.
+fn schema_of_all(schemas: &[Arc<Schema>], table: &str) -> Result<Arc<Schema>> {
     if let Some(schema) = Schema::merged(schemas.iter().filter(|s| s.table() == table)) {
         return Ok(schema);
     }
@@ -297,6 +333,32 @@ pub(super) fn range(
         printed += 1;
         Ok(true)
     })?;
+    Ok(printed)
+}
+
+/// The samples between two times in which a row matches; what holds none is not put together. Counts
+/// also where only others were recorded.
+fn matching(
+    reader: &Reader,
+    schema: &Arc<Schema>,
+    filter: Filter,
+    (from, to): (i64, i64),
+    rows: &mut Rows,
+) -> Result<u64> {
+    let wanted = Wanted { table: schema.table().to_owned(), filters: vec![filter] };
+    let mut printed = 0;
+    reader.candidates(&wanted, from, to, &mut |c| {
+        rows.before = c.before.map(|(ns, t)| (ns, t.conform(schema)));
+        let table = c.table.conform(schema);
+        printed += u64::from(rows.put_unless(c.mono_ns, c.wall_ns, &table, <[u32]>::is_empty)?);
+        Ok(true)
+    })?;
+    if printed == 0 {
+        reader.range(schema.table(), from, to, &mut |_, _, _| {
+            printed = 1;
+            Ok(false)
+        })?;
+    }
     Ok(printed)
 }
 

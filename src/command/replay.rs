@@ -36,7 +36,7 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     let other = other.transpose()?.map(|path| Reader::open(&path)).transpose()?;
     let (out, inbox) = unbounded_channel();
     let (ask, asked) = std::sync::mpsc::channel();
-    past::start(asked, out.clone(), None)?;
+    past::start(asked, out.clone(), Vec::new())?;
     let schemas = reader.schemas();
     // What was recorded to see a tool opens on it.
     let ran = reader.info().argv.get(1).is_some_and(|word| word == "run");

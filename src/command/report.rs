@@ -16,7 +16,7 @@ use crate::cli;
 use crate::export::Sheet;
 use crate::export::report::{About, Part, Span, page};
 use crate::privilege;
-use crate::session::Reader;
+use crate::session::{Reader, damaged_marks};
 use crate::table::clock::date_and_clock;
 use crate::table::{Frame, Schema, Table, clean};
 
@@ -86,7 +86,7 @@ fn marks(reader: &Reader, from: i64, to: i64) -> Vec<(i64, String)> {
         }
     };
     if damaged > 0 {
-        reader.note([format!("{damaged} marks are damaged and not shown")]);
+        reader.note([format!("{} and not shown", damaged_marks(damaged))]);
     }
     let within = marks.into_iter().filter(|m| (from..=to).contains(&m.at));
     within.map(|m| (m.at, m.note)).collect()

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::list::list;
 use super::reader::{Position, Reader};
-use super::search::{Search, Wanted};
+use super::search::{Candidate, Search, Wanted};
 use crate::table::{Sample, Schema, Table};
 
 /// Recordings opened at most, the newest.
@@ -31,6 +31,24 @@ pub enum Sought {
     Nowhere,
     /// Told to stop.
     Stopped,
+}
+
+/// What of one recording lies in a range of time.
+pub struct Part<'a> {
+    /// The recording.
+    pub reader: &'a Reader,
+    /// First Unix time in ns.
+    pub from: i64,
+    /// Last Unix time in ns.
+    pub to: i64,
+    link: usize,
+}
+
+impl Part<'_> {
+    /// Whether a point is of the same stretch of the same recording.
+    pub fn goes_on_from(&self, point: Point) -> bool {
+        self.link == point.link
+    }
 }
 
 /// One recording and the stretch of time it is looked at for.
@@ -61,11 +79,20 @@ impl Chain {
     /// What was recorded in `place` before `newest` began, and `newest`; also what could not be
     /// opened, one sentence each.
     pub fn of_place(newest: Reader, place: &Path) -> (Chain, Vec<String>) {
+        Chain::of_places(newest, &[place])
+    }
+
+    /// The same of several places.
+    pub fn of_places(newest: Reader, places: &[impl AsRef<Path>]) -> (Chain, Vec<String>) {
         let (mut opened, mut wrong) = (Vec::new(), Vec::new());
-        let sessions = list(place).unwrap_or_else(|e| {
-            wrong.push(format!("{e:#}"));
-            Vec::new()
-        });
+        let mut sessions = Vec::new();
+        for place in places {
+            match list(place.as_ref()) {
+                Ok(some) => sessions.extend(some),
+                Err(e) => wrong.push(format!("{e:#}")),
+            }
+        }
+        sessions.sort_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
         let own = newest.path().and_then(|p| p.canonicalize().ok());
         let mut broken = 0;
         for session in sessions.into_iter().rev() {
@@ -80,8 +107,9 @@ impl Chain {
             }
         }
         if broken > 0 {
+            let noun = if broken == 1 { "recording" } else { "recordings" };
             wrong.push(format!(
-                "{broken} older recordings cannot be read; lmptop sessions --check says why"
+                "{broken} older {noun} cannot be read; lmptop sessions --check says why"
             ));
         }
         (Chain::joined(newest, opened), wrong)
@@ -310,6 +338,15 @@ impl Chain {
         all
     }
 
+    /// What of each recording lies between two Unix times in ns, both included, oldest first.
+    pub fn parts(&self, from: i64, to: i64) -> impl Iterator<Item = Part<'_>> {
+        self.links().filter_map(move |link| {
+            let (reader, first, until) = self.link(link);
+            let (from, to) = (from.max(first), to.min(until.saturating_sub(1)));
+            (from <= to).then_some(Part { reader, from, to, link })
+        })
+    }
+
     /// As [`Reader::range`].
     ///
     /// # Errors
@@ -322,16 +359,36 @@ impl Chain {
         each: &mut dyn FnMut(i64, u64, Table) -> Result<bool>,
     ) -> Result<()> {
         let mut on = true;
-        for n in self.links() {
-            let (reader, first, until) = self.link(n);
-            let (from, to) = (from.max(first), to.min(until.saturating_sub(1)));
-            if !on || from > to {
-                continue;
+        for part in self.parts(from, to) {
+            if on {
+                part.reader.range(table, part.from, part.to, &mut |wall, mono, rows| {
+                    on = each(wall, mono, rows)?;
+                    Ok(on)
+                })?;
             }
-            reader.range(table, from, to, &mut |wall, mono, rows| {
-                on = each(wall, mono, rows)?;
-                Ok(on)
-            })?;
+        }
+        Ok(())
+    }
+
+    /// As [`Reader::candidates`]; what is before a sample is of its own recording.
+    ///
+    /// # Errors
+    /// From `each`.
+    pub fn candidates(
+        &self,
+        wanted: &Wanted,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(Candidate) -> Result<bool>,
+    ) -> Result<()> {
+        let mut on = true;
+        for part in self.parts(from, to) {
+            if on {
+                part.reader.candidates(wanted, part.from, part.to, &mut |candidate| {
+                    on = each(candidate)?;
+                    Ok(on)
+                })?;
+            }
         }
         Ok(())
     }
@@ -342,12 +399,8 @@ impl Chain {
     /// When a recording cannot be read.
     pub fn times(&self, from: i64, to: i64) -> Result<Vec<(i64, u64)>> {
         let mut out = Vec::new();
-        for n in self.links() {
-            let (reader, first, until) = self.link(n);
-            let (from, to) = (from.max(first), to.min(until.saturating_sub(1)));
-            if from <= to {
-                out.extend(reader.times(from, to)?);
-            }
+        for part in self.parts(from, to) {
+            out.extend(part.reader.times(part.from, part.to)?);
         }
         Ok(out)
     }

@@ -117,12 +117,15 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
     sum(dir, 2)
 }
 
-/// Where sessions are kept unless told otherwise: `/var/lib/lmptop` for root, else
+/// Where root keeps sessions, and the recorder that systemd starts.
+pub const SYSTEM_PLACE: &str = "/var/lib/lmptop";
+
+/// Where sessions are kept unless told otherwise: [`SYSTEM_PLACE`] for root, else
 /// `$XDG_STATE_HOME/lmptop` or `~/.local/state/lmptop`.
 pub fn default_place() -> PathBuf {
     // SAFETY: geteuid has no preconditions.
     if unsafe { libc::geteuid() } == 0 {
-        return PathBuf::from("/var/lib/lmptop");
+        return PathBuf::from(SYSTEM_PLACE);
     }
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());

@@ -145,6 +145,11 @@ fn append(session: &Path, packed: &[u8]) -> Result<()> {
     file.write_all(&line).with_context(fail)
 }
 
+/// So many marks are damaged, as the beginning of a sentence.
+pub fn damaged_marks(n: usize) -> String {
+    if n == 1 { "1 mark is damaged".to_owned() } else { format!("{n} marks are damaged") }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -212,6 +217,12 @@ mod tests {
             std::fs::write(&path, &bytes[..n]).unwrap();
             let _ = marks(dir.path()).unwrap();
         }
+    }
+
+    #[test]
+    fn one_mark_is_one() {
+        assert_eq!(damaged_marks(1), "1 mark is damaged");
+        assert_eq!(damaged_marks(2), "2 marks are damaged");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! its rows at once, and errs only towards too much; a sample that may match is then looked at as
 //! the screen would, with the sample before it. So most of a day is never put together.
 
+mod candidates;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use super::reader::{Position, Reader};
 use super::segment::{Open, Segment, Stamp};
 use super::together;
 use crate::table::{Bound, Filter, Frame, From, Nature, Schema, Table};
+
+pub use candidates::Candidate;
 
 /// Samples outside blocks that are looked at between two questions whether to go on.
 const AT_A_TIME: usize = 64;
@@ -56,11 +60,7 @@ impl Reader {
         forward: bool,
         go_on: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Search> {
-        let kinds: Vec<Kind> = (0u16..)
-            .zip(self.schemas())
-            .filter(|(_, schema)| schema.table() == wanted.table)
-            .map(|(number, schema)| Kind::new(number, schema, &wanted.filters))
-            .collect();
+        let kinds = self.kinds(wanted);
         if kinds.iter().all(|k| k.bounds.is_empty()) {
             return Ok(Search::Nowhere);
         }
@@ -89,6 +89,15 @@ impl Reader {
         Ok(Search::Nowhere)
     }
 
+    /// Every version of the table's columns.
+    fn kinds(&self, wanted: &Wanted) -> Vec<Kind> {
+        (0u16..)
+            .zip(self.schemas())
+            .filter(|(_, schema)| schema.table() == wanted.table)
+            .map(|(number, schema)| Kind::new(number, schema, &wanted.filters))
+            .collect()
+    }
+
     /// The same in one segment.
     fn search_in(
         &self,
@@ -106,7 +115,7 @@ impl Reader {
             (Some(at), true) => ((at + 1).min(stamps.len()), stamps.len()),
             (Some(at), false) => (0, at.min(stamps.len())),
         };
-        let mut hunt = Hunt { reader: self, kinds, forward, nulls: HashMap::new() };
+        let mut hunt = Hunt { reader: self, kinds, forward, sure: false, nulls: HashMap::new() };
         hunt.segment(&mut Place::new(segment.number, &open, &stamps), lo, hi, go_on)
     }
 }
@@ -202,6 +211,8 @@ struct Hunt<'a> {
     reader: &'a Reader,
     kinds: &'a [Kind],
     forward: bool,
+    /// Rates are since the last sample that has the table, not since the one before.
+    sure: bool,
     /// Columns that nobody looks at, by type, as long as the longest so far.
     nulls: HashMap<String, ArrayRef>,
 }
@@ -373,7 +384,7 @@ impl Hunt<'_> {
         let columns = self.kinds[0].columns();
         let versions = Versions::read(body, &self.kinds[0].schema, &columns)?;
         let table = self.table_of(&versions, &columns)?;
-        let may = judge(&self.kinds[0], &versions, table, &gaps(&versions.seqs, stamps));
+        let may = judge(&self.kinds[0], &versions, table, &gaps(&versions.seqs, stamps, self.sure));
         let there = |index: &usize| {
             let seq = stamps[*index].seq;
             let Some(e) = versions.seqs.partition_point(|s| *s <= seq).checked_sub(1) else {
@@ -413,12 +424,13 @@ impl Hunt<'_> {
 }
 
 /// Seconds from the sample before an entry's own to it; `None` where the sample before does not
-/// hold what the entry before left.
-fn gaps(seqs: &[u64], stamps: &[Stamp]) -> Vec<Option<f64>> {
+/// hold what the entry before left; where that must be `sure`, also where it is not the entry's own.
+fn gaps(seqs: &[u64], stamps: &[Stamp], sure: bool) -> Vec<Option<f64>> {
     let gap = |e: usize| {
         let earlier = seqs[e.checked_sub(1)?];
         let at = stamps.binary_search_by_key(&seqs[e], |s| s.seq).ok()?;
-        let before = stamps.get(at.checked_sub(1)?).filter(|s| s.seq >= earlier)?;
+        let holds = |s: &&Stamp| if sure { s.seq == earlier } else { s.seq >= earlier };
+        let before = stamps.get(at.checked_sub(1)?).filter(holds)?;
         let ns = stamps[at].mono_ns.checked_sub(before.mono_ns).filter(|ns| *ns > 0)?;
         Some(ns as f64 / 1e9)
     };

@@ -83,6 +83,31 @@ pub(super) fn first<T: Sync>(
     answers.into_iter().flatten().find(|a| !silent(a)).unwrap_or(Ok(Search::Nowhere))
 }
 
+/// What `look` says of every item, in their order; each has a thread of its own.
+pub(super) fn all<T: Sync, R: Send>(
+    items: &[T],
+    look: impl Fn(&T) -> Result<R> + Sync,
+) -> Vec<Result<R>> {
+    let look = |item: &T| guarded("a segment", || look(item));
+    if let [one] = items {
+        return vec![look(one)];
+    }
+    thread::scope(|scope| {
+        let look = &look;
+        let begin = |item| {
+            let thread = thread::Builder::new().name("search".to_owned());
+            thread.spawn_scoped(scope, move || look(item))
+        };
+        let begun: Vec<_> = items.iter().map(begin).collect();
+        let each = begun.into_iter().zip(items).map(|(thread, item)| match thread {
+            // What panics inside is caught there: a thread always ends as it should.
+            Ok(thread) => thread.join().unwrap_or_else(|_| look(item)),
+            Err(_) => look(item),
+        });
+        each.collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -190,7 +190,20 @@ impl Side {
             None => Table::empty(Arc::clone(&self.schema)),
         };
         self.before = Some((mono_ns, table));
-        self.span = Some((wall_ns, wall_ns));
+        self.span = Some((self.span.map_or(wall_ns, |s| s.0), wall_ns));
+    }
+
+    /// What comes next goes on from nothing: what is gained over this border is not counted, nor is
+    /// its time.
+    pub fn cut(&mut self) {
+        let before = self.before.take();
+        if self.schema.nature() != Nature::Event {
+            // Every row of the last sample is written out now.
+            self.samples += 1;
+            self.keep_gone(before.as_ref());
+            self.samples -= 1;
+        }
+        self.keys.clear();
     }
 
     /// The next sample.
@@ -224,15 +237,7 @@ impl Side {
 
     /// That was all of it.
     pub fn finish(mut self) -> Side {
-        if self.schema.nature() != Nature::Event {
-            let before = self.before.take();
-            // Every row of the last sample is written out now.
-            self.samples += 1;
-            self.keep_gone(before.as_ref());
-            self.samples -= 1;
-        }
-        self.before = None;
-        self.keys.clear();
+        self.cut();
         self
     }
 

@@ -20,7 +20,7 @@ use crate::table::{Frame, Sample, Schema, Table};
 
 pub use fired::{Fired, rows, schema};
 pub use pressure::files;
-pub use rule::{Kind, Resource, Rule, What};
+pub use rule::{Kind, Resource, Rule, What, condition};
 
 use pressure::Pressure;
 use watch::Watch;

@@ -156,6 +156,31 @@ impl fmt::Display for Rule {
     }
 }
 
+/// A condition on a table's rows in the words of a rule, as a filter: `TABLE: ` before it, `where`
+/// in it and `for` behind it are understood, and none of them is needed. Also how long it has to
+/// hold.
+///
+/// # Errors
+/// What is wrong and what would be right, in one sentence.
+pub fn condition(text: &str, table: &str) -> Result<(String, Duration), String> {
+    let text = text.trim();
+    let (head, lasting) = match split(text, " for ") {
+        Some((head, time)) => (head.trim(), length(time.trim())?),
+        None => (text, Duration::ZERO),
+    };
+    let named = head.strip_prefix(table).and_then(|rest| rest.strip_prefix(": "));
+    let head = named.unwrap_or(head);
+    let filter = match split(head, " where ") {
+        Some((condition, filter)) => format!("{} {}", condition.trim(), filter.trim()),
+        None => head.trim().to_owned(),
+    };
+    sound(&filter)?;
+    if filter.is_empty() {
+        return Err("an empty condition; write one like cpu>90% where comm=nginx".to_owned());
+    }
+    Ok((filter, lasting))
+}
+
 /// Splits at the last such word outside of quotes.
 fn split<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let mut found = None;
@@ -328,6 +353,25 @@ mod tests {
             (Resource::Io, Kind::Full, 5.0, 2000, Some("/a b".to_owned()))
         );
         assert_eq!(of("psi.cpu.some>1%").3, 1000);
+    }
+
+    #[test]
+    fn a_condition_is_a_filter_in_the_words_of_a_rule() {
+        let of = |text: &str| condition(text, "proc").map(|(f, d)| (f, d.as_millis()));
+        let fine = |filter: &str, ms| Ok((filter.to_owned(), ms));
+        assert_eq!(of(" cpu>90% !make "), fine("cpu>90% !make", 0));
+        assert_eq!(of("cpu>90% where comm=nginx for 5s"), fine("cpu>90% comm=nginx", 5000));
+        assert_eq!(of("proc: cpu>90% for 500ms"), fine("cpu>90%", 500));
+        assert_eq!(of("\"a where b\" for 2m"), fine("\"a where b\"", 120_000));
+        for (text, told) in [
+            ("cpu>90% for ever", "no length of time"),
+            ("", "empty condition"),
+            ("comm:/[/", ""),
+            ("cpu>", ""),
+        ] {
+            let said = of(text).expect_err(text);
+            assert!(said.contains(told), "{text}: {said}");
+        }
     }
 
     #[test]

@@ -376,7 +376,7 @@ fn a_live_screen_goes_back_before_its_own_beginning() {
     let id = reader.info().id.clone();
     let mut s = Stage::running(120, 24, 5);
     let own = s.state.span.unwrap().0;
-    for msg in s.past.reach_back(place.path()) {
+    for msg in s.past.reach_back(&[place.path()]) {
         s.send(msg);
     }
     let began = reader.span().unwrap().0;

@@ -439,6 +439,8 @@ pub struct Stage {
     pub past: Past,
     /// Whether the bar of time is computed; without it live and past look the same.
     bar: bool,
+    /// Requests for rows of the past that are not answered yet, where they have to wait.
+    pub waiting: Option<Vec<Question>>,
     writer: Option<Writer>,
 }
 
@@ -448,7 +450,13 @@ impl Stage {
         let writer = memory_writer(info(), 1 << 26).unwrap();
         let mut past = Past::default();
         past.open(writer.reader());
-        Stage { state: screen(width, height), past, bar: false, writer: Some(writer) }
+        Stage {
+            state: screen(width, height),
+            past,
+            bar: false,
+            waiting: None,
+            writer: Some(writer),
+        }
     }
 
     /// A live screen after `n` samples.
@@ -467,7 +475,7 @@ impl Stage {
         state.knows(&reader.schemas());
         let mut past = Past::default();
         past.open(reader);
-        let mut stage = Stage { state, past, bar: false, writer: None };
+        let mut stage = Stage { state, past, bar: false, waiting: None, writer: None };
         stage.carry(vec![Question::Seek(Seek::First).into()]);
         stage
     }
@@ -498,6 +506,14 @@ impl Stage {
         left
     }
 
+    /// Answers what has waited.
+    pub fn answer(&mut self) {
+        for question in self.waiting.take().unwrap_or_default() {
+            let msg = self.past.answer(question).expect("an answer");
+            self.send(msg);
+        }
+    }
+
     /// From now on with the bar of time.
     pub fn with_bar(&mut self) {
         self.bar = true;
@@ -511,6 +527,9 @@ impl Stage {
                 continue;
             }
             match effect {
+                Effect::Past(question @ Question::Rows(_)) if self.waiting.is_some() => {
+                    self.waiting.iter_mut().for_each(|w| w.push(question.clone()));
+                }
                 Effect::Past(question) => {
                     let msg = self.past.answer(question).expect("an answer");
                     left.extend(self.send(msg));

@@ -1,7 +1,7 @@
 //! The pane of stacks: a small machine whose every stack is known, at each size and in each look.
 
 use lmptop::app::stack::{Kind, Metric, View};
-use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg};
+use lmptop::app::{Effect, Mode, Mouse, MouseKind, Msg, Question};
 use lmptop::session::{Reader, Writer};
 use lmptop::source::{Heap, Scope};
 use lmptop::table::stack::{Line, Lines};
@@ -433,6 +433,42 @@ fn a_recording_has_the_same_stacks() {
     assert!(matches!(past.state.mode, Mode::Replay { .. }));
     // Nothing is taken of the past.
     assert_eq!(past.press("s"), []);
+}
+
+#[test]
+fn what_is_still_being_read_is_not_said_to_be_missing() {
+    let (_place, reader) = recorded(15);
+    let mut s = Stage::replay(80, 24, reader);
+    s.press("<End>");
+    s.waiting = Some(Vec::new());
+    s.press("8");
+    let told = |s: &Stage| s.text().replace(s.state.replayed.as_deref().unwrap(), "SESSION");
+    shot!("stacks_reading_80x24", told(&s));
+    // Of each kind by itself; a step on the way changes nothing.
+    s.press("<Tab>t");
+    assert!(s.text().contains("Reading the off-CPU stacks of this time ..."), "{}", s.text());
+    s.press("<BackTab>");
+    s.answer();
+    assert!(total(&s) > 0 && !s.text().contains("Reading"), "{}", s.text());
+    // That there are none is said once the answer came.
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    writer.append(&sample(0)).unwrap();
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let mut s = Stage::replay(80, 24, Reader::open(&dir).unwrap());
+    s.waiting = Some(Vec::new());
+    s.press("8<Tab>");
+    assert!(!s.text().contains("were collected"), "{}", s.text());
+    let asked = s.waiting.clone().unwrap();
+    s.answer();
+    assert!(s.text().contains("No off-CPU stacks were collected"), "{}", s.text());
+    // Nor is what cannot be read.
+    let [.., Question::Rows(want)] = &asked[..] else { panic!("{asked:?}") };
+    let why = "Segment 1 is damaged.".to_owned();
+    s.send(Msg::Unread { want: want.clone(), why: why.clone() });
+    assert!(s.text().contains("The off-CPU stacks of this time cannot be read."), "{}", s.text());
+    assert_eq!(s.state.note.clone().unwrap().text, why);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! `pty` is a terminal that remembers every byte and when it came, `screen` reads those bytes as
 //! a terminal would, `actor` runs this very binary again as another process, `load` has the
 //! traffic such processes make (bounded, of known size), `meter` takes figures and prints tables, `kernel` asks what BPF programs cost, `peer` knows
-//! how the programs measured beside it are run, `beside` ends them and takes what the load used.
+//! how the programs measured beside it are run, `beside` ends them and takes what the load used,
+//! `dice` has numbers that look random.
 //! Tests and benches include the room with `#[path = "../tests/stage/mod.rs"] mod stage;`.
 
 // Each test and bench uses the part it needs; what one leaves out another one uses.
@@ -11,6 +12,7 @@
 
 pub mod actor;
 pub mod beside;
+pub mod dice;
 pub mod kernel;
 pub mod load;
 pub mod meter;

@@ -9,20 +9,10 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use lmptop::session::{Info, Limits};
 use lmptop::table::{Column, Field, Kind, Nature, Sample, Schema, Table, TableDef, Type, Unit};
 
+use crate::stage::dice::Dice;
+
 pub const S: i64 = 1_000_000_000;
 pub const START: i64 = 1_795_264_987 * S;
-
-/// Numbers that look random and are the same in every run.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 #[derive(Clone)]
 struct Row {

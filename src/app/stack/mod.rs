@@ -33,6 +33,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
+use crate::app::question::Want;
 use crate::source::TICKS;
 use crate::table::Norm;
 
@@ -48,7 +49,7 @@ pub use lines::{Asked, place, told};
 pub use mark::Mark;
 pub use mouse::mouse;
 pub use names::{FrameId, Name, Names, Part};
-pub use past::{arrived, follow, take};
+pub use past::{arrived, follow, take, unread};
 pub use picture::{Choice, Picture, Which};
 pub use profile::{NOW, Node, Sum, THEN, Tree};
 pub use range::Range;
@@ -230,6 +231,10 @@ pub struct Page {
     pub last_pid: Option<u32>,
     /// Which stretches of time are in the books or were asked for.
     known: [Vec<(i64, i64)>; 4],
+    /// What the past was asked for and has not answered yet.
+    reading: Vec<Want>,
+    /// Kinds of which it could not be read when asked last.
+    unread: [bool; 4],
     /// With which pin, width and time it was worked out.
     looked: Option<(Option<u32>, u16, bool)>,
 }
@@ -280,6 +285,8 @@ impl Default for Page {
             scoped: None,
             last_pid: None,
             known: Default::default(),
+            reading: Vec::new(),
+            unread: [false; 4],
             looked: None,
         }
     }
@@ -295,6 +302,16 @@ impl Page {
     /// What was taken of the mode shown.
     pub fn book(&self) -> &Book {
         &self.books[self.kind.index()]
+    }
+
+    /// Whether the past was asked for stacks of the mode shown and has not answered yet.
+    pub fn is_reading(&self) -> bool {
+        self.reading.iter().any(|want| want.table == self.kind.table())
+    }
+
+    /// Whether stacks of the mode shown could not be read when they were asked for last.
+    pub fn is_unread(&self) -> bool {
+        self.unread[self.kind.index()]
     }
 
     /// The side whose widths are drawn.

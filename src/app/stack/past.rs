@@ -101,6 +101,12 @@ impl Page {
         }
     }
 
+    /// The past has answered, well or not.
+    fn answered(&mut self, kind: Kind, want: &Want, well: bool) {
+        self.reading.retain(|w| w != want);
+        self.unread[kind.index()] = !well;
+    }
+
     /// Forgets stacks that no row has any more, once they are many.
     fn forget(&mut self) {
         if self.names.stacks() < self.stacks {
@@ -134,6 +140,7 @@ pub fn arrived(state: &mut State, want: &Want, samples: &[(i64, Table)]) {
     let Some(kind) = Kind::of_table(&want.table) else { return };
     let moment = state.moment.clone();
     let page = &mut state.stacks;
+    page.answered(kind, want, true);
     let mut apart: Vec<i64> = samples.windows(2).map(|w| w[1].0 - w[0].0).collect();
     apart.sort_unstable();
     let typical = apart.get(apart.len() / 2).copied().unwrap_or(SECOND);
@@ -156,6 +163,13 @@ pub fn arrived(state: &mut State, want: &Want, samples: &[(i64, Table)]) {
     page.books[kind.index()].fill(want.from, want.to, slices);
     page.forget();
     page.stale = true;
+}
+
+/// The past could not answer.
+pub fn unread(state: &mut State, want: &Want) {
+    if let Some(kind) = Kind::of_table(&want.table) {
+        state.stacks.answered(kind, want, false);
+    }
 }
 
 /// What is asked of the past so that the range shown is known.
@@ -182,8 +196,9 @@ fn asks(state: &mut State) -> Option<Effect> {
         known.remove(0);
     }
     known.push((from, to));
-    let table = page.kind.table().to_owned();
-    Some(Question::Rows(Want { table, pid: None, from, to }).into())
+    let want = Want { table: page.kind.table().to_owned(), pid: None, from, to };
+    page.reading.push(want.clone());
+    Some(Question::Rows(want).into())
 }
 
 /// After every message: enters the mode, narrows it, asks the past and works out what is shown.

@@ -65,7 +65,7 @@ impl Marks {
             }
         }
         if damaged > 0 {
-            wrong = Some(format!("{damaged} marks are damaged and not shown."));
+            wrong = Some(format!("{} and not shown.", session::damaged_marks(damaged)));
         }
         let own = kept.iter().chain(&self.unkept);
         let mut all: Vec<app::Mark> =

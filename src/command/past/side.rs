@@ -28,12 +28,21 @@ pub fn side(chain: &Chain, table: &str, of: Stretch) -> Result<Side> {
         }
         return Ok(side.finish());
     }
-    if let Some(before) = chain.find(of.from)?.map(|at| chain.sample(at)).transpose()? {
-        side.since(before.wall_ns, before.mono_ns, before.table(table));
+    let before = chain.find(of.from)?;
+    for part in chain.parts(of.from.saturating_add(1), of.to) {
+        // Counters of another recording may be of another boot, and what they gained in between is
+        // nobody's to tell.
+        side.cut();
+        let mut first = true;
+        part.reader.range(table, part.from, part.to, &mut |wall_ns, mono_ns, rows| {
+            if let (true, Some(at)) = (first, before.filter(|at| part.goes_on_from(*at))) {
+                let sample = chain.sample(at)?;
+                side.since(sample.wall_ns, sample.mono_ns, sample.table(table));
+            }
+            first = false;
+            side.push(wall_ns, mono_ns, &rows);
+            Ok(true)
+        })?;
     }
-    chain.range(table, of.from.saturating_add(1), of.to, &mut |wall_ns, mono_ns, rows| {
-        side.push(wall_ns, mono_ns, &rows);
-        Ok(true)
-    })?;
     Ok(side.finish())
 }

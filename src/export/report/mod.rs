@@ -236,7 +236,9 @@ fn head(out: &mut String, about: &About, span: &Span) {
             let _ = write!(out, "<li><b>{at}</b> {}</li>", escaped(note));
         }
         if about.marks.len() > MARKS {
-            let _ = write!(out, "<li>{} more marks</li>", about.marks.len() - MARKS);
+            let more = about.marks.len() - MARKS;
+            let noun = if more == 1 { "mark" } else { "marks" };
+            let _ = write!(out, "<li>{more} more {noun}</li>");
         }
         out.push_str("</ul></div>\n");
     }

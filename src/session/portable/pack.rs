@@ -22,7 +22,7 @@ use super::part::{beside, nameless};
 use super::redact::Redactor;
 use super::{Held, MARKS, META, Meta, PORTABLE, Redact, SAMPLES, file_schema, samples_schema};
 use crate::session::Reader;
-use crate::session::marks::pack as pack_mark;
+use crate::session::marks::{damaged_marks, pack as pack_mark};
 use crate::table::{Sample, Schema, Table, clean, meant};
 
 /// A row group ends at about this many packed bytes in memory.
@@ -384,7 +384,7 @@ fn marks(
         }
     };
     if damaged > 0 {
-        left_out.push(format!("{damaged} marks are left out: they are damaged"));
+        left_out.push(format!("{} and left out", damaged_marks(damaged)));
     }
     marks.retain(|m| (portion.from..=portion.to).contains(&m.at));
     if redact && marks.iter().any(|m| !m.note.is_empty()) {

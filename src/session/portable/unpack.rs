@@ -22,7 +22,7 @@ use super::{
 use crate::session::Reader;
 use crate::session::format::{MAX_RAW, MAX_ROWS};
 use crate::session::guard::guarded;
-use crate::session::marks::{self, Mark};
+use crate::session::marks::{self, Mark, damaged_marks};
 use crate::session::meta::cleaned;
 use crate::session::page;
 use crate::session::wire::clean_columns;
@@ -69,7 +69,7 @@ fn read(path: &Path, shown: &str) -> Result<Reader> {
     reader.note(meta.notes.iter().map(|n| clean(n).into_owned()));
     reader.marked(marks);
     if damaged > 0 {
-        reader.note([format!("{damaged} marks are damaged and not shown")]);
+        reader.note([format!("{} and not shown", damaged_marks(damaged))]);
     }
     Ok(reader)
 }

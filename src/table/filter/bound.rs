@@ -12,6 +12,7 @@ use crate::table::column::{Kind, Type, Unit};
 use crate::table::frame::Frame;
 use crate::table::quantity::Dimension;
 use crate::table::schema::Schema;
+use crate::table::sort::Order;
 use crate::table::value::Value;
 
 /// A [`super::Filter`] tied to one table's columns.
@@ -75,6 +76,23 @@ impl Bound {
             Rule::Any(cells) | Rule::All(cells) => {
                 cells.iter().find_map(|(field, cell)| match cell {
                     Cell::Number(_, want, _) => Some((*field, *want)),
+                    _ => None,
+                })
+            }
+            Rule::End(..) => None,
+        })
+    }
+
+    /// By which field, and which way first, a row meets it most: that of the first term that
+    /// compares a number.
+    pub fn most(&self) -> Option<(usize, Order)> {
+        self.terms.iter().find_map(|(not, rule)| match rule {
+            Rule::Any(cells) | Rule::All(cells) => {
+                cells.iter().find_map(|(field, cell)| match cell {
+                    Cell::Number(op, ..) => {
+                        let less = matches!(op, Op::Lt | Op::Le) != *not;
+                        Some((*field, if less { Order::Ascending } else { Order::Descending }))
+                    }
                     _ => None,
                 })
             }

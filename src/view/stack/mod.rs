@@ -80,13 +80,19 @@ impl Pane<'_> {
         let title = page.kind.title();
         let on = crate::app::stack::is_on(&state.focus, page.kind);
         let known = !page.book().slices.is_empty();
-        Some(if page.shown.idle.value > 0 {
+        let live = state.mode == crate::app::Mode::Live;
+        Some(if !live && page.is_reading() {
+            // What there is not is known once it was read.
+            format!("Reading the {title} stacks of this time ...")
+        } else if page.shown.idle.value > 0 {
             "There are only waits for work; e shows them.".into()
         } else if known && (state.pin.is_some() || !page.narrow.is_none()) {
             format!("No {title} stack of what is pinned or asked for in this time.")
         } else if known {
             format!("No {title} stack in this time ({}).", page.metric().word())
-        } else if state.mode != crate::app::Mode::Live {
+        } else if !live && page.is_unread() {
+            format!("The {title} stacks of this time cannot be read.")
+        } else if !live {
             format!(
                 "No {title} stacks were collected at this time; --stacks {} collects them from the start.",
                 page.kind.table()
