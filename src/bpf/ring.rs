@@ -103,7 +103,7 @@ impl Ring {
             (read, &*self.producer.as_ptr().cast::<AtomicU64>())
         };
         let from = read.load(Ordering::Relaxed);
-        let len = written.load(Ordering::Acquire).saturating_sub(from) as usize;
+        let mut len = written.load(Ordering::Acquire).saturating_sub(from) as usize;
         if len == 0 || len > self.size {
             return 0;
         }
@@ -117,7 +117,12 @@ impl Ring {
             if done > 0 || is_all {
                 return done;
             }
-            // The next one goes on at the ring's beginning.
+            // The next one goes on at the ring's beginning: it alone is mapped as one piece. A
+            // head has 8 bytes, and lies at a multiple of as many.
+            // SAFETY: within the mapping, as `len` is at least that of a head.
+            let word = unsafe { &*bytes.cast::<AtomicU32>() }.load(Ordering::Acquire);
+            let size = (word & !(BUSY | DISCARDED)) as usize;
+            len = len.min((HEAD + size).next_multiple_of(8));
         }
         if !self.window.as_ref().is_some_and(|window| window.has(from, from + len as u64)) {
             // The old one goes first.
@@ -139,7 +144,7 @@ impl Ring {
     fn map(&self, from: u64, len: usize) -> Option<Window> {
         let begin = (from & (self.size as u64 - 1)) as usize;
         let skipped = begin % self.page;
-        let least = WINDOW.min(self.size);
+        let least = if self.whole.is_some() { 0 } else { WINDOW.min(self.size) };
         let mut options = MmapOptions::new();
         // After two pages of positions the records lie twice in a row, so that none is broken. What
         // is mapped begins in the first of the two and is not longer than one but for what is

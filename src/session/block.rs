@@ -4,9 +4,9 @@
 //! Beside the table's columns a row has its entry's number in the block and its position in the
 //! table then. Which rows stay, move and go is kept in front of the Parquet bytes, entry by entry.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use anyhow::{Context, Result, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -48,7 +48,7 @@ pub(super) struct Mark {
 /// The different texts of a column, in the order they came.
 #[derive(Default)]
 struct Texts {
-    places: HashMap<Arc<str>, i32>,
+    places: AHashMap<Arc<str>, i32>,
     all: Vec<Arc<str>>,
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use super::layout::{Content, Mapping, MOST};
+use super::layout::{Content, MOST, Mapping};
 use super::place::FileId;
 
 /// `PROCMAP_QUERY`: `_IOWR('f', 17, struct procmap_query)`.
@@ -39,10 +39,7 @@ struct Query {
 
 /// The executable mappings of the process whose `/proc/PID/maps` this is, in order; `file` is told
 /// each file and its path. `None` where the kernel cannot be asked this way.
-pub(super) fn executable(
-    maps: &File,
-    mut file: impl FnMut(FileId, &[u8]),
-) -> Option<Vec<Mapping>> {
+pub(super) fn executable(maps: &File, mut file: impl FnMut(FileId, &[u8])) -> Option<Vec<Mapping>> {
     let mut found = Vec::new();
     let mut path = [0u8; PATH];
     let mut address = 0;

@@ -4,14 +4,13 @@
 //! The list has no sizes, and what lies behind the kernel's own text comes and goes (modules, BPF
 //! programs): an address there is looked up in a list that was read after it was first seen.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use super::demangle::without_copies;
 use crate::table::Clean;
@@ -23,6 +22,9 @@ const MOST: usize = 400_000;
 const LONGEST: u64 = 1 << 20;
 /// Reading the list takes some 100 ms of CPU, so it is not read again before this has passed.
 const AGAIN: Duration = Duration::from_secs(120);
+/// And where only places were met that are new in functions that were met before: another program
+/// may have come to lie where one was, but mostly it is the same one.
+const SELDOM: Duration = Duration::from_secs(600);
 /// Addresses outside of the kernel's own text that are known to be named rightly.
 const SEEN: usize = 8192;
 /// Addresses whose functions are remembered, 24 bytes each: the list is too long to search it for
@@ -44,8 +46,12 @@ struct List {
     file: Option<File>,
     read: Option<Instant>,
     table: Table,
-    /// Addresses outside of the kernel's text that were looked up since the list was read.
-    seen: HashSet<u64>,
+    /// Addresses outside of the kernel's text that were met before the list was read.
+    seen: AHashSet<u64>,
+    /// Where the functions begin that these lie in, and those that were looked up before that.
+    begins: AHashSet<u64>,
+    /// Addresses that were met since the list was read, and may lie in what was loaded since.
+    early: AHashSet<u64>,
     /// What was looked up in the table that there is now.
     met: AHashMap<u64, Function>,
     /// How often the list was read.
@@ -146,20 +152,31 @@ impl List {
         if self.read.is_none() {
             self.load(now);
         }
-        let strange = |a: &u64| !self.table.is_sure(*a) && !self.seen.contains(a);
-        if self.table.starts.is_empty() || !addresses.iter().any(strange) {
+        if self.table.starts.is_empty() {
             return;
         }
-        if self.read.is_some_and(|at| now.saturating_duration_since(at) >= AGAIN) {
-            self.load(now);
-        }
-        // Those that come too early for another reading stay strange.
-        if self.read == Some(now) {
-            if self.seen.len() > SEEN {
-                self.seen.clear();
+        let List { table, seen, begins, early, .. } = self;
+        let mut wait = None;
+        for at in addresses.iter().filter(|a| !table.is_sure(**a) && !seen.contains(*a)) {
+            if early.len() < SEEN {
+                early.insert(*at);
             }
-            self.seen.extend(addresses.iter().filter(|a| !self.table.is_sure(**a)));
+            let is_met = table.begin(*at).is_some_and(|begin| begins.contains(&begin));
+            wait = Some(wait.unwrap_or(SELDOM).min(if is_met { SELDOM } else { AGAIN }));
         }
+        let passed = |wait| self.read.is_none_or(|at| now.saturating_duration_since(at) >= wait);
+        match wait {
+            None => return,
+            Some(wait) if passed(wait) => self.load(now),
+            // It was read for these; those that come too early for another reading stay strange.
+            Some(_) if self.read == Some(now) => {}
+            Some(_) => return,
+        }
+        // All that came before the list was read is named by it.
+        let List { table, seen, begins, early, .. } = self;
+        begins.clear();
+        begins.extend(seen.iter().chain(&*early).filter_map(|at| table.begin(*at)));
+        *seen = std::mem::take(early);
     }
 
     fn load(&mut self, now: Instant) {
@@ -167,7 +184,6 @@ impl List {
             self.file = File::open("/proc/kallsyms").ok();
         }
         self.read = Some(now);
-        self.seen.clear();
         self.met.clear();
         self.edition = self.edition.wrapping_add(1);
         // The old one goes first: two would be twice the memory.
@@ -280,6 +296,11 @@ impl Table {
     /// The function that this address lies in, and its module.
     fn find(&self, address: u64) -> Option<(&str, &str)> {
         self.at(self.place(address)?)
+    }
+
+    /// Where that function begins.
+    fn begin(&self, address: u64) -> Option<u64> {
+        self.starts.get(self.place(address)? as usize).copied()
     }
 
     /// The place of that function in the table.

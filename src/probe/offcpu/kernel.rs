@@ -61,6 +61,8 @@ pub(super) struct Kernel {
     /// The stacks a second that are aimed at.
     between: (u64, u64),
     rate: Rate,
+    /// How many threads there were the last time.
+    threads: usize,
 }
 
 /// How much was sampled since.
@@ -94,6 +96,7 @@ impl Kernel {
             firsts: MACHINE_FIRSTS,
             between: MACHINE_RATE,
             rate: Rate { since: Instant::now(), samples: 0, lost: 0 },
+            threads: 0,
         };
         kernel.adjust(scope);
         kernel.attach()?;
@@ -307,10 +310,12 @@ impl Kernel {
         if let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() {
             bss.looks = looks;
         }
-        let Kernel { links, records, collector, .. } = self;
+        let Kernel { links, records, collector, threads, .. } = self;
         let link = ["look", "look__alt"].iter().find_map(|name| links.get(name));
         let link = link.context("threads cannot be looked at")?;
-        let (mut living, mut open) = (Living::new(), AHashMap::new());
+        // About as many as the last time.
+        let (mut living, mut open) =
+            (Living::with_capacity(*threads), AHashMap::with_capacity(*threads));
         records.read(link, |bytes| {
             let mut at = 0;
             while let Some(used) = one(&bytes[at..], collector, &mut living, &mut open) {
@@ -318,6 +323,7 @@ impl Kernel {
             }
             at
         })?;
+        *threads = living.len();
         Ok((living, open))
     }
 
@@ -332,7 +338,9 @@ impl Kernel {
             for (word, bytes) in words.iter_mut().zip(value.chunks_exact(8)) {
                 *word = bytes.try_into().map_or(0, u64::from_ne_bytes);
             }
-            let Some((_, told, capture)) = parse(&plain(&words)[SAMPLE_AT..]) else { continue };
+            let Some((_, told, capture)) = parse(&plain(&words)[SAMPLE_AT..], Vec::new()) else {
+                continue;
+            };
             let due = told.kind & LATE != 0 || (told.ns > 0 && told.ns < before);
             if due && map.delete(&key).is_ok() {
                 found.push((told, capture));
@@ -372,7 +380,7 @@ fn one(
     let row = front::<types::wait_open>(bytes)?;
     let mut used = size_of::<types::wait_open>();
     if row.flags & STACK != 0 {
-        let (size, told, capture) = parse(&bytes[used..])?;
+        let (size, told, capture) = parse(&bytes[used..], collector.room())?;
         used += size;
         collector.send(told, capture);
     }

@@ -249,6 +249,11 @@ impl<S: Sampler> Collector<S> {
         sent
     }
 
+    /// An empty buffer for the user stack of a sample.
+    pub fn room(&mut self) -> Vec<u8> {
+        self.client.room()
+    }
+
     /// Hands over what was sent.
     pub fn flush(&mut self) {
         self.client.flush();
@@ -275,7 +280,7 @@ impl<S: Sampler> Collector<S> {
     fn pour(&mut self, mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>) {
         let Collector { ring, client, dropped, .. } = self;
         let bytes = ring.consume(|bytes| {
-            if let Some((_, told, capture)) = parse(bytes)
+            if let Some((_, told, capture)) = parse(bytes, client.room())
                 && let Some((told, capture)) = join((told, capture))
                 && !client.send(capture, told)
             {
