@@ -4,13 +4,15 @@
 //! `cargo run --release --example day -- [HOURS] [PROCESSES] [DIR] [LIKE]`; 24 hours of 300 processes,
 //! 1,000 threads, 1,000 connections and 99 Hz stacks by default. Of an existing session `DIR` it
 //! only measures. `day learn SESSION` prints how the rows of a recording behave: `machine.txt` is
-//! that of a real one, and what is made up follows it (or `LIKE`), column by column.
+//! that of a real one, and what is made up follows it (or `LIKE`), column by column. `day weigh
+//! SESSION` says what each table of a recording takes, by writing it again alone.
 
 mod manners;
 
 #[path = "../../tests/stage/dice.rs"]
 mod dice;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -327,10 +329,7 @@ fn write(
         }
     }
     let pool = pool(&mut d);
-    let info = Info { interval_ms: 1000, start_wall_ns: START, ..Info::default() };
-    let keep = Retention { age: Duration::MAX, bytes: u64::MAX };
-    let mut w =
-        Writer::create_with(place, info, Limits { keep, thin: Vec::new(), ..Limits::default() })?;
+    let mut w = writer(place, START)?;
     let (path, mut rows) = (w.path().to_path_buf(), 0);
     let seconds = (hours * 3600.0) as u64;
     for i in 0..seconds {
@@ -344,9 +343,55 @@ fn write(
         }
         rows += tables.iter().map(|t| t.len() as u64).sum::<u64>();
         w.append(&Sample { mono_ns: i * S as u64, wall_ns: START + i as i64 * S, tables })?;
+        if i % SETTLED == 0 {
+            w.settle();
+        }
     }
     w.finish()?;
     Ok((path, rows))
+}
+
+/// Samples after which the writer's second thread may catch up: on the clock of the samples it is
+/// never behind.
+const SETTLED: u64 = 30;
+
+/// Of a session that keeps all.
+fn writer(place: &Path, start_wall_ns: i64) -> Result<Writer> {
+    let info = Info { interval_ms: 1000, start_wall_ns, ..Info::default() };
+    let keep = Retention { age: Duration::MAX, bytes: u64::MAX };
+    Writer::create_with(place, info, Limits { keep, thin: Vec::new(), ..Limits::default() })
+}
+
+/// Writes every table of a session again, alone, and says how much that takes.
+fn weigh(session: &Path) -> Result<()> {
+    let r = Reader::open(session)?;
+    let (from, to) = r.span().context("it is empty")?;
+    let all = size(session)?;
+    println!("{} as it is: {all} bytes", session.display());
+    // A table whose columns changed is listed once for each version.
+    let names: BTreeSet<String> = r.schemas().iter().map(|s| s.table().to_owned()).collect();
+    let place = tempfile::tempdir()?;
+    for name in names {
+        let mut w = writer(place.path(), from)?;
+        let (mut samples, mut rows) = (0u64, 0u64);
+        r.range(&name, from, to, &mut |wall_ns, mono_ns, table| {
+            (samples, rows) = (samples + 1, rows + table.len() as u64);
+            w.append(&Sample { mono_ns, wall_ns, tables: vec![table] })?;
+            if samples % SETTLED == 0 {
+                w.settle();
+            }
+            Ok(true)
+        })?;
+        let path = w.path().to_path_buf();
+        w.finish()?;
+        let bytes = size(&path)?;
+        println!(
+            "{name}: {samples} samples, {rows} rows, {bytes} bytes, {:.0} a sample, {:.2} a row",
+            bytes as f64 / samples.max(1) as f64,
+            bytes as f64 / rows.max(1) as f64,
+        );
+    }
+    Ok(())
 }
 
 fn size(path: &Path) -> Result<u64> {
@@ -501,6 +546,10 @@ fn main() -> Result<()> {
         let Some(session) = args.get(1) else { bail!("learn from which session?") };
         print!("{}", manners::text(&manners::learn(Path::new(session))?));
         return Ok(());
+    }
+    if args.first().is_some_and(|a| a == "weigh") {
+        let Some(session) = args.get(1) else { bail!("weigh which session?") };
+        return weigh(Path::new(session));
     }
     let hours: f64 = args.first().map_or(Ok(24.0), |a| a.parse())?;
     let processes: usize = args.get(1).map_or(Ok(300), |a| a.parse())?;

@@ -23,8 +23,9 @@ use super::store::Store;
 use super::tail::{State, Unfit};
 use crate::table::{Sample, Schema};
 
-/// Conversions that may wait; beyond that tails stay tails.
-const MAX_WAITING: usize = 8;
+/// Conversions that may wait; beyond that tails stay tails. All tables that a segment begins with
+/// are of the same age.
+const MAX_WAITING: usize = 32;
 /// Never flushed more often than this: samples may come faster.
 const MIN_FLUSH: Duration = Duration::from_millis(200);
 /// Shares of the longest time without a flush: after the first the writer flushes with the sample
@@ -241,9 +242,9 @@ impl Writer {
         &mut self.limits
     }
 
-    /// Waits until the keeper has nothing to do.
-    #[cfg(test)]
-    pub(super) fn settle(&self) {
+    /// Waits until the second thread has nothing to do, 60 s at most: for who appends faster than
+    /// the time of the samples passes. What that thread is too far behind for takes more room.
+    pub fn settle(&self) {
         let end = Instant::now() + Duration::from_secs(60);
         while self.keeper.as_ref().is_some_and(|k| k.waiting() > 0) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
