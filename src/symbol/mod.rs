@@ -91,7 +91,7 @@ pub struct Capture {
     /// Where the user stack begins.
     pub regs: Regs,
     /// The user stack from `regs.sp` upwards.
-    pub user: Vec<u8>,
+    pub user: Box<[u8]>,
     /// Whether the innermost function in the kernel was interrupted where it ran. Where it is not
     /// so a hook took the stack, and the frames of the hook itself are left out.
     pub interrupted: bool,

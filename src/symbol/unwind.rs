@@ -447,7 +447,7 @@ mod tests {
         let len = File::open("/proc/self/mem").unwrap().read_at(&mut user, sp).unwrap();
         user.truncate(len);
         let regs = Regs { ip, sp, bp, lr: 0 };
-        Capture { space: own(), regs, user, ..Capture::default() }
+        Capture { space: own(), regs, user: user.into(), ..Capture::default() }
     }
 
     #[inline(never)]
@@ -579,7 +579,8 @@ mod tests {
         interrupted();
         // SAFETY: the handler is done.
         let user: Vec<u8> = COPY.with(|copy| unsafe { (*copy.get()).to_vec() });
-        let capture = Capture { space: own(), regs: REGS.get(), user, ..Capture::default() };
+        let capture =
+            Capture { space: own(), regs: REGS.get(), user: user.into(), ..Capture::default() };
         let (found, _) = frames(&capture);
         assert!(is_in(found[0], address(handler as *const () as usize)), "{found:x?}");
         let function = address(interrupted as *const () as usize);

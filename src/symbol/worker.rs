@@ -20,9 +20,6 @@ const WAITING: usize = 4096;
 const JOBS: usize = WAITING + 64;
 /// Captures that are handed over at once: each handing over may wake the thread.
 const TOGETHER: usize = 64;
-/// Bytes of buffers that each probe's end keeps for stacks to come: the allocator takes longer to
-/// find room for each of them than it takes to copy it.
-const ROOMS: usize = 256 << 10;
 /// How long stacks are held back that have their names, while others of the same piece of work wait
 /// for theirs.
 const HELD: Duration = Duration::from_millis(5);
@@ -215,22 +212,13 @@ fn run(mut engine: Engine, inbox: &Receiver<Job>, asked: &Arc<()>, status: &Mute
     }
 }
 
-/// What comes back.
-struct Reply<T> {
-    done: Vec<(T, Resolved)>,
-    /// The buffers of these captures.
-    rooms: Vec<Vec<u8>>,
-}
-
 /// A probe's end: what it sends comes back to it with its stack.
 pub struct Client<T> {
     symbols: Symbols,
     jobs: Option<SyncSender<Job>>,
     queued: Arc<Queued>,
-    back: Sender<Reply<T>>,
-    done: Receiver<Reply<T>>,
-    /// Buffers of captures that came back, and what they can hold together.
-    rooms: (Vec<Vec<u8>>, usize),
+    back: Sender<Vec<(T, Resolved)>>,
+    done: Receiver<Vec<(T, Resolved)>>,
     /// What is to be handed over next.
     next: Vec<(T, Capture)>,
     /// How many that were the last time.
@@ -255,26 +243,8 @@ impl<T: Send + 'static> Client<T> {
             let _ = jobs.try_send(Box::new(|_| {}));
         }
         let (symbols, queued) = (symbols.clone(), queued.unwrap_or_default());
-        let (next, rooms) = (Vec::new(), Default::default());
-        Client { symbols, jobs: None, queued, back, done, rooms, next, usual: 0, waiting: 0, _asks }
-    }
-
-    /// An empty buffer for the user stack of a capture.
-    pub fn room(&mut self) -> Vec<u8> {
-        let (rooms, bytes) = &mut self.rooms;
-        let room = rooms.pop().unwrap_or_default();
-        *bytes -= room.capacity();
-        room
-    }
-
-    /// Keeps a buffer as long as there are not too many.
-    fn keep(&mut self, mut room: Vec<u8>) {
-        let (rooms, bytes) = &mut self.rooms;
-        if room.capacity() > 0 && *bytes + room.capacity() <= ROOMS {
-            *bytes += room.capacity();
-            room.clear();
-            rooms.push(room);
-        }
+        let next = Vec::new();
+        Client { symbols, jobs: None, queued, back, done, next, usual: 0, waiting: 0, _asks }
     }
 
     /// Takes a capture to hand over with the next [`Client::flush`]; false where the queue is full
@@ -305,22 +275,18 @@ impl<T: Send + 'static> Client<T> {
         self.usual = many;
         let (back, queued) = (self.back.clone(), self.queued.clone());
         let job: Job = Box::new(move |engine| {
-            let many = next.len();
-            let (mut done, mut rooms) = (Vec::with_capacity(many), Vec::with_capacity(many));
-            let mut since = Instant::now();
+            let (mut done, mut since) = (Vec::with_capacity(next.len()), Instant::now());
             for (payload, capture) in next {
                 queued.sub(1, capture.user.len());
                 done.push((payload, engine.resolve(&capture)));
-                rooms.push(capture.user);
                 if since.elapsed() >= HELD {
-                    let (done, rooms) = (std::mem::take(&mut done), std::mem::take(&mut rooms));
                     // A probe that has gone wants no answer.
-                    let _ = back.send(Reply { done, rooms });
+                    let _ = back.send(std::mem::take(&mut done));
                     since = Instant::now();
                 }
             }
             if !done.is_empty() {
-                let _ = back.send(Reply { done, rooms });
+                let _ = back.send(done);
             }
         });
         // There is room for it, as long as there is the thread.
@@ -346,14 +312,13 @@ impl<T: Send + 'static> Client<T> {
         let mut out = Vec::new();
         while self.waiting > 0 {
             match self.done.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Reply { done, rooms }) => {
-                    self.waiting = self.waiting.saturating_sub(done.len());
+                Ok(more) => {
+                    self.waiting = self.waiting.saturating_sub(more.len());
                     if out.is_empty() {
-                        out = done;
+                        out = more;
                     } else {
-                        out.extend(done);
+                        out.extend(more);
                     }
-                    rooms.into_iter().for_each(|room| self.keep(room));
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }

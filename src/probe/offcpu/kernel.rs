@@ -338,9 +338,7 @@ impl Kernel {
             for (word, bytes) in words.iter_mut().zip(value.chunks_exact(8)) {
                 *word = bytes.try_into().map_or(0, u64::from_ne_bytes);
             }
-            let Some((_, told, capture)) = parse(&plain(&words)[SAMPLE_AT..], Vec::new()) else {
-                continue;
-            };
+            let Some((_, told, capture)) = parse(&plain(&words)[SAMPLE_AT..]) else { continue };
             let due = told.kind & LATE != 0 || (told.ns > 0 && told.ns < before);
             if due && map.delete(&key).is_ok() {
                 found.push((told, capture));
@@ -380,7 +378,7 @@ fn one(
     let row = front::<types::wait_open>(bytes)?;
     let mut used = size_of::<types::wait_open>();
     if row.flags & STACK != 0 {
-        let (size, told, capture) = parse(&bytes[used..], collector.room())?;
+        let (size, told, capture) = parse(&bytes[used..])?;
         used += size;
         collector.send(told, capture);
     }

@@ -249,11 +249,6 @@ impl<S: Sampler> Collector<S> {
         sent
     }
 
-    /// An empty buffer for the user stack of a sample.
-    pub fn room(&mut self) -> Vec<u8> {
-        self.client.room()
-    }
-
     /// Hands over what was sent.
     pub fn flush(&mut self) {
         self.client.flush();
@@ -280,7 +275,7 @@ impl<S: Sampler> Collector<S> {
     fn pour(&mut self, mut join: impl FnMut((Told, Capture)) -> Option<(Told, Capture)>) {
         let Collector { ring, client, dropped, .. } = self;
         let bytes = ring.consume(|bytes| {
-            if let Some((_, told, capture)) = parse(bytes, client.room())
+            if let Some((_, told, capture)) = parse(bytes)
                 && let Some((told, capture)) = join((told, capture))
                 && !client.send(capture, told)
             {

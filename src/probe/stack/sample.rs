@@ -106,9 +106,8 @@ pub fn comm(bytes: &[u8; 16]) -> Clean {
     })
 }
 
-/// Reads the record at the front, its user stack into `copy`, which is empty; returns how many bytes
-/// it took.
-pub fn parse(bytes: &[u8], mut copy: Vec<u8>) -> Option<(usize, Told, Capture)> {
+/// Reads the record at the front; returns how many bytes it took.
+pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
     let raw = front::<Raw>(bytes)?;
     let room = raw.user_room as usize;
     let user = bytes.get(size_of::<Raw>()..size_of::<Raw>() + room)?;
@@ -127,13 +126,12 @@ pub fn parse(bytes: &[u8], mut copy: Vec<u8>) -> Option<(usize, Told, Capture)> 
         more: raw.more,
         room: raw.user_room,
     };
-    copy.extend_from_slice(&user[..(raw.user_len as usize).min(room)]);
     let capture = Capture {
         space: Space { tgid: raw.tgid, start_ns: raw.start_ns, mm: raw.mm },
         ns: raw.ns,
         kernel: raw.kernel[..(raw.kernel_len as usize / 8).min(DEPTH)].into(),
         regs: Regs { ip: raw.ip, sp: raw.sp, bp: raw.bp, lr: raw.lr },
-        user: copy,
+        user: user[..(raw.user_len as usize).min(room)].into(),
         interrupted: false,
     };
     Some((size_of::<Raw>() + room, told, capture))
@@ -245,10 +243,10 @@ mod tests {
         bytes[at..at + 4].copy_from_slice(&100u32.to_ne_bytes());
         let at = std::mem::offset_of!(Raw, call);
         bytes[at..at + 4].copy_from_slice(&NO_CALL.to_ne_bytes());
-        let (size, told, capture) = parse(bytes, Vec::new()).unwrap();
+        let (size, told, capture) = parse(bytes).unwrap();
         assert_eq!((size, told.ns, told.weight, told.call), (head + 2048, 5, 99, None));
         assert_eq!((capture.user.len(), capture.kernel.len()), (100, 0));
-        assert!(parse(&bytes[..head + 2040], Vec::new()).is_none(), "cut off");
+        assert!(parse(&bytes[..head + 2040]).is_none(), "cut off");
     }
 
     #[test]
