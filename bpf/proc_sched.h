@@ -223,8 +223,12 @@ static __always_inline void leaves(struct task_struct *p, bool preempt, u32 stat
 		return;
 	r->seq++;
 	barrier();
-	if (unlikely(!r->born))
-		begin(r, RUNNING);
+	if (unlikely(!r->born)) {
+		/* It ran when the account began, or was woken and nobody told that it got a CPU. */
+		begin(r, r->wake.ts ? r->wake.doing : RUNNING);
+		if (r->wake.ts)
+			r->call = r->wake.call;
+	}
 	doing = r->state;
 	if (unlikely(doing != RUNNING)) {
 		/* Nobody told that it got a CPU. That it was woken is known, perhaps. */

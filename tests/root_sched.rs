@@ -94,10 +94,13 @@ impl Did {
 
     fn since(&self, before: &Did) -> Did {
         let mut did = self.clone();
-        did.ns.iter_mut().zip(before.ns).for_each(|(a, b)| *a -= b);
-        did.count.iter_mut().zip(before.count).for_each(|(a, b)| *a -= b);
-        did.wakes_by.iter_mut().zip(before.wakes_by).for_each(|(a, b)| *a -= b);
-        did.wakes -= before.wakes;
+        let less = |a: &mut u64, b| {
+            *a = a.checked_sub(b).unwrap_or_else(|| panic!("it went back: {before:?} {self:?}"));
+        };
+        did.ns.iter_mut().zip(before.ns).for_each(|(a, b)| less(a, b));
+        did.count.iter_mut().zip(before.count).for_each(|(a, b)| less(a, b));
+        did.wakes_by.iter_mut().zip(before.wakes_by).for_each(|(a, b)| less(a, b));
+        less(&mut did.wakes, before.wakes);
         did
     }
 
@@ -172,6 +175,21 @@ fn near(a: u64, b: u64, share: f64, slack: u64) -> bool {
     a.abs_diff(b) as f64 <= b as f64 * share + slack as f64
 }
 
+/// What the hypervisor gave to others, of all CPUs, ns, and as much as its clock of 10 ms may miss:
+/// a thread's own clocks stand still then.
+fn stolen() -> [u64; 2] {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap();
+    let mut all = stat.lines().next().unwrap().split_ascii_whitespace();
+    let ticks: u64 = all.nth(8).map_or(0, |n| n.parse().unwrap());
+    [ticks * 10 * MS, 2 * 10 * MS]
+}
+
+/// Time that may be missing in a thread's own clocks since then, ns.
+fn stolen_since(before: [u64; 2]) -> u64 {
+    let [now, unsure] = stolen();
+    if now == before[0] { 0 } else { now - before[0] + unsure }
+}
+
 /// A thread's `/proc/PID/task/TID/status` switches: voluntary, involuntary.
 fn switches(pid: u32) -> [u64; 2] {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -234,11 +252,13 @@ fn a_program_that_runs_and_sleeps_is_told_as_it_says() {
         pid,
         || {
             let (from, was, ran) = (now(), switches(pid), schedstat(pid));
+            let steal = stolen();
             let said = player.ask("beat 40 7000000 13000000");
-            (from, now(), said, was, ran)
+            let slack = 3 * MS + stolen_since(steal);
+            (from, now(), said, was, ran, slack)
         },
-        |did, (from, to, said, was, ran), tables| {
-            assert!(near(did.ns(Doing::Running), said[0], 0.01, 3 * MS), "{did:?} {said:?}");
+        |did, (from, to, said, was, ran, slack), tables| {
+            assert!(near(did.ns(Doing::Running), said[0], 0.01, slack), "{did:?} {said:?}");
             // What passed the clock of a sleep is the sleep and the wait for a CPU after it.
             let slept: u64 = said[1..].chunks(2).map(|n| n[1] - n[0]).sum();
             assert!(did.ns(Doing::Timer) >= 40 * 13 * MS && did.ns(Doing::Timer) <= slept);
@@ -264,10 +284,10 @@ fn a_program_that_runs_and_sleeps_is_told_as_it_says() {
             let stat = schedstat(pid);
             // The kernel's clock of a thread stands still in interrupts.
             let running = did.ns(Doing::Running);
-            assert!(near(running, stat[0] - ran[0], 0.005, 3 * MS), "{running} {stat:?} {ran:?}");
+            assert!(near(running, stat[0] - ran[0], 0.005, slack), "{running} {stat:?} {ran:?}");
             assert_eq!(did.count(Doing::Running), stat[2] - ran[2]);
             let waited = did.ns(Doing::Runnable) + did.ns(Doing::Preempted);
-            assert!(near(waited, stat[1] - ran[1], 0.02, 3 * MS), "{waited} {stat:?} {ran:?}");
+            assert!(near(waited, stat[1] - ran[1], 0.02, slack), "{waited} {stat:?} {ran:?}");
         },
     );
 }
@@ -457,7 +477,8 @@ fn an_echo_servers_wakes_name_its_client() {
     let (serves, asks) = (u64::from(server.pid()), u64::from(client.pid()));
     let Some(mut probe) = probe("echo", &[]) else { return };
     let port = server.ask("serve")[0];
-    client.ask(&format!("echo {port} 500"));
+    // On two CPUs one may see the other's byte before it sleeps: mostly, on some machines.
+    client.ask(&format!("echo {port} 10000"));
     let tables = sample(&mut probe);
     let t = &tables["wake"];
     for (wakee, waker) in [(serves, asks), (asks, serves)] {
@@ -477,7 +498,6 @@ fn an_echo_servers_wakes_name_its_client() {
             })
             .map(|&r| num(t, r, "count").unwrap())
             .sum();
-        // On two CPUs one may see the other's byte before it sleeps.
         assert!(named > 100, "{wakee} woken by {waker} only {named} times");
         assert!(nobody * 20 < named, "{nobody} of {named} wakes have no sender");
     }
@@ -514,15 +534,24 @@ fn what_ended_threads_did_stays_with_their_process() {
     let pid = player.pid();
     let Some(mut probe) = probe("ended", &[]) else { return };
     let process = |probe: &mut Proc| Did::of(&sample(probe), "proc", "pid", pid).unwrap();
-    let before = process(&mut probe);
-    // None of them is there at a sample.
-    let used: u64 = (0..3).map(|_| player.ask("short 30000000")[0]).sum();
-    let first = process(&mut probe).since(&before);
-    assert!(first.ns(Doing::Running) + 3 * MS >= used, "{first:?} {used}");
-    let again = process(&mut probe).since(&before);
-    for d in Doing::ALL {
-        assert!(again.ns(d) >= first.ns(d), "{d:?} went back: {first:?} {again:?}");
+    // As for one thread (`unlost`): what is hidden is unknown, and counted as lost.
+    for _ in 0..5 {
+        let before = process(&mut probe);
+        // None of them is there at a sample.
+        let used: u64 = (0..3).map(|_| player.ask("short 30000000")[0]).sum();
+        let first = process(&mut probe).since(&before);
+        let again = process(&mut probe).since(&before);
+        if again.ns(Doing::Unknown) > 0 {
+            assert!(signal(&probe, "states").lost > 0, "unknown but not counted as lost");
+            continue;
+        }
+        assert!(first.ns(Doing::Running) + 3 * MS >= used, "{first:?} {used}");
+        for d in Doing::ALL {
+            assert!(again.ns(d) >= first.ns(d), "{d:?} went back: {first:?} {again:?}");
+        }
+        return;
     }
+    panic!("events were lost every time");
 }
 
 #[test]
