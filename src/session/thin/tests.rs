@@ -34,7 +34,10 @@ fn samples(n: u64) -> Vec<Sample> {
     (0..n)
         .map(|i| {
             // They do not compress, so that a segment takes more than sled takes at least.
-            let n = |id: u64| (id * 7919 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let n = |id: u64| {
+                let mixed = (id * 7919 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                (mixed ^ mixed >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+            };
             let rows: Vec<Row> = (0..300).map(|id| (id, n(id))).collect();
             let happened: Vec<Row> = (0..i % 3).map(|k| (i, k)).collect();
             let live = (i % 10 == 9).then_some(i);
