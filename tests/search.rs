@@ -179,19 +179,23 @@ fn check(reader: &Reader) {
     assert!(sought > 100);
 }
 
+/// Several blocks in a segment and several segments, all the longer the larger the seed.
+fn limits(seed: u64) -> Limits {
+    Limits {
+        segment_ns: 90 * S * seed,
+        block_ns: 20 * S * seed,
+        key_every: 5,
+        part_bytes: 512,
+        floor_bytes: 0,
+        ..Limits::default()
+    }
+}
+
 #[test]
 fn search_finds_what_looking_at_every_sample_finds() {
     for seed in [1, 2, 4] {
         let place = tempfile::tempdir().unwrap();
-        let limits = Limits {
-            segment_ns: 90 * S * seed,
-            block_ns: 20 * S * seed,
-            key_every: 5,
-            part_bytes: 512,
-            floor_bytes: 0,
-            ..Limits::default()
-        };
-        let dir = record(place.path(), limits, &samples(seed * 977, 160));
+        let dir = record(place.path(), limits(seed), &samples(seed * 977, 160));
         check(&Reader::open(&dir).unwrap());
     }
 }
@@ -262,15 +266,7 @@ fn candidates_are_all_samples_that_match_and_few_more() {
             break;
         }
         let place = tempfile::tempdir().unwrap();
-        let limits = Limits {
-            segment_ns: 90 * S * seed,
-            block_ns: 20 * S * seed,
-            key_every: 5,
-            part_bytes: 512,
-            floor_bytes: 0,
-            ..Limits::default()
-        };
-        let dir = record(place.path(), limits, &samples(seed * 977, 160));
+        let dir = record(place.path(), limits(seed), &samples(seed * 977, 160));
         let looked = check_candidates(&Reader::open(&dir).unwrap());
         let at = |text: &str| looked[FILTERS.iter().position(|f| f.1 == text).unwrap()];
         spared |= at("comm=nothing") * 5 < at("nginx") && at("mem_bytes>1040000") < at("nginx");
