@@ -41,6 +41,9 @@ const PROC: &[C] = &[
 const HOST: &[C] = &[
     C::text("hostname", "HOST", Kind::Key, |_| Some("h")),
     C::u64("rx_bytes", "RX", Kind::Counter, |r| r.number).unit(Unit::Bytes),
+    // More of it than there was time: what is added at once may have come about before.
+    C::u64("cpu_some_stall_ns", "CPUSSTAL", Kind::Counter, |r| Some(r.number? * 1_000_000))
+        .unit(Unit::Ns),
     C::u64("procs_running", "RUN", Kind::Gauge, |r| r.level),
 ];
 const LIFE: &[C] = &[
@@ -279,8 +282,18 @@ fn numbers_are_numbers_and_a_gap_is_a_gap() {
     let names: Vec<&str> =
         flame["names"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     assert!(names.contains(&"gzip") && names.iter().any(|n| n.contains("</script>")), "{names:?}");
-    // A counter is there as its rate, and nothing is made up where no sample was.
+    assert_eq!(flame["total"], 1_560_000_000u64, "what all shares are of");
+    // A share of the time ends at all of it, and so does its axis.
     let line = &data["charts"][0]["lines"][0];
+    let most = |line: &serde_json::Value| {
+        line.as_array().unwrap().iter().filter_map(serde_json::Value::as_f64).fold(0.0, f64::max)
+    };
+    assert_eq!((line[0].as_str(), most(&line[1]), most(&line[2])), (Some("for a CPU"), 100., 100.));
+    let plot = page.split("<b>Some task waits</b>").nth(1).unwrap();
+    let top = plot.split("<span class=\"top\">").nth(1).unwrap().split('<').next().unwrap();
+    assert_eq!(top, "100%");
+    // A counter is there as its rate, and nothing is made up where no sample was.
+    let line = &data["charts"][1]["lines"][0];
     assert_eq!(line[0], "received");
     let rates = line[1].as_array().unwrap();
     assert!(rates.iter().filter(|r| r.is_null()).count() > 55, "{rates:?}");
@@ -421,6 +434,11 @@ fn a_browser_sorts_zooms_searches_and_complains_of_nothing() {
     // All frames are drawn without a link, and half a name is found by nobody.
     let (dom, said) = opened(&browser, dir.path(), &page, "#zoom=nothing,x&find=oncpu&sort=%E0,x");
     assert_eq!((said.as_str(), dom.contains("data-zoom=\"all\"")), ("", true));
+    // Shares are of all there was, also of what is not drawn.
+    let more = text.replace("\"total\":1560000000", "\"total\":3120000000");
+    fs::write(&page, more).unwrap();
+    let (dom, said) = opened(&browser, dir.path(), &page, "#find=oncpu,gzip");
+    assert_eq!((said.as_str(), dom.contains("1 frames, 840 ms, 26.9%")), ("", true));
     // Whether an error would have been seen at all.
     let broken = text.replace("\"use strict\";", "\"use strict\"; throw new Error(\"seen\");");
     fs::write(&page, broken).unwrap();

@@ -17,15 +17,20 @@ use crate::table::{Frame, Unit};
 /// Steps of a picture at most.
 const STEPS: i64 = 480;
 
-/// One picture: what, in which unit, its top if that is fixed, and its lines.
+/// One picture: what, in which unit, the lowest and the highest top of its axis, and its lines.
 struct Plan {
     title: &'static str,
     unit: Unit,
     top: Option<f64>,
+    limit: Option<f64>,
     lines: &'static [(&'static str, Figure)],
 }
 
 type Figure = fn(&Frame) -> Option<f64>;
+
+/// A share of a time or of a whole has no more than that. The kernel adds the stalls of up to two
+/// seconds at once: a sample that is shorter has more of them than it is long.
+const WHOLE: Option<f64> = Some(100.0);
 
 /// A cell of the machine's only row.
 macro_rules! cell {
@@ -39,6 +44,7 @@ const PLANS: &[Plan] = &[
         title: "CPU, of all",
         unit: Unit::Percent,
         top: Some(100.0),
+        limit: WHOLE,
         lines: &[
             ("busy", |f| of_cpus(f, &["user", "nice", "system", "irq", "softirq", "steal"])),
             ("system", |f| of_cpus(f, &["system", "irq", "softirq"])),
@@ -49,6 +55,7 @@ const PLANS: &[Plan] = &[
         title: "Memory in use",
         unit: Unit::Percent,
         top: Some(100.0),
+        limit: WHOLE,
         lines: &[
             ("memory", |f| used(f, "mem_total_bytes", "mem_available_bytes")),
             ("swap", |f| used(f, "swap_total_bytes", "swap_free_bytes")),
@@ -58,6 +65,7 @@ const PLANS: &[Plan] = &[
         title: "Some task waits",
         unit: Unit::Percent,
         top: None,
+        limit: WHOLE,
         lines: &[
             ("for a CPU", cell!("cpu_some_stall_ns_rate")),
             ("for memory", cell!("memory_some_stall_ns_rate")),
@@ -68,12 +76,14 @@ const PLANS: &[Plan] = &[
         title: "Network, without loopback",
         unit: Unit::BytesPerSec,
         top: None,
+        limit: None,
         lines: &[("received", cell!("rx_bytes_rate")), ("sent", cell!("tx_bytes_rate"))],
     },
     Plan {
         title: "TCP trouble",
         unit: Unit::PerSec,
         top: None,
+        limit: None,
         lines: &[
             ("retransmits", cell!("tcp_retrans_segs_rate")),
             ("resets sent", cell!("tcp_out_rsts_rate")),
@@ -84,6 +94,7 @@ const PLANS: &[Plan] = &[
         title: "Disks",
         unit: Unit::BytesPerSec,
         top: None,
+        limit: None,
         lines: &[
             ("read", cell!("disk_read_bytes_rate")),
             ("written", cell!("disk_write_bytes_rate")),
@@ -93,6 +104,7 @@ const PLANS: &[Plan] = &[
         title: "Tasks",
         unit: Unit::None,
         top: None,
+        limit: None,
         lines: &[
             ("run or wait for a CPU", cell!("procs_running")),
             ("wait for I/O", cell!("procs_blocked")),
@@ -103,6 +115,7 @@ const PLANS: &[Plan] = &[
         title: "lmptop itself, of one CPU",
         unit: Unit::Percent,
         top: None,
+        limit: None,
         lines: &[("CPU", cell!("self_cpu_ns_rate"))],
     },
 ];
@@ -205,12 +218,14 @@ impl Courses {
         for (plan, lines) in PLANS.iter().zip(&self.lines) {
             let all = || lines.iter().flatten().filter_map(Step::highest);
             let Some(most) = all().reduce(f64::max) else { continue };
-            let top = plan.top.unwrap_or(0.0).max(most);
+            let limit = plan.limit.unwrap_or(f64::INFINITY);
+            let top = plan.top.unwrap_or(0.0).max(most).min(limit);
             let top = if top > 0.0 { top } else { 1.0 };
             self.picture(out, plan, lines, top, span, signs);
             let line = |(name, _): &(&'static str, Figure), steps: &Vec<Step>| {
-                let list =
-                    |get: fn(&Step) -> Option<f64>| steps.iter().map(|s| rounded(get(s))).collect();
+                let list = |get: fn(&Step) -> Option<f64>| {
+                    steps.iter().map(|s| rounded(get(s).map(|n| n.min(limit)))).collect()
+                };
                 (*name, list(Step::mean), list(Step::highest))
             };
             let lines = plan.lines.iter().zip(lines).map(|(l, s)| line(l, s)).collect();

@@ -2,7 +2,7 @@
 //!
 //! The tree is written in the order of a walk, so that a node needs only its depth to know its
 //! parent. Its size is bounded: the smallest frames are left out, their numbers stay with their
-//! callers, and the page says so.
+//! callers or, where they had none, in a block of their own, and the page says so.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -24,6 +24,10 @@ const SHOWN: usize = 6_000;
 const BUILT: usize = 500_000;
 /// The class of a thread's name.
 const THREAD: u8 = 6;
+/// The class of what is not known.
+const UNKNOWN: u8 = 5;
+/// The block of all whose outermost frame is not drawn.
+const OTHERS: &str = "[others]";
 
 /// A table of stacks over a range.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct Drawn {
     #[serde(skip)]
     pub title: String,
     unit: Unit,
+    /// The sum of all stacks, in `unit`.
+    total: u64,
     names: Vec<String>,
     /// Of each frame: index into the names, depth from 0, class, value.
     frames: Vec<(u32, u16, u8, u64)>,
@@ -137,9 +143,15 @@ impl Flame {
             let _ = write!(
                 note,
                 " {} of {more}{built} frames are drawn, the smallest are left out; what they took \
-                 is counted with their callers.",
+                 is counted with their callers",
                 built - left
             );
+            let others = drawn.others();
+            note.push_str(if others {
+                ", or in [others] where none of them is drawn."
+            } else {
+                "."
+            });
         }
         let (id, title) = (escaped(&self.id), escaped(&self.title));
         let mut whole = String::new();
@@ -160,9 +172,17 @@ impl Flame {
     }
 }
 
+impl Drawn {
+    /// Whether some of the total is below no frame that was recorded.
+    fn others(&self) -> bool {
+        let last = self.frames.iter().rfind(|f| f.1 == 0);
+        last.is_some_and(|f| self.names[f.0 as usize] == OTHERS)
+    }
+}
+
 /// A class by its number on the page.
 fn class(of: Class) -> u8 {
-    Class::ALL.iter().zip(0u8..).find(|(c, _)| **c == of).map_or(5, |(_, n)| n)
+    Class::ALL.iter().zip(0u8..).find(|(c, _)| **c == of).map_or(UNKNOWN, |(_, n)| n)
 }
 
 #[derive(Debug, Default)]
@@ -242,11 +262,18 @@ impl Tree {
             let inner = below.remove(&n).unwrap_or_default();
             todo.extend(inner.into_iter().map(|c| (c, depth.saturating_add(1))));
         }
-        (Drawn { id, title: String::new(), unit, names, frames }, left)
+        let outermost = frames.iter().filter(|f| f.1 == 0).map(|f| f.3);
+        let others = self.total.saturating_sub(outermost.fold(0, u64::saturating_add));
+        if others > 0 {
+            names.push(OTHERS.to_owned());
+            frames.push((names.len() as u32 - 1, 0, UNKNOWN, others));
+        }
+        (Drawn { id, title: String::new(), unit, total: self.total, names, frames }, left)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -272,10 +299,29 @@ mod tests {
         }
         let (drawn, left) = tree.drawn("x".to_owned(), Unit::Ns);
         assert_eq!((drawn.frames.len(), left), (SHOWN, SHOWN + 1));
+        assert!(!drawn.others(), "all of it is below the only thread");
         let mut before = 0;
         for (_, depth, ..) in &drawn.frames {
             assert!(*depth <= before + 1);
             before = *depth;
         }
+    }
+    #[test]
+    fn threads_that_are_left_out_stay_in_the_whole() {
+        let mut tree = Tree::default();
+        for n in 0..2 * SHOWN as u64 {
+            let name = format!("t{n}");
+            tree.put([(name.as_str(), 6)].into_iter(), n + 1);
+        }
+        // A stack without a frame is in the whole too.
+        tree.put(std::iter::empty(), 7);
+        let (drawn, left) = tree.drawn("x".to_owned(), Unit::Ns);
+        let outermost: u64 = drawn.frames.iter().filter(|f| f.1 == 0).map(|f| f.3).sum();
+        let all: u64 = (1..=2 * SHOWN as u64).sum::<u64>() + 7;
+        assert_eq!((left, drawn.total, outermost), (SHOWN, all, all));
+        let last = drawn.frames.last().unwrap();
+        let small: u64 = (1..=SHOWN as u64).sum::<u64>() + 7;
+        assert_eq!((drawn.names[last.0 as usize].as_str(), last.1, last.3), (OTHERS, 0, small));
+        assert!(drawn.others());
     }
 }

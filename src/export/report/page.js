@@ -116,7 +116,7 @@
     const section = document.getElementById("f-" + tree.id), stage = section.querySelector(".stage");
     const out = section.querySelector(".flame > output"), found = section.querySelector(".found");
     // Frame 0 is everything; the others come in the order of a walk, so the depth tells the parent.
-    const nodes = [{ name: "all", depth: 0, cls: 6, value: 0, parent: -1, start: 0, kids: [] }];
+    const nodes = [{ name: "all", depth: 0, cls: 6, value: tree.total, parent: -1, start: 0, kids: [] }];
     const open = [0];
     for (const [name, depth, cls, value] of tree.frames) {
       const parent = open[depth], at = nodes.length;
@@ -124,7 +124,6 @@
       const start = last ? last.start + last.value : nodes[parent].start;
       nodes.push({ name: tree.names[name], depth: depth + 1, cls, value, parent, start, kids: [] });
       kids.push(at);
-      if (!depth) nodes[0].value += value;
       open[depth + 1] = at;
     }
     const total = nodes[0].value || 1;
