@@ -471,6 +471,45 @@ fn what_is_still_being_read_is_not_said_to_be_missing() {
     assert_eq!(s.state.note.clone().unwrap().text, why);
 }
 
+/// A heap of which nobody was told what is live: it grew, one page a sample from the third on.
+fn grown(age: u64) -> Sample {
+    let mut sample = sample(age);
+    let row = |pid: u64, state: &str, bytes: u64| {
+        let row = Row::default().set("pid", pid).set("tid", pid).set("comm", "nginx");
+        let row = row.set("state", state).set("count", 1).set("value_bytes", bytes);
+        row.set("samples", 1).set("stack", "main;grow;fault").set("modules", "nginx;;[kernel]")
+    };
+    let rows = if age < 2 { vec![] } else { vec![row(812, "growth", 4096)] };
+    sample.tables.push(table("heap", &rows));
+    sample
+}
+
+#[test]
+fn the_past_opens_at_the_first_number_that_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    (0..9).for_each(|age| drop(writer.append(&grown(age)).unwrap()));
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let open = || {
+        let mut s = Stage::replay(120, 40, Reader::open(&dir).unwrap());
+        s.press("8<Tab><Tab>");
+        assert_eq!(s.state.stacks.kind, Kind::Heap);
+        s
+    };
+    let mut s = open();
+    s.press("<Home>");
+    assert_eq!(s.state.stacks.metric(), Metric::Live, "there is none: {}", s.text());
+    s.press("<End>");
+    assert_eq!((s.state.stacks.metric(), total(&s)), (Metric::Growth, 7 * 4096), "{}", s.text());
+    // What the user chose stays, also where it is empty.
+    s.press(">");
+    assert_eq!((s.state.stacks.metric(), total(&s)), (Metric::Live, 0));
+    s.press("tt<Home><End>");
+    assert_eq!((s.state.stacks.metric(), total(&s)), (Metric::Live, 0), "{}", s.text());
+    assert!(s.text().contains("No heap stack in this time (live)"), "{}", s.text());
+}
+
 #[test]
 fn frozen_the_range_ends_where_one_looks() {
     let mut s = stage(120, 40, 8);

@@ -252,6 +252,7 @@ fn other(page: &mut Page, by: isize) -> String {
     let kind = page.kind;
     let at = &mut page.metrics[kind.index()];
     *at = step(*at, kind.metrics().len());
+    page.picked[kind.index()] = true;
     match kind.metrics().len() {
         1 => "There is one number here; in the heap and I/O modes there are four.".to_owned(),
         _ => format!("{}: {}.", kind.title(), page.metric().word()),

@@ -221,6 +221,8 @@ pub struct Page {
     taken: usize,
     /// Samples since it was.
     waited: u8,
+    /// Modes of which the user chose what is measured.
+    picked: [bool; 4],
     /// The mode that was entered.
     entered: Option<Kind>,
     /// Modes the user has stopped.
@@ -280,6 +282,7 @@ impl Default for Page {
             stale: true,
             taken: 0,
             waited: 0,
+            picked: [false; 4],
             entered: None,
             stopped: [false; 4],
             scoped: None,

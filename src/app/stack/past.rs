@@ -101,6 +101,26 @@ impl Page {
         }
     }
 
+    /// Goes on to the first number that has rows in the past looked at, where the one measured has
+    /// none and the user chose none; whether there is one.
+    fn offer(&mut self, look: &Look) -> bool {
+        let kind = self.kind.index();
+        let shown = self.shown.total.iter().chain([&self.shown.idle]).any(|s| s.value > 0);
+        if look.live || shown || self.diff || self.picked[kind] || self.is_reading() {
+            return false;
+        }
+        let before = self.metrics[kind];
+        for at in (0..self.kind.metrics().len()).filter(|at| *at != before) {
+            self.metrics[kind] = at;
+            if look.rows(self).iter().any(|(_, sum)| sum.value > 0) {
+                self.recall();
+                return true;
+            }
+        }
+        self.metrics[kind] = before;
+        false
+    }
+
     /// The past has answered, well or not.
     fn answered(&mut self, kind: Kind, want: &Want, well: bool) {
         self.reading.retain(|w| w != want);
@@ -226,6 +246,9 @@ pub fn follow(state: &mut State) -> Vec<Effect> {
     let seen = page.looked.replace((look.pid, look.width, live));
     if page.stale || seen != page.looked {
         page.build(&look);
+        if page.offer(&look) {
+            page.build(&look);
+        }
         let area = Area::of(state);
         state.stacks.show(&area);
     }
