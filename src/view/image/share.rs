@@ -1,5 +1,6 @@
 //! Where the time went, to exactly 100 %, and how it ran.
 
+use crate::app::Mode;
 use crate::app::image::Breakdown;
 use crate::table::{Doing, Unit};
 use crate::view::paint::cells;
@@ -56,7 +57,7 @@ pub fn lines(page: &Page<'_>) -> Vec<Line> {
                 " {:>7} {:>7} {:>7} {:>7}",
                 time(part.ns as f64),
                 number(part.count as f64, Unit::None),
-                time_or(part.mean_ns()),
+                time_or(within(part.mean_ns(), max)),
                 max.map_or("-".to_owned(), |m| time(m as f64)),
             )
         } else {
@@ -100,6 +101,13 @@ fn bar_of(tenths: u32, width: usize, glyphs: Glyphs) -> String {
     out.chars().take(width).collect()
 }
 
+/// A mean where it can be that of what the maximum is of. What began before the sample counts its
+/// time or its slices into a sum of which only the rest, or nothing, was begun in this time: where
+/// that makes much of it, the quotient is no mean of anything, and above every one there was.
+fn within(mean: Option<f64>, max: Option<u64>) -> Option<f64> {
+    mean.filter(|mean| max.is_none_or(|max| *mean <= max as f64))
+}
+
 /// The longest stretch of a class between the samples, where every one was told.
 fn longest(page: &Page<'_>, class: Doing) -> Option<u64> {
     let image = page.image;
@@ -140,8 +148,10 @@ fn without(page: &Page<'_>, b: &Breakdown) -> Vec<Line> {
             (format!(" {:>7}", time(ns)), page.s(Role::Text)),
         ]);
     }
-    let hint = "s accounts every state: what the rest is, and why.";
-    out.push(vec![(format!("   {hint}"), page.s(Role::Dim))]);
+    if page.state.mode == Mode::Live {
+        let hint = "s accounts every state: what the rest is, and why.";
+        out.push(vec![(format!("   {hint}"), page.s(Role::Dim))]);
+    }
     out
 }
 
@@ -153,7 +163,11 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
     let mut out = vec![Vec::new(), page.heading("How it ran", "")];
     let run = b.part(Doing::Running);
     let wakes = b.wakes.unwrap_or(0);
-    let per_wake = |n: Option<f64>| n.filter(|_| wakes > 0).map(|n| n / wakes as f64);
+    let per_wake = |n: Option<f64>, max: Option<u64>| {
+        within(n.filter(|_| wakes > 0).map(|n| n / wakes as f64), max)
+    };
+    // No episode ended in this time: there is no longest one.
+    let [slices_max, run_max] = [b.slices.1, b.run_ns.1].map(|max| max.filter(|n| *n > 0));
     let count = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
     let mut put = |name: &str, value: String, help: &str| {
         let mut line = vec![
@@ -170,16 +184,17 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
         time_or(run.and_then(|r| r.mean_ns())),
         "a run from getting a CPU to losing it",
     );
-    let mean = per_wake(run.map(|r| r.count as f64)).map_or("-".to_owned(), |n| format!("{n:.2}"));
+    let mean = per_wake(run.map(|r| r.count as f64), b.slices.1);
+    let mean = mean.map_or("-".to_owned(), |n| format!("{n:.2}"));
     // Of a process there is no last one: its threads have one each.
     let last = b.slices.0.map_or(String::new(), |n| format!("last {n} "));
-    let slices = format!("{last}mean {mean} max {}", count(b.slices.1));
+    let slices = format!("{last}mean {mean} max {}", count(slices_max));
     put("slices per wake", slices, "1: answers in one go");
     let runs = format!(
         "{}mean {} max {}",
         b.run_ns.0.map_or(String::new(), |n| format!("last {} ", time(n as f64))),
-        time_or(per_wake(run.map(|r| r.ns as f64))),
-        time_or(b.run_ns.1.map(|n| n as f64)),
+        time_or(per_wake(run.map(|r| r.ns as f64), b.run_ns.1)),
+        time_or(run_max.map(|n| n as f64)),
     );
     put("run per wake", runs, "on a CPU from a wake to the next sleep");
     for (name, class, system, help) in [
@@ -194,7 +209,7 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
         let part = b.part(class);
         let text = format!(
             "mean {} max {}, system {}",
-            time_or(part.and_then(|p| p.mean_ns())),
+            time_or(part.and_then(|p| within(p.mean_ns(), p.max_ns))),
             part.and_then(|p| p.max_ns).map_or("-".to_owned(), |m| time(m as f64)),
             time_or(system),
         );
@@ -211,4 +226,21 @@ pub fn ran(page: &Page<'_>) -> Vec<Line> {
         put("faults", format!("{minor} minor, {major} major"), "major ones waited for a device");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mean_is_above_its_maximum() {
+        // 401 slices and one wake, where the longest of the episodes that ended had 24.
+        assert_eq!(within(Some(401.0), Some(24)), None);
+        // None ended in this time.
+        assert_eq!(within(Some(2.5), Some(0)), None);
+        for (mean, max) in [(24.0, Some(24)), (1.3, Some(3)), (1.3, None)] {
+            assert_eq!(within(Some(mean), max), Some(mean));
+        }
+        assert_eq!(within(None, Some(3)), None);
+    }
 }
