@@ -131,6 +131,13 @@ pub enum Action {
     Redraw,
 }
 
+impl Action {
+    /// Whether it changes what is collected, which only a live view can.
+    pub fn collects(self) -> bool {
+        matches!(self, Action::States | Action::Calls | Action::Locks)
+    }
+}
+
 /// Where a binding is offered in the footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {

@@ -104,7 +104,8 @@ fn hints(state: &State) -> Vec<(String, &'static str)> {
         Context::Process => pane.of_tasks(),
         Context::Time | Context::Quiet => false,
     };
-    let table = BINDINGS.iter().filter(here);
+    let now = |b: &&Binding| state.mode == Mode::Live || !b.action.collects();
+    let table = BINDINGS.iter().filter(here).filter(now);
     out.extend(table.map(|b| {
         let hint = match (b.hint, state.mode) {
             ("freeze", Mode::Frozen) => "live",

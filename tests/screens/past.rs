@@ -209,6 +209,29 @@ fn a_live_view_is_searched_backwards() {
 }
 
 #[test]
+fn keys_that_collect_are_offered_only_where_something_is_collected() {
+    let place = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(place.path(), info()).unwrap();
+    (0..3).for_each(|age| drop(writer.append(&sample(age)).unwrap()));
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let mut past = Stage::replay(240, 30, Reader::open(&dir).unwrap());
+    let mut live = Stage::new(240, 30);
+    live.live((0..3).map(sample));
+    let footer = |s: &Stage| s.text().lines().last().unwrap().to_owned();
+    for s in [&mut past, &mut live] {
+        s.press("5");
+        assert!(footer(s).contains("w why"), "{}", footer(s));
+    }
+    for key in ["s states", "S syscalls of it", "L locks of it"] {
+        assert!(footer(&live).contains(key) && !footer(&past).contains(key), "{key}");
+    }
+    // Nor while it is frozen, when it says no.
+    live.press("<Space>");
+    assert!(!footer(&live).contains("s states"), "{}", footer(&live));
+}
+
+#[test]
 fn minutes_and_hours() {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
