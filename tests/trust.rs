@@ -243,6 +243,7 @@ fn newer_sessions_and_garbage_are_refused_in_words() {
             assert!(said.contains(sentence.as_str()), "{args:?} said: {said}");
             assert!(!said.contains("panicked"), "{said}");
             assert_eq!(errors(&out).lines().count(), 1, "{args:?} said: {said}");
+            assert!(!said.contains("what can be read"), "nothing can: {said}");
         }
     }
     let listed = lmptop(&["sessions", "--session", &shown(place.path())]);

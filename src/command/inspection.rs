@@ -19,26 +19,46 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// When there is none, or at least one is damaged.
 pub fn run(args: &cli::Sessions, named: Option<&Path>) -> Result<()> {
-    let mut bad = 0;
+    let (mut damaged, mut closed) = (0, Vec::new());
     let paths = paths(args, named)?;
     for path in &paths {
         let mut line = Line::new();
         let checked = check(path, &mut |p| line.at(path, p));
         line.clear();
-        bad += usize::from(matches!(checked.verdict, Verdict::Damaged | Verdict::Unreadable));
+        match checked.verdict {
+            Verdict::Sound | Verdict::CutOff => {}
+            Verdict::Damaged if checked.samples > 0 => damaged += 1,
+            Verdict::Damaged => closed.push("none of its samples can be read".to_owned()),
+            Verdict::Unreadable => closed.push(checked.sentence.clone()),
+        }
         say(&match args.format {
             Plain::Json => format!("{}\n", serde_json::to_string(&checked)?),
             Plain::Table => words(&checked),
         })?;
     }
-    match (bad, paths.len()) {
-        (0, _) => Ok(()),
-        (_, 1) if paths[0].is_file() => {
+    match (&closed[..], damaged, paths.len()) {
+        ([], 0, _) => Ok(()),
+        (_, _, 1) if paths[0].is_file() => {
             bail!("the file is not as it was exported; have it sent or exported again")
         }
-        (_, 1) => bail!("the recording is damaged; replay and print show what can be read of it"),
-        (bad, all) => bail!(
+        ([why], _, 1) => {
+            let why = why.strip_prefix("unreadable: ").unwrap_or(why);
+            bail!("replay and print can show nothing of the recording: {why}")
+        }
+        (_, _, 1) => {
+            bail!("the recording is damaged; replay and print show what can be read of it")
+        }
+        ([], bad, all) => bail!(
             "{bad} of {all} recordings are damaged; replay and print show what can be read of them"
+        ),
+        (none, 0, all) => bail!(
+            "of {} of {all} recordings replay and print can show nothing, as told above",
+            none.len()
+        ),
+        (none, bad, all) => bail!(
+            "{bad} of {all} recordings are damaged; replay and print show what can be read of \
+             them, and nothing of {} others, as told above",
+            none.len()
         ),
     }
 }
