@@ -17,7 +17,7 @@ use crate::export::{Format, Layout, Selection, Sheet};
 use crate::privilege;
 use crate::session::{Packed, Portion, Reader, Redact, pack, portable_name};
 use crate::table::clock::{self, Anchor};
-use crate::table::{Frame, Schema, Table, clean, meant};
+use crate::table::{Frame, Schema, Table, clean, meant, names};
 
 /// How long work goes on before it is said that it does.
 const SILENT: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ fn notes(reader: &Reader) {
 
 fn known(reader: &Reader, tables: &[String]) -> Result<()> {
     let schemas = reader.schemas();
-    let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
+    let names = names(&schemas);
     match tables.iter().find(|t| !names.contains(&t.as_str())) {
         None => Ok(()),
         Some(table) => Err(anyhow!(

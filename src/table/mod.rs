@@ -35,7 +35,7 @@ pub use filter::{Bound, Filter, FilterError};
 pub use frame::{Frame, Join, row_keys};
 pub use nearest::meant;
 pub use renew::NEW;
-pub use schema::{Field, From, Nature, Schema, alias_of, numbered};
+pub use schema::{Field, From, Nature, Schema, alias_of, names, numbered};
 pub use side::{Kept, Side, Stretch, is_amount, told_apart};
 pub use sort::{Order, sort_rows};
 pub use value::Value;

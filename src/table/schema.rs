@@ -121,6 +121,12 @@ impl std::convert::From<Schema> for Stored {
     }
 }
 
+/// The names of tables, each once, also where its columns changed meanwhile.
+pub fn names(schemas: &[Arc<Schema>]) -> Vec<&str> {
+    let mut met = HashSet::new();
+    schemas.iter().map(|s| s.table()).filter(|name| met.insert(*name)).collect()
+}
+
 impl Schema {
     /// Makes a schema of stored fields; rates and ages are added here and only here.
     pub fn new(table: &str, nature: Nature, fields: Vec<Field>) -> Schema {
@@ -363,6 +369,16 @@ mod tests {
         let fields = ["TIME", "READ/s", "read s", "%"].map(|id| Field::new(id, Type::U64));
         let fields = [time].into_iter().chain(fields).chain([count, rate]).collect();
         Schema::new_found("vfsstat", Nature::State, fields)
+    }
+
+    #[test]
+    fn a_table_is_named_once_whatever_became_of_its_columns() {
+        let of = |table: &str, field: &str| {
+            let fields = vec![Field::new(field, Type::U64)];
+            Arc::new(Schema::new(table, Nature::State, fields))
+        };
+        let all = [of("iostat", "a"), of("proc", "pid"), of("iostat", "b")];
+        assert_eq!(names(&all), ["iostat", "proc"]);
     }
 
     #[test]

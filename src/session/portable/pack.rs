@@ -23,7 +23,7 @@ use super::redact::Redactor;
 use super::{Held, MARKS, META, Meta, PORTABLE, Redact, SAMPLES, file_schema, samples_schema};
 use crate::session::Reader;
 use crate::session::marks::{damaged_marks, pack as pack_mark};
-use crate::table::{Sample, Schema, Table, clean, meant};
+use crate::table::{Sample, Schema, Table, clean, meant, names};
 
 /// A row group ends at about this many packed bytes in memory.
 const GROUP_BYTES: usize = 4 << 20;
@@ -124,7 +124,7 @@ pub fn pack(
 
 fn known(reader: &Reader, tables: &[String]) -> Result<()> {
     let schemas = reader.schemas();
-    let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
+    let names = names(&schemas);
     if let Some(table) = tables.iter().find(|t| !names.contains(&t.as_str())) {
         let meant = meant(table, &names);
         bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "));
