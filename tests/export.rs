@@ -667,6 +667,47 @@ fn pseudonyms_leave_nothing_and_are_the_same_everywhere() {
     assert_ne!(there, cell("net", 0, "daddr"));
 }
 
+#[test]
+fn a_program_s_name_stays_its_process_s_also_where_it_is_an_argument() {
+    let place = tempfile::tempdir().unwrap();
+    let home = |rest: &str| format!("{}/charlotte/{rest}", "/home");
+    let (compiler, tapes) = (home(".cargo/bin/zrustc"), home("bin/charlotte-tapes"));
+    let kernel = [("pid", "2"), ("ppid", "0"), ("comm", "kthreadd")];
+    let worker = [("pid", "9"), ("ppid", "2"), ("comm", "kworker/R-write")];
+    let wrapped = [
+        ("pid", "10"),
+        ("ppid", "1"),
+        ("comm", "sccache"),
+        ("exe", "/usr/bin/sccache"),
+        ("argv", "sccache zrustc write nightly-tapes charlotte-tapes"),
+    ];
+    let built = [("pid", "11"), ("ppid", "10"), ("comm", "zrustc"), ("exe", &compiler)];
+    // Called after what a script is called, and after somebody.
+    let script = [("pid", "12"), ("ppid", "1"), ("comm", "nightly-tapes"), ("exe", "/usr/bin/sh")];
+    let named = [("pid", "13"), ("ppid", "1"), ("comm", "charlotte-tapes"), ("exe", &tapes)];
+    // No thread of the kernel: it has a command line, or another parent.
+    let like = [("pid", "14"), ("ppid", "2"), ("comm", "write"), ("argv", "write zrustc")];
+    let rows: [&[(&str, &str)]; 7] = [&kernel, &worker, &wrapped, &built, &script, &named, &like];
+    let waker = [("pid", "10"), ("waker_comm", "zrustc"), ("syscall", "futex")];
+    let tables = vec![ours("proc", &rows), ours("offcpu", &[&waker])];
+    let sample = Sample { mono_ns: 5, wall_ns: START, tables };
+    let reader = Reader::open(&record(place.path(), &[sample])).unwrap();
+    let secret = place.path().join("secret.lmptop");
+    export(&reader, &secret, true);
+    let back = all(&Reader::open(&secret).unwrap());
+    let cell = |table: &str, row, id| text(back[0].table(table).unwrap().get(row, id));
+    let comms: Vec<String> = (0..rows.len()).map(|r| cell("proc", r, "comm")).collect();
+    assert_eq!(comms[..4], ["kthreadd", "kworker/R-write", "sccache", "zrustc"]);
+    for (row, comm) in comms.iter().enumerate().skip(4) {
+        let known = ["nightly", "tapes", "charlotte", "write"];
+        assert!(!known.iter().any(|w| comm.contains(w)), "{row}: {comm}");
+    }
+    assert_eq!(cell("offcpu", 0, "waker_comm"), "zrustc");
+    let argv = cell("proc", 2, "argv");
+    assert!(argv.starts_with("sccache r-") && !argv.contains("zrustc"), "{argv}");
+    assert!(!cell("proc", 3, "exe").contains("zrustc"), "{}", cell("proc", 3, "exe"));
+}
+
 /// One row of each table of ours that has one of these columns, with what a program is called in
 /// each of them.
 fn of_a_program() -> Vec<Table> {

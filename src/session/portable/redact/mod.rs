@@ -9,6 +9,7 @@
 
 mod all;
 mod key;
+mod own;
 mod rule;
 mod text;
 
@@ -72,6 +73,8 @@ pub(super) struct Redactor {
     /// Names of programs and of processes.
     programs: HashSet<String>,
     comms: HashSet<String>,
+    /// Names of processes that are their programs' or the kernel's.
+    own: HashSet<String>,
     /// Functions of the kernel and of common libraries.
     public: HashSet<String>,
     originals: HashSet<IpAddr>,
@@ -91,6 +94,7 @@ impl Redactor {
             names: HashSet::new(),
             programs: HashSet::new(),
             comms: HashSet::new(),
+            own: HashSet::new(),
             public: HashSet::new(),
             originals: HashSet::new(),
             addresses: HashMap::new(),
@@ -120,6 +124,9 @@ impl Redactor {
         for table in &sample.tables {
             if self.all && table.schema().has_stacks() {
                 self.learn_frames(table);
+            }
+            if !self.all {
+                self.learn_own(table);
             }
             for (c, field) in table.schema().stored().iter().enumerate() {
                 let Some(cells) = texts(table, c) else { continue };
@@ -178,6 +185,8 @@ impl Redactor {
         };
         let names = &self.names;
         self.words.retain(|word| names.contains(word) || !program(word));
+        // Whoever it is called after is replaced there, too.
+        self.own.retain(|comm| !names.iter().any(|name| comm.contains(name.as_str())));
     }
 
     fn host(&mut self, name: &str) {
@@ -330,6 +339,7 @@ impl Redactor {
         let new = match rule {
             Rule::Keep | Rule::User | Rule::Argv => cell.to_owned(),
             Rule::Scan => self.scan(cell),
+            Rule::Comm => self.comm(cell),
             Rule::Address => match cell.parse::<IpAddr>() {
                 Ok(address) => self.address(address).to_string(),
                 Err(_) => self.scan(cell),
@@ -380,7 +390,7 @@ impl Redactor {
         };
         let mut out = match name {
             Some(name) if self.all => self.named(&name),
-            Some(name) => self.scan(&name),
+            Some(name) => self.comm(&name),
             None => self.key.word(cell),
         };
         for word in words {

@@ -9,6 +9,8 @@ pub(super) enum Rule {
     Keep,
     /// A name or a sentence: what is known to be somebody's is replaced in it.
     Scan,
+    /// A process's name: its program's and the kernel's stay, else as a text.
+    Comm,
     /// A command line: the program stays.
     Argv,
     /// An address.
@@ -64,13 +66,16 @@ const OURS: &[&str] = &[
     "stream",
 ];
 
+/// Ids of columns with a process's name.
+const COMMS: &[&str] = &["comm", "old_comm", "waker_comm", "sender_comm", "holder_comm"];
+
 /// Ids of columns with a user's or a group's number.
 const USERS: &[&str] = &["uid", "euid", "suid", "fsuid", "gid", "egid", "loginuid", "user_id"];
 
 /// The rule of a column where names of programs go, too; what is not told here is as ever.
 fn naming(table: &str, id: &str) -> Option<Rule> {
     Some(match (table, id) {
-        (_, "comm" | "old_comm" | "waker_comm" | "sender_comm" | "holder_comm") => Rule::Name,
+        (_, id) if COMMS.contains(&id) => Rule::Name,
         (_, "owners") => Rule::Owners,
         (_, "modules") => Rule::Modules,
         ("lock", "name") => Rule::Place,
@@ -96,6 +101,7 @@ pub(super) fn rule(schema: &Schema, field: &Field, all: bool) -> Rule {
         (_, "waker_stack") => Rule::Bare,
         ("tool", "last_error" | "how" | "limit") => Rule::Words,
         ("trigger", "rule" | "name") | (_, "line" | "hostname") => Rule::Whole,
+        (_, id) if COMMS.contains(&id) => Rule::Comm,
         (_, "argv") => Rule::Argv,
         (_, "saddr" | "daddr") => Rule::Address,
         (_, "exe") => Rule::Path,
