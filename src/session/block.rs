@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use anyhow::{Context, Result, ensure};
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -69,7 +70,11 @@ impl Texts {
     }
 
     fn array(self) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(&self.all))
+        // As large as it becomes: one that grows is twice as large for a moment.
+        let bytes = self.all.iter().map(|t| t.len()).sum();
+        let mut out = StringBuilder::with_capacity(self.all.len(), bytes);
+        self.all.iter().for_each(|t| out.append_value(t));
+        Arc::new(out.finish())
     }
 }
 
@@ -199,12 +204,13 @@ impl Builder {
             return;
         }
         self.pieces += 1;
+        let shared = self.texts.iter().any(Option::is_some);
         for (c, cells) in columns.iter().zip(cells) {
             let cells = match (&mut self.texts[*c], cells.as_any().downcast_ref()) {
                 (Some(texts), Some(cells)) => Arc::new(texts.places(cells, &mut self.bytes)),
+                _ if shared => apart(cells),
                 _ => cells.clone(),
             };
-            // Not the memory of the buffer, which columns read from one batch share.
             self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
             self.cells[*c].push((piece, cells));
         }
@@ -238,13 +244,15 @@ impl Builder {
         let options = ArrowWriterOptions::new()
             .with_properties(self.properties())
             .with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
+        // Behind what is there already; Parquet counts from where it begins.
+        let mut writer = ArrowWriter::try_new_with_options(out, schema.clone(), options)?;
         let mut carried = vec![(0, 0); self.cells.len()];
         for marks in self.marks.chunks(SLICE) {
             writer.write(&self.slice(marks, &schema, &texts, &mut carried)?)?;
         }
-        out.extend_from_slice(&writer.into_inner()?);
-        Ok(out)
+        // The writer has all of it in a form of its own.
+        drop((self, texts));
+        Ok(writer.into_inner()?)
     }
 
     /// Numbers that move are packed as differences; where few cells change, a dictionary with run
@@ -315,6 +323,13 @@ impl Builder {
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
+}
+
+/// The same cells in memory of their own: columns that were read from one batch share its buffer,
+/// and each of them keeps the texts of all the others.
+fn apart(cells: &ArrayRef) -> ArrayRef {
+    let all: Vec<(usize, usize)> = (0..cells.len()).map(|i| (0, i)).collect();
+    interleave(&[cells.as_ref()], &all).unwrap_or_else(|_| cells.clone())
 }
 
 /// The table's columns with the two of our own in front.
