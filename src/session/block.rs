@@ -78,6 +78,10 @@ impl Texts {
     }
 }
 
+/// Bytes of text in an entry from which on its other cells are copied, so that the text goes: an
+/// array of its own takes some 300 bytes beside its cells.
+const MUCH_TEXT: usize = 32 << 10;
+
 /// Bytes that keeping a text takes beside the text.
 const TEXT: usize = 64;
 
@@ -204,11 +208,11 @@ impl Builder {
             return;
         }
         self.pieces += 1;
-        let shared = self.texts.iter().any(Option::is_some);
+        let apart_from_texts = texts_of(cells) >= MUCH_TEXT;
         for (c, cells) in columns.iter().zip(cells) {
             let cells = match (&mut self.texts[*c], cells.as_any().downcast_ref()) {
                 (Some(texts), Some(cells)) => Arc::new(texts.places(cells, &mut self.bytes)),
-                _ if shared => apart(cells),
+                _ if apart_from_texts => apart(cells),
                 _ => cells.clone(),
             };
             self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
@@ -323,6 +327,14 @@ impl Builder {
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
+}
+
+/// Bytes of text in these columns.
+fn texts_of(columns: &[ArrayRef]) -> usize {
+    let texts = columns.iter().filter_map(|c| c.as_any().downcast_ref::<StringArray>());
+    texts
+        .map(|t| t.value_offsets().last().map_or(0, |end| (end - t.value_offsets()[0]) as usize))
+        .sum()
 }
 
 /// The same cells in memory of their own: columns that were read from one batch share its buffer,
