@@ -487,3 +487,53 @@ fn number(columns: &Columns, column: usize) -> Result<UInt32Array> {
         .downcast_ref::<UInt32Array>();
     a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::session::format::{Kind as Stored, Value};
+    use crate::session::wire::{Step, put_table};
+    use crate::table::{Column, Kind, TableDef};
+
+    type C = Column<(u64, String)>;
+    const COLUMNS: &[C] = &[
+        C::u64("n", "N", Kind::Key, |r| Some(r.0)),
+        C::text("text", "TEXT", Kind::Text, |r| Some(r.1.as_str())),
+    ];
+
+    #[test]
+    fn a_block_keeps_each_text_once_and_gives_back_what_it_was_made_of() {
+        let def = TableDef::new("t", Nature::Event, COLUMNS);
+        for (len, entries) in [(5, 3u64), (4_000, 20)] {
+            let mut builder = Builder::new(Arc::clone(def.schema()));
+            let rows = |entry: u64| -> Vec<(u64, String)> {
+                (0..30).map(|r| (entry * 100 + r, format!("{r:0len$}"))).collect()
+            };
+            for entry in 0..entries {
+                let mut body = Vec::new();
+                put_table(&mut body, def.table(&rows(entry)).unwrap().batch()).unwrap();
+                let value = Value { kind: Stored::Full, table: 0, seq: entry, link: 0, body };
+                let step = Step::read(value, &def.schema().arrow()).unwrap();
+                builder.push(entry, step).unwrap();
+            }
+            // Each text once, and its places and the numbers: not the texts of every entry.
+            let cells = builder.cells.iter().flatten();
+            let buffers: usize = cells.map(|(_, a)| a.get_buffer_memory_size()).sum();
+            assert!(len < 1_000 || buffers < entries as usize * 30 * 16 * 4, "{buffers}");
+            let body = builder.finish().unwrap();
+            let block = Block::read(body, Arc::clone(def.schema())).unwrap();
+            for entry in 0..entries {
+                let (mut at, number) = (Vec::new(), block.find(entry).unwrap());
+                block.advance(&mut at, number).unwrap();
+                let table = block.table(&at).unwrap();
+                let told = |row| (table.get(row, "n").as_u64(), table.get(row, "text"));
+                let expected = rows(entry);
+                assert_eq!(table.len(), expected.len());
+                for (row, (n, text)) in expected.iter().enumerate() {
+                    assert_eq!(told(row), (Some(*n), crate::table::Value::Text(text)));
+                }
+            }
+        }
+    }
+}
