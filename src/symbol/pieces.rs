@@ -15,8 +15,8 @@ use super::elf::{Section, Sections, piece, word};
 
 /// Entries of the index in one piece: few, as functions that stacks go through lie far apart.
 const GROUP: u64 = 32;
-/// Bytes of pieces kept of one file: the rules that stacks need again are remembered apart.
-const KEPT: usize = 3 << 19;
+/// Bytes of pieces kept of one file.
+const KEPT: usize = 2 << 20;
 /// Addresses of one file whose pieces are remembered, 16 bytes each: an odd number, as calls of one
 /// function return to addresses that are alike.
 const LATELY: usize = 2039;

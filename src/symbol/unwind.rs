@@ -32,7 +32,7 @@ const ENTRY: u64 = 96;
 const CACHED: u64 = 509;
 /// Caches, 25 KB each: each rule that is not in one is worked out anew, which costs some twenty
 /// times as much. All binaries share them: most of a compile's are met once.
-const CACHES: usize = 48;
+const CACHES: usize = 64;
 /// The unwinder tells tables apart by a number of 16 bits that counts on with all that are made:
 /// after half of them what was cached of the old ones goes.
 const OLD: u32 = 1 << 15;
