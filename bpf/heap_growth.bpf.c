@@ -34,6 +34,11 @@ struct {
 
 /* Bytes that one sample stands for. */
 volatile u64 stride_bytes;
+/* What that is raised to at most, by so many samples each time; user space lowers it again. */
+volatile u64 most_stride_bytes;
+volatile u64 many;
+/* Samples since user space last looked, or since it was raised. */
+volatile u64 taken;
 
 struct growing {
 	u64 bytes;
@@ -115,6 +120,18 @@ static __always_inline u64 stands_for(struct heap_seen *seen, u64 bytes)
 	return sum;
 }
 
+/* Another sample: memory may grow by more in an instant than user space has time to see. */
+static __always_inline void count_taken(void)
+{
+	u64 stride = stride_bytes;
+
+	if (__sync_fetch_and_add(&taken, 1) + 1 != many)
+		return;
+	taken = 0;
+	if (stride < most_stride_bytes)
+		stride_bytes = stride * 2;
+}
+
 SEC("tp_btf/rss_stat")
 int BPF_PROG(grew, struct mm_struct *mm, int which)
 {
@@ -125,6 +142,7 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 	u64 key = (u64)mm;
 	u32 member = which, tgid = bpf_get_current_pid_tgid() >> 32;
 	s64 pages, more;
+	u64 new;
 
 	/* First what costs least: this runs for every page, those of the rings among them. */
 	if (tgid == own_tgid || member >= MEMBERS || member == SWAPPED)
@@ -149,10 +167,16 @@ int BPF_PROG(grew, struct mm_struct *mm, int which)
 	seen->pages[member] = pages;
 	if (more < 0)
 		return 0;
-	g.bytes = seen->owed + stands_for(seen, more * PAGE_BYTES);
+	new = stands_for(seen, more * PAGE_BYTES);
+	g.bytes = seen->owed + new;
 	if (!g.bytes)
 		return 0;
 	TAKE(s, size_for(this_task(), tgid), fill, &g);
 	seen->owed = g.is_taken ? 0 : g.bytes;
+	if (g.is_taken)
+		count_taken();
+	else if (!new)
+		/* It was counted when it found no room at first. */
+		__sync_fetch_and_add(&lost, -1);
 	return 0;
 }

@@ -360,6 +360,11 @@ fn growth_is_what_becomes_resident_and_huge_pages_count_whole() {
         let told = place.unwrap_or_else(|| panic!("nothing at {site}: {all:#?}")).bytes;
         near(told, truth, 0.05);
     }
+    // The more there is at once the more each sample stands for: one for 128 KB were 8192.
+    let (all, said) = play(&mut probe, &mut player, "grow 1024");
+    let place = all[&("growth".to_owned(), "grows".to_owned())];
+    near(place.bytes, numbers(&said)[0], 0.05);
+    assert!((200..2500).contains(&place.count), "{} samples", place.count);
     assert_eq!(signal(&probe, "growth of memory").lost, 0);
 }
 

@@ -39,6 +39,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use ahash::RandomState;
+use bytes::Bytes;
 use caps::Capability;
 
 use crate::bpf::Refusal;
@@ -91,7 +92,7 @@ pub struct Capture {
     /// Where the user stack begins.
     pub regs: Regs,
     /// The user stack from `regs.sp` upwards.
-    pub user: Box<[u8]>,
+    pub user: Bytes,
     /// Whether the innermost function in the kernel was interrupted where it ran. Where it is not
     /// so a hook took the stack, and the frames of the hook itself are left out.
     pub interrupted: bool,

@@ -472,6 +472,8 @@ mod tests {
     use std::fs::File;
     use std::hint::black_box;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::symbol::layout::tests::own;
 
@@ -565,9 +567,9 @@ mod tests {
         assert!(found.len() > 5 && found.len() < 60, "{}", found.len());
         // The stack of the process ends there: more of it cannot be copied.
         let mut cut = deeper(60, 4096);
-        cut.user = cut.user[..4000].into();
+        cut.user.truncate(4000);
         assert_eq!(frames(&cut).1, End::Broken);
-        cut.user = [].into();
+        cut.user = Bytes::new();
         cut.regs.ip = 8;
         assert_eq!(frames(&cut), (Vec::new(), End::Broken));
     }
@@ -578,7 +580,9 @@ mod tests {
         for at in (0..whole.user.len() / 8).step_by(7) {
             for wrong in [0, 1, u64::MAX, whole.regs.ip, whole.regs.sp, 1 << 63] {
                 let mut capture = whole.clone();
-                capture.user[at * 8..][..8].copy_from_slice(&wrong.to_le_bytes());
+                let mut user = Vec::from(capture.user);
+                user[at * 8..][..8].copy_from_slice(&wrong.to_le_bytes());
+                capture.user = user.into();
                 let mut places = Vec::new();
                 Walker::new().walk(&capture, &mut places);
                 assert!(places.len() <= DEPTH);

@@ -20,15 +20,14 @@ mod kernel {
 
 use kernel::{HeapGrowthSkel, HeapGrowthSkelBuilder};
 
-/// Bytes that one sample of a chosen process stands for at least.
-const CHOSEN: u64 = 128 << 10;
-/// Where all are looked at.
-const ALL: u64 = 512 << 10;
-/// What it is raised by at most.
+/// Bytes that one sample stands for at least, and samples between two looks after which the kernel
+/// has each stand for twice as much: where all are looked at, and of chosen processes.
+const ALL: (u64, u64) = (512 << 10, 40);
+const CHOSEN: (u64, u64) = (128 << 10, 100);
+/// What is raised by at most.
 const RAISED: u64 = 256;
-/// Samples a second above which each stands for more, and below which for less.
-const MANY: u64 = 150;
-const FEW: u64 = 50;
+/// Where there is no more than this part of so many each stands for half as much.
+const FEW: u64 = 3;
 /// How often that is looked at.
 const PACE: Duration = Duration::from_millis(500);
 sampler!(HeapGrowthSkel<'static>);
@@ -37,10 +36,10 @@ sampler!(HeapGrowthSkel<'static>);
 pub(super) struct Growth {
     _link: Link,
     collector: Collector<HeapGrowthSkel<'static>>,
-    /// What one sample stands for at least, bytes.
-    least: u64,
-    /// Samples since that was last looked at.
-    samples: u64,
+    /// `ALL` or `CHOSEN`.
+    pace: (u64, u64),
+    /// What it stood for when that was last looked at, and when.
+    stride: u64,
     since: Instant,
 }
 
@@ -50,8 +49,8 @@ impl Growth {
         let bpf::Attached { skel, mut refused, .. } =
             bpf::place_fitted(HeapGrowthSkelBuilder::default, fit)?;
         let mut collector = Collector::open(skel, symbols, scope)?;
-        let least = least(scope);
-        pace(&mut collector, |_| least);
+        // Before the first sample.
+        let pace = spread(&mut collector, scope);
         let link = match bpf::told(|| collector.skel.progs.grew.attach()) {
             Ok(link) => link,
             Err(words) => {
@@ -59,14 +58,14 @@ impl Growth {
                 return Err(bpf::Refusal::from(refused).into());
             }
         };
-        Ok(Growth { _link: link, collector, least, samples: 0, since: Instant::now() })
+        Ok(Growth { _link: link, collector, pace, stride: pace.0, since: Instant::now() })
     }
 
     /// From now on of these.
     pub fn aim(&mut self, scope: &Scope) {
         self.collector.aim(scope);
-        self.least = least(scope);
-        pace(&mut self.collector, |_| self.least);
+        self.pace = spread(&mut self.collector, scope);
+        self.stride = self.pace.0;
     }
 
     /// What is wrong with the scope.
@@ -81,23 +80,24 @@ impl Growth {
 
     /// Takes what the kernel has queued; how soon to do so again.
     pub fn drain(&mut self) -> Duration {
-        let samples = &mut self.samples;
-        let soon = self.collector.drain(|gather, key, told, stack| {
-            *samples += 1;
-            add(gather, key, told, stack);
-        });
-        let elapsed = self.since.elapsed();
-        if elapsed >= PACE {
-            let least = self.least;
-            let many = self.samples * 1000 / elapsed.as_millis().max(1) as u64;
-            pace(&mut self.collector, |now| match many {
-                MANY.. => (now * 2).min(least * RAISED),
-                ..FEW => (now / 2).max(least),
-                _ => now,
-            });
-            (self.samples, self.since) = (0, Instant::now());
+        let soon = self.collector.drain(add);
+        if self.since.elapsed() >= PACE {
+            self.pace();
         }
         soon
+    }
+
+    /// Has samples stand for less where there are few of them.
+    fn pace(&mut self) {
+        self.since = Instant::now();
+        let (least, many) = self.pace;
+        let Some(bss) = self.collector.skel.maps.bss_data.as_deref_mut() else { return };
+        // What was raised since the last look counts anew since then.
+        let was_raised = bss.stride_bytes > self.stride;
+        if bss.taken <= many / FEW && !was_raised {
+            bss.stride_bytes = (bss.stride_bytes / 2).max(least);
+        }
+        (bss.taken, self.stride) = (0, bss.stride_bytes);
     }
 
     /// What was sampled since the last call.
@@ -106,19 +106,16 @@ impl Growth {
     }
 }
 
-/// Less often where it is of all.
-fn least(scope: &Scope) -> u64 {
-    match scope {
+/// Tells the kernel how often samples are taken, and returns that.
+fn spread(collector: &mut Collector<HeapGrowthSkel<'static>>, scope: &Scope) -> (u64, u64) {
+    let (least, many) = match scope {
         Scope::All => ALL,
         Scope::Process(_) | Scope::Tree(_) | Scope::Cgroup(_) => CHOSEN,
-    }
-}
-
-/// Changes what a sample stands for.
-fn pace(collector: &mut Collector<HeapGrowthSkel<'static>>, to: impl FnOnce(u64) -> u64) {
+    };
     if let Some(bss) = collector.skel.maps.bss_data.as_deref_mut() {
-        bss.stride_bytes = to(bss.stride_bytes);
+        (bss.many, bss.most_stride_bytes, bss.stride_bytes) = (many, least * RAISED, least);
     }
+    (least, many)
 }
 
 fn add(gather: &mut Gather, key: Key, told: Told, stack: &Arc<Stack>) {

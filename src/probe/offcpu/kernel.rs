@@ -25,14 +25,14 @@ const MACHINE: u64 = 10_000_000;
 const CHOSEN: u64 = 1_000_000;
 /// Stacks a second above which fewer are taken, and below which more: of the whole machine, and of
 /// chosen processes.
-const MACHINE_RATE: (u64, u64) = (300, 100);
+const MACHINE_RATE: (u64, u64) = (120, 40);
 const CHOSEN_RATE: (u64, u64) = (2000, 600);
 /// How often that is looked at.
 const PACE: Duration = Duration::from_millis(500);
 /// The most that the threshold is raised by.
 const RAISED: u64 = 256;
 /// Short waits that are sampled between two calls only because they are the first at their place.
-const MACHINE_FIRSTS: i32 = 10;
+const MACHINE_FIRSTS: i32 = 4;
 const CHOSEN_FIRSTS: i32 = 100;
 /// Threads whose stacks are taken while they wait, in one refresh.
 const LOOKS: i32 = 1000;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use ahash::AHashMap;
+use bytes::{Bytes, BytesMut};
 use libbpf_rs::{MapCore, MapFlags, MapMut};
 
 use crate::probe::records::front;
@@ -87,8 +88,13 @@ pub struct Told {
 /// Names of threads that are remembered: thousands of samples a second have few of them.
 const NAMES: usize = 1024;
 
+/// Bytes of a piece of memory that copies of stacks share: one after the other they cost an
+/// allocation of some KB each, which another thread gives back.
+const SHARED: usize = 512 << 10;
+
 thread_local! {
     static KNOWN: RefCell<AHashMap<[u8; 16], Clean>> = RefCell::default();
+    static ROOM: RefCell<BytesMut> = RefCell::default();
 }
 
 /// A thread's name as the kernel has it; the same one in memory each time.
@@ -103,6 +109,17 @@ pub fn comm(bytes: &[u8; 16]) -> Clean {
         let name = Clean::from_c(bytes);
         known.insert(*bytes, name.clone());
         name
+    })
+}
+
+/// A copy of these bytes, in memory that is used again when all that lies in it is done with.
+fn shared(bytes: &[u8]) -> Bytes {
+    ROOM.with_borrow_mut(|room| {
+        if !room.try_reclaim(SHARED) && room.capacity() < bytes.len() {
+            *room = BytesMut::with_capacity(SHARED.max(bytes.len()));
+        }
+        room.extend_from_slice(bytes);
+        room.split().freeze()
     })
 }
 
@@ -131,7 +148,7 @@ pub fn parse(bytes: &[u8]) -> Option<(usize, Told, Capture)> {
         ns: raw.ns,
         kernel: raw.kernel[..(raw.kernel_len as usize / 8).min(DEPTH)].into(),
         regs: Regs { ip: raw.ip, sp: raw.sp, bp: raw.bp, lr: raw.lr },
-        user: user[..(raw.user_len as usize).min(room)].into(),
+        user: shared(&user[..(raw.user_len as usize).min(room)]),
         interrupted: false,
     };
     Some((size_of::<Raw>() + room, told, capture))
@@ -247,6 +264,24 @@ mod tests {
         assert_eq!((size, told.ns, told.weight, told.call), (head + 2048, 5, 99, None));
         assert_eq!((capture.user.len(), capture.kernel.len()), (100, 0));
         assert!(parse(&bytes[..head + 2040]).is_none(), "cut off");
+    }
+
+    #[test]
+    fn copies_share_memory_that_is_used_again() {
+        let first = shared(&[1; 9000]);
+        let at = first.as_ptr();
+        let second = shared(&[2; 9000]);
+        assert_eq!(second.as_ptr(), at.wrapping_add(9000));
+        let many: Vec<Bytes> = (0..100).map(|n| shared(&[n; 32 << 10])).collect();
+        assert!(first.iter().all(|b| *b == 1) && second.iter().all(|b| *b == 2));
+        assert!(many.iter().zip(0..).all(|(copy, n)| copy.iter().all(|b| *b == n)));
+        drop((first, second, many));
+        let again = shared(&[3; 9000]);
+        let at = again.as_ptr();
+        drop(again);
+        assert_eq!(shared(&[4; 32 << 10]).as_ptr(), at, "nobody needed it any more");
+        let large = shared(&[5; SHARED + 1]);
+        assert_eq!((large.len(), shared(&[6; 8])[0]), (SHARED + 1, 6));
     }
 
     #[test]
