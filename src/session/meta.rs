@@ -74,6 +74,9 @@ struct Rest {
     tables: Vec<Schema>,
 }
 
+/// What is wrong with the file though it can be read.
+pub(super) type Fault = Option<&'static str>;
+
 /// Only the version, so that a newer file is refused for the right reason.
 #[derive(Deserialize)]
 struct Version {
@@ -90,7 +93,7 @@ impl Meta {
     }
 
     /// Who recorded, which tables, and what is wrong with the file.
-    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>, Option<&'static str>)> {
+    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>, Fault)> {
         const COPIED: &str = "`meta` is damaged: its copy is read";
         const UNSOUND: &str = "`meta` is damaged: names, columns or the host may be wrong";
         let first = Meta::parse(dir, &dir.join("meta"));
