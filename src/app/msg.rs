@@ -86,6 +86,10 @@ pub enum Msg {
     Note(String),
     /// The same, as a failure.
     Failed(String),
+    /// All that is known to be lost of the recording, or that cannot be read, one sentence each.
+    Losses(Vec<String>),
+    /// Who recorded what is replayed has gone: how, in one sentence.
+    RecorderGone(String),
     /// A trigger fired.
     Fired {
         /// At which sample, Unix ns.

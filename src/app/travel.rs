@@ -1,7 +1,7 @@
 //! Moving in time: freezing, stepping, jumping, playing.
 
 use crate::source::{Moment, Seek};
-use crate::table::clock;
+use crate::table::{clean, clock};
 
 use super::effect::Effect;
 use super::keymap::Action;
@@ -109,6 +109,35 @@ pub fn reaches_back(state: &mut State, from: i64) {
         let since = clock::date_and_clock(from, &state.zone);
         state.say(Tone::Plain, format!("Recorded since {since}: T, Z and b go back there."));
     }
+}
+
+/// What of the recording is lost is known now; what was not known before is said.
+pub fn lost(state: &mut State, all: &[String]) {
+    let all: Vec<String> = all.iter().map(|note| clean(note).into_owned()).collect();
+    // The last one may only count what is not listed.
+    if all.len() > state.losses.len() {
+        let mut new = all.iter().filter(|note| !state.losses.contains(note));
+        if let Some(first) = new.next() {
+            let more = match new.count() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            state.say(Tone::Bad, format!("Not whole (?): {first}{more}"));
+        }
+    }
+    state.losses = all;
+}
+
+/// Who recorded it has gone: what is there is all, and is gone to the end of where it was followed.
+pub fn left(state: &mut State, how: String) -> Vec<Effect> {
+    let followed = state.grows && state.mode == Mode::Replay { playing: true };
+    state.grows = false;
+    state.say(Tone::Bad, how);
+    if !followed {
+        return Vec::new();
+    }
+    state.mode = Mode::Replay { playing: false };
+    vec![Question::Seek(Seek::Last).into()]
 }
 
 /// The answer to a seek; the page of a row then asks for the past up to there.

@@ -66,6 +66,8 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Lines(lines) => super::stack::told(state, lines),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
+        Msg::Losses(all) => travel::lost(state, &all),
+        Msg::RecorderGone(how) => return travel::left(state, how),
         Msg::Fired { at, cause, bell } => {
             super::marks::fired(state, at, &cause);
             state.say(Tone::Bad, format!("{cause}; ' goes there"));

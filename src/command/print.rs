@@ -249,21 +249,32 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
         eprintln!("lmptop: {}", clean(&note));
     }
     match printed {
-        0 => Err(nothing(&schema, reader.span())),
+        0 => Err(nothing(&schema, reader.span(), &reader.notes())),
         _ => Ok(()),
     }
 }
 
 /// Why nothing is printed of a time.
-fn nothing(schema: &Schema, span: Option<(i64, i64)>) -> anyhow::Error {
+fn nothing(schema: &Schema, span: Option<(i64, i64)>, notes: &[String]) -> anyhow::Error {
     let zone = TimeZone::system();
-    let (start, end) = span.unwrap_or_default();
+    let Some((start, end)) = span else { return empty(notes) };
     anyhow!(
         "no {} was recorded then; the recording is from {} to {}",
         schema.table(),
         clock::date_and_clock(start, &zone),
         clock::date_and_clock(end, &zone)
     )
+}
+
+/// Why there is no sample at all in a recording.
+fn empty(notes: &[String]) -> anyhow::Error {
+    match notes.first() {
+        None => anyhow!("this recording holds no sample"),
+        Some(why) => anyhow!(
+            "nothing of this recording can be read: {}; lmptop sessions --check says more",
+            clean(why)
+        ),
+    }
 }
 
 /// The columns that the recording has of a table: of every version, if they changed meanwhile.
@@ -296,9 +307,7 @@ pub(super) fn between(
     reader: &Reader,
     span: Option<(i64, i64)>,
 ) -> Result<(i64, i64)> {
-    let Some(own) = reader.span() else {
-        bail!("this recording holds no sample");
-    };
+    let Some(own) = reader.span() else { return Err(empty(&reader.notes())) };
     let span = span.unwrap_or(own);
     let zone = TimeZone::system();
     let time = |option: &str, text: &Option<String>| -> Result<Option<i64>> {

@@ -51,9 +51,6 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     if let Some(other) = &other {
         against(&mut state, other, args.against_pid)?;
     }
-    if let Some(note) = reader.notes().first() {
-        let _ = out.send(Msg::Failed(note.clone()));
-    }
     let _ = ask.send(Ask::Open(reader));
     let _ = ask.send(Question::Seek(first).into());
     let look = screen::look(args.characters.glyphs());
