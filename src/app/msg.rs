@@ -34,6 +34,8 @@ pub enum Msg {
         trail: Trail,
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
+        /// The time that was sought, Unix ns, where nothing was recorded then.
+        missed: Option<i64>,
     },
     /// What can be sought began before the screen did: at this Unix time in ns.
     Earlier {

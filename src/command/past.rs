@@ -293,7 +293,11 @@ fn seek(reader: &Chain, replay: &mut Replay, to: Seek) -> Result<Msg> {
         None => Trail::default(),
     };
     trail.of = replay.position().and_then(|at| whose(reader, at));
-    Ok(Msg::Sought { moment, trail, span: replay.span() })
+    let missed = match (to, replay.position()) {
+        (Seek::At(wanted), Some(at)) if reader.misses(wanted, at) => Some(wanted),
+        _ => None,
+    };
+    Ok(Msg::Sought { moment, trail, span: replay.span(), missed })
 }
 
 /// The name of the recording a point is in, where that is not the one at the end.

@@ -245,6 +245,13 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
         _ => last(&reader, &schema, from, to, limit, &mut rows)?,
     };
     rows.finish()?;
+    if let (Some(_), Some(shown)) = (&args.at, reader.find(to)?)
+        && reader.misses(to, shown)
+        && let Some(shown) = reader.time(shown)
+        && printed > 0
+    {
+        eprintln!("lmptop: {}", clock::beside(to, shown, &TimeZone::system()));
+    }
     for note in reader.notes() {
         eprintln!("lmptop: {}", clean(&note));
     }

@@ -73,7 +73,7 @@ fn first_seek(
     };
     let anchor = super::sessions::anchor(text, span.unwrap_or(own));
     let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
-    Ok(Seek::At(at.max(own.0)))
+    Ok(Seek::At(at))
 }
 
 /// Reads the stacks of another recording, to compare with them.

@@ -155,6 +155,52 @@ fn what_is_being_recorded_is_followed_until_it_is_stopped() {
 }
 
 #[test]
+fn a_time_of_which_nothing_was_recorded_is_said() {
+    let (_place, reader) = recording();
+    let mut s = Stage::replay(120, 30, reader);
+    let said = |s: &Stage| s.state.note.clone().map(|n| n.text).unwrap_or_default();
+    // Samples are of 12:03:07 to 12:03:12 and 12:03:15 to 12:03:18: two seconds beside are near.
+    for (typed, to, want) in [
+        ("12:03:09", 2, ""),
+        ("12:03:14", 5, ""),
+        ("12:03:14.5", 5, "Nothing was recorded at 12:03:14: this is 12:03:12."),
+        ("12:03:20", 11, ""),
+        ("12:04:10", 11, "Nothing was recorded at 12:04:10: this is 12:03:18."),
+        ("12:03:05", 0, ""),
+        ("12:02", 0, "Nothing was recorded at 12:02:00: this is 12:03:07."),
+        (
+            "3am 2026-11-20",
+            0,
+            "Nothing was recorded at 2026-11-20 03:00:00: this is 2026-11-21 12:03:07.",
+        ),
+        ("12:03:10", 3, ""),
+    ] {
+        s.press(&format!("b<^U>{typed}<Enter>"));
+        assert_eq!((at(&s), said(&s).as_str()), (to, want), "{typed}");
+    }
+    // What cannot be read may have been there.
+    s.state.losses = vec!["segment 7 cannot be read".to_owned()];
+    s.press("b<^U>12:04:10<Enter>");
+    assert!(said(&s).contains("this is 12:03:18; ? lists what cannot be read."), "{}", said(&s));
+}
+
+#[test]
+fn a_jump_from_a_live_screen_is_one_question() {
+    let mut s = Stage::running(120, 30, 10);
+    let mut seeks = Vec::new();
+    for key in lmptop::app::keys("b12:03:09<Enter>").unwrap() {
+        let effects = lmptop::app::update(&mut s.state, Msg::Key(key));
+        seeks.extend(
+            effects
+                .into_iter()
+                .filter(|e| matches!(e, lmptop::app::Effect::Past(lmptop::app::Question::Seek(_)))),
+        );
+    }
+    assert_eq!(seeks.len(), 1, "{seeks:?}");
+    assert!(!s.state.settling, "the answer is shown");
+}
+
+#[test]
 fn a_recorder_that_goes_is_told_and_no_longer_followed() {
     for clean in [true, false] {
         let place = tempfile::tempdir().unwrap();
