@@ -19,10 +19,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use lmptop::app::{Msg, Question};
+use lmptop::command::past::Past;
 use lmptop::session::{
     Info, Limits, Position, Reader, Retention, Search, Verdict, Wanted, Writer, check,
 };
-use lmptop::source::schemas;
+use lmptop::source::{Seek, schemas};
 use lmptop::table::{Filter, Kind, Nature, Sample, Schema, Table, Type};
 
 use manners::{Column, Manners};
@@ -477,6 +479,29 @@ fn seeks(path: &Path, span: (i64, i64)) -> Result<()> {
         open.push(began.elapsed());
     }
     println!("seek, one reader for all: {}", spread(open));
+    screen(path, span)
+}
+
+/// What a screen waits for that shows a recording and is sent to a moment: its rows with those
+/// before them, and what the header shows of the minutes before.
+fn screen(path: &Path, span: (i64, i64)) -> Result<()> {
+    let mut d = Dice(7);
+    let mut past = Past::default();
+    past.open(Reader::open(path)?);
+    let (mut all, mut work) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let at = moment(&mut d, span);
+        forget(path)?;
+        let (began, worked) = (Instant::now(), at_work());
+        let Some(Msg::Sought { moment: Some(_), .. }) = past.answer(Question::Seek(Seek::At(at)))
+        else {
+            bail!("nothing there");
+        };
+        all.push(began.elapsed());
+        work.push(at_work() - worked);
+    }
+    println!("seek, as an open screen asks, nothing cached: {}", spread(all));
+    println!("  of that on a CPU, all threads together: {}", spread(work));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{inspection, say};
 use crate::cli::{self, Plain};
 use crate::export::grid;
-use crate::session::{Listing, SYSTEM_PLACE, default_place, file_listing, list};
+use crate::session::{Listing, SYSTEM_PLACE, default_place, file_listing, is_session, list};
 use crate::source::clocks;
 use crate::table::clock::{self, Anchor, date_and_clock, rfc3339};
 use crate::table::quantity::{Style, format};
@@ -308,10 +308,6 @@ fn covering(all: Vec<(i64, i64, PathBuf)>, at: i64) -> Option<PathBuf> {
 /// The place with many recordings that is meant, if it is one.
 pub(super) fn place(named: &Path) -> Option<&Path> {
     (named.is_dir() && !is_session(named)).then_some(named)
-}
-
-fn is_session(dir: &Path) -> bool {
-    dir.join("meta").is_file()
 }
 
 fn newest(place: &Path) -> Result<PathBuf> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use anyhow::{Context, Result, ensure};
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -69,9 +70,17 @@ impl Texts {
     }
 
     fn array(self) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(&self.all))
+        // As large as it becomes: one that grows is twice as large for a moment.
+        let bytes = self.all.iter().map(|t| t.len()).sum();
+        let mut out = StringBuilder::with_capacity(self.all.len(), bytes);
+        self.all.iter().for_each(|t| out.append_value(t));
+        Arc::new(out.finish())
     }
 }
+
+/// Bytes of text in an entry from which on its other cells are copied, so that the text goes: an
+/// array of its own takes some 300 bytes beside its cells.
+const MUCH_TEXT: usize = 32 << 10;
 
 /// Bytes that keeping a text takes beside the text.
 const TEXT: usize = 64;
@@ -199,12 +208,13 @@ impl Builder {
             return;
         }
         self.pieces += 1;
+        let apart_from_texts = texts_of(cells) >= MUCH_TEXT;
         for (c, cells) in columns.iter().zip(cells) {
             let cells = match (&mut self.texts[*c], cells.as_any().downcast_ref()) {
                 (Some(texts), Some(cells)) => Arc::new(texts.places(cells, &mut self.bytes)),
+                _ if apart_from_texts => apart(cells),
                 _ => cells.clone(),
             };
-            // Not the memory of the buffer, which columns read from one batch share.
             self.bytes += cells.to_data().get_slice_memory_size().unwrap_or(cells.len() * 8);
             self.cells[*c].push((piece, cells));
         }
@@ -238,13 +248,15 @@ impl Builder {
         let options = ArrowWriterOptions::new()
             .with_properties(self.properties())
             .with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
+        // Behind what is there already; Parquet counts from where it begins.
+        let mut writer = ArrowWriter::try_new_with_options(out, schema.clone(), options)?;
         let mut carried = vec![(0, 0); self.cells.len()];
         for marks in self.marks.chunks(SLICE) {
             writer.write(&self.slice(marks, &schema, &texts, &mut carried)?)?;
         }
-        out.extend_from_slice(&writer.into_inner()?);
-        Ok(out)
+        // The writer has all of it in a form of its own.
+        drop((self, texts));
+        Ok(writer.into_inner()?)
     }
 
     /// Numbers that move are packed as differences; where few cells change, a dictionary with run
@@ -315,6 +327,21 @@ impl Builder {
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
+}
+
+/// Bytes of text in these columns.
+fn texts_of(columns: &[ArrayRef]) -> usize {
+    let texts = columns.iter().filter_map(|c| c.as_any().downcast_ref::<StringArray>());
+    texts
+        .map(|t| t.value_offsets().last().map_or(0, |end| (end - t.value_offsets()[0]) as usize))
+        .sum()
+}
+
+/// The same cells in memory of their own: columns that were read from one batch share its buffer,
+/// and each of them keeps the texts of all the others.
+fn apart(cells: &ArrayRef) -> ArrayRef {
+    let all: Vec<(usize, usize)> = (0..cells.len()).map(|i| (0, i)).collect();
+    interleave(&[cells.as_ref()], &all).unwrap_or_else(|_| cells.clone())
 }
 
 /// The table's columns with the two of our own in front.
@@ -459,4 +486,54 @@ fn number(columns: &Columns, column: usize) -> Result<UInt32Array> {
         .as_any()
         .downcast_ref::<UInt32Array>();
     a.filter(|a| a.null_count() == 0).cloned().context("a block's own column is wrong")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::session::format::{Kind as Stored, Value};
+    use crate::session::wire::{Step, put_table};
+    use crate::table::{Column, Kind, TableDef};
+
+    type C = Column<(u64, String)>;
+    const COLUMNS: &[C] = &[
+        C::u64("n", "N", Kind::Key, |r| Some(r.0)),
+        C::text("text", "TEXT", Kind::Text, |r| Some(r.1.as_str())),
+    ];
+
+    #[test]
+    fn a_block_keeps_each_text_once_and_gives_back_what_it_was_made_of() {
+        let def = TableDef::new("t", Nature::Event, COLUMNS);
+        for (len, entries) in [(5, 3u64), (4_000, 20)] {
+            let mut builder = Builder::new(Arc::clone(def.schema()));
+            let rows = |entry: u64| -> Vec<(u64, String)> {
+                (0..30).map(|r| (entry * 100 + r, format!("{r:0len$}"))).collect()
+            };
+            for entry in 0..entries {
+                let mut body = Vec::new();
+                put_table(&mut body, def.table(&rows(entry)).unwrap().batch()).unwrap();
+                let value = Value { kind: Stored::Full, table: 0, seq: entry, link: 0, body };
+                let step = Step::read(value, &def.schema().arrow()).unwrap();
+                builder.push(entry, step).unwrap();
+            }
+            // Each text once, and its places and the numbers: not the texts of every entry.
+            let cells = builder.cells.iter().flatten();
+            let buffers: usize = cells.map(|(_, a)| a.get_buffer_memory_size()).sum();
+            assert!(len < 1_000 || buffers < entries as usize * 30 * 16 * 4, "{buffers}");
+            let body = builder.finish().unwrap();
+            let block = Block::read(body, Arc::clone(def.schema())).unwrap();
+            for entry in 0..entries {
+                let (mut at, number) = (Vec::new(), block.find(entry).unwrap());
+                block.advance(&mut at, number).unwrap();
+                let table = block.table(&at).unwrap();
+                let told = |row| (table.get(row, "n").as_u64(), table.get(row, "text"));
+                let expected = rows(entry);
+                assert_eq!(table.len(), expected.len());
+                for (row, (n, text)) in expected.iter().enumerate() {
+                    assert_eq!(told(row), (Some(*n), crate::table::Value::Text(text)));
+                }
+            }
+        }
+    }
 }

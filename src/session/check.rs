@@ -166,10 +166,9 @@ impl Work {
     }
 
     fn session(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        let (_, schemas, sound) = Meta::read(&self.dir)?;
+        let (_, schemas, fault) = Meta::read(&self.dir)?;
         self.schemas = schemas;
-        if !sound {
-            let text = "`meta` fails its checksum: names, columns or the host may be wrong";
+        if let Some(text) = fault {
             self.found(Weight::Damage, None, text);
         }
         self.last = Last::read(&self.dir);

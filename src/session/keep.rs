@@ -136,7 +136,8 @@ fn remove_session(session: &Path) -> Result<()> {
     for dir in remains(session)? {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
-    for name in ["last", "meta", "meta.tmp", super::marks::FILE, super::talk::NAME] {
+    let others = ["last", "meta", super::meta::COPY, "meta.tmp"];
+    for name in others.into_iter().chain([super::marks::FILE, super::talk::NAME]) {
         let path = session.join(name);
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;

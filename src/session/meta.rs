@@ -1,5 +1,5 @@
-//! The small files beside the databases: `meta` (who and which columns), `last` (how far it got,
-//! locked while recorded) and `NNNN.json` (what a finished segment holds).
+//! The small files beside the databases: `meta` (who and which columns) with its copy, `last` (how
+//! far it got, locked while recorded) and `NNNN.json` (what a finished segment holds).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -8,13 +8,16 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Schema, clean};
 
 /// Version of the format written here; older ones are read for ever.
 pub const FORMAT: u32 = 1;
+
+/// The same once more: nothing of a session could be read without the one file.
+pub(super) const COPY: &str = "meta.copy";
 
 /// Largest small file read, in bytes.
 const MAX_SMALL: u64 = 32 << 20;
@@ -82,28 +85,59 @@ impl Meta {
         let tables = tables.iter().map(|s| Schema::clone(s)).collect();
         let rest = Rest { info: info.clone(), tables };
         let meta = Meta { version: FORMAT, crc: json_crc(&rest)?, rest };
-        write_json(&dir.join("meta"), &meta)
+        write_json(&dir.join("meta"), &meta)?;
+        write_json(&dir.join(COPY), &meta)
     }
 
-    /// Who recorded, which tables, and whether the file is as it was written.
-    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>, bool)> {
-        let path = dir.join("meta");
-        let bytes = read_small(&path)?;
-        let broken =
-            || format!("{} is damaged: the session cannot be read without it", path.display());
-        let Version { version } = serde_json::from_slice(&bytes).with_context(broken)?;
-        ensure!(
-            version <= FORMAT,
-            "session {} has format {version}, this lmptop reads up to {FORMAT}: read it with a newer lmptop",
-            clean(&dir.display().to_string())
-        );
-        let meta: Meta = serde_json::from_slice(&bytes).with_context(broken)?;
-        let sound = json_crc(&meta.rest)? == meta.crc;
+    /// Who recorded, which tables, and what is wrong with the file.
+    pub(super) fn read(dir: &Path) -> Result<(Info, Vec<Arc<Schema>>, Option<&'static str>)> {
+        const COPIED: &str = "`meta` is damaged: its copy is read";
+        const UNSOUND: &str = "`meta` is damaged: names, columns or the host may be wrong";
+        let first = Meta::parse(dir, &dir.join("meta"));
+        let (meta, fault) = match first {
+            Ok((meta, true)) => (meta, None),
+            Err(Refused::Newer(why)) => return Err(why),
+            first => match (Meta::parse(dir, &dir.join(COPY)), first) {
+                (Ok((copy, true)), _) => (copy, Some(COPIED)),
+                (_, Ok((meta, _))) => (meta, Some(UNSOUND)),
+                (_, Err(Refused::Newer(why) | Refused::Broken(why))) => return Err(why),
+            },
+        };
         let tables = meta.rest.tables.into_iter().map(|s| Arc::new(cleaned(s))).collect();
         let mut info = meta.rest.info.cleaned();
-        info.version = version;
-        Ok((info, tables, sound))
+        info.version = meta.version;
+        Ok((info, tables, fault))
     }
+
+    /// One of the two files, and whether it is as it was written.
+    fn parse(dir: &Path, path: &Path) -> Result<(Meta, bool), Refused> {
+        let bytes = read_small(path).map_err(Refused::Broken)?;
+        let broken = |e| {
+            let what = "is damaged: the session cannot be read without it";
+            Refused::Broken(Error::new(e).context(format!("{} {what}", path.display())))
+        };
+        let Version { version } = serde_json::from_slice(&bytes).map_err(broken)?;
+        if version > FORMAT {
+            return Err(Refused::Newer(anyhow!(
+                "session {} has format {version}, this lmptop reads up to {FORMAT}: read it with a newer lmptop",
+                clean(&dir.display().to_string())
+            )));
+        }
+        let meta: Meta = serde_json::from_slice(&bytes).map_err(broken)?;
+        let sound = json_crc(&meta.rest).map_err(Refused::Broken)? == meta.crc;
+        Ok((meta, sound))
+    }
+}
+
+/// Why the file does not tell.
+enum Refused {
+    Newer(Error),
+    Broken(Error),
+}
+
+/// Whether this directory is a session.
+pub fn is_session(dir: &Path) -> bool {
+    ["meta", COPY].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
 }
 
 fn json_crc<T: Serialize>(value: &T) -> Result<u32> {

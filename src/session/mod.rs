@@ -51,7 +51,7 @@ pub use keep::{Retention, prune};
 pub use limits::{Limits, Thin};
 pub use list::{Listing, SYSTEM_PLACE, default_place, list};
 pub use marks::{LONGEST_NOTE, Mark, add_mark, damaged_marks, marks, remove_mark};
-pub use meta::{FORMAT, Info};
+pub use meta::{FORMAT, Info, is_session};
 pub use portable::{PORTABLE, Packed, Portion, Redact, file_listing, pack, portable_name};
 pub use reader::{Position, Reader};
 pub use search::{Candidate, Search, Wanted};

@@ -11,7 +11,7 @@ use super::contents::{Shared, found};
 use super::cursor::Cursor;
 use super::list::list;
 use super::marks::{Mark, marks};
-use super::meta::{Info, Last, Meta, Summary, recorded_now};
+use super::meta::{Info, Last, Meta, Summary, is_session, recorded_now};
 use super::portable;
 use super::remote::Gone;
 use super::segment::{Open, Segment, Stamp};
@@ -56,7 +56,7 @@ impl Reader {
             return portable::open(path);
         }
         let dir = find_session(path)?;
-        let (info, schemas, sound) = Meta::read(&dir)?;
+        let (info, schemas, fault) = Meta::read(&dir)?;
         let name = dir.file_name().map_or_else(|| info.id.clone(), |n| n.to_string_lossy().into());
         if recorded_now(&dir) {
             return Reader::of_recorder(&dir, info).with_context(|| {
@@ -69,10 +69,7 @@ impl Reader {
         let last = Last::read(&dir);
         let shared = Arc::new(Shared::new(info, Some(dir.clone())));
         *shared.schemas.write().unwrap_or_else(PoisonError::into_inner) = schemas;
-        let mut notes = Vec::new();
-        if !sound {
-            notes.push("`meta` is damaged: names, columns or the host may be wrong".to_owned());
-        }
+        let mut notes: Vec<String> = fault.map(str::to_owned).into_iter().collect();
         let (found, more) = found(&dir)?;
         notes.extend(more);
         shared.note(notes);
@@ -518,7 +515,7 @@ fn newest(open: &Open, wall_ns: i64) -> Option<(usize, i64)> {
 }
 
 fn find_session(path: &Path) -> Result<PathBuf> {
-    if path.join("meta").symlink_metadata().is_ok() {
+    if is_session(path) {
         return Ok(path.to_path_buf());
     }
     if let Err(e) = std::fs::read_dir(path) {

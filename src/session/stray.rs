@@ -14,7 +14,7 @@ use crate::table::clean;
 const MOST: usize = 50;
 
 /// Files that a session may have beside its segments.
-const KNOWN: [&str; 4] = ["meta", "last", "marks", "viewers"];
+const KNOWN: [&str; 5] = ["meta", super::meta::COPY, "last", "marks", "viewers"];
 
 /// Numbers of the segments that have files or a summary, ascending.
 pub(super) fn numbers(session: &Path) -> Result<Vec<u32>> {

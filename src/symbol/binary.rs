@@ -21,7 +21,7 @@ use crate::table::stack::VDSO;
 /// Files that are open at once: a user may often have 1,024.
 const OPEN: usize = 256;
 /// Memory for the tables of how to unwind them.
-const TABLES: usize = 10 << 20;
+const TABLES: usize = 6 << 20;
 /// Files whose paths are remembered.
 const KNOWN: usize = 16_384;
 /// How soon a file that could not be opened is tried again.

@@ -1,7 +1,9 @@
 //! The functions of one ELF file: where they begin, how long they are, and where their names are
-//! read when they are asked for. Twelve bytes a function, some 4 MB for the largest programs.
+//! read when they are asked for. Seven bytes a function, some 3 MB for the largest programs.
 //!
 //! Read with `pread` and never mapped: a file that shrinks while it is mapped kills who reads it.
+
+mod list;
 
 use std::fs::File;
 use std::io;
@@ -15,6 +17,7 @@ use super::demangle::demangled;
 use super::elf::{Sections, half, long, piece, word};
 use super::go::Go;
 use super::separate;
+use list::{Entry, LOCAL, List};
 
 /// `SHT_SYMTAB`, `SHT_RELA`, `SHT_DYNSYM`.
 const SYMBOLS: u32 = 2;
@@ -25,14 +28,12 @@ const EXECUTABLE: u64 = 4;
 /// Bytes of a symbol (`Elf64_Sym`) and of a relocation (`Elf64_Rela`).
 const SYMBOL: usize = 24;
 const RELOCATION: usize = 24;
-/// Functions taken from one file at most, 24 MB.
+/// Functions taken from one file at most, some 14 MB.
 const MOST: usize = 2 << 20;
 /// How many functions that begin before an address are asked whether they reach to it.
 const LOOK_BACK: usize = 64;
 /// A symbol that is longer is cut.
 const LONGEST: usize = 16 << 10;
-/// Set in the size of a function that only its own file knows.
-const LOCAL: u32 = 1 << 31;
 
 /// The functions of a file.
 #[derive(Debug, Default)]
@@ -53,8 +54,8 @@ struct Table {
     text: Range<u64>,
     /// What addresses are relative to.
     base: u64,
-    /// Sorted by address.
-    entries: Vec<Entry>,
+    /// By address.
+    entries: List,
     /// Sections of code.
     code: Vec<Range<u64>>,
     /// The table is one of a Go program: names lie in the records of functions.
@@ -62,13 +63,6 @@ struct Table {
     /// Whether it names what is exported only: what lies between has no name in it.
     is_partial: bool,
     names: AHashMap<u32, Arc<str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    at: u32,
-    size: u32,
-    name: u32,
 }
 
 #[derive(Debug)]
@@ -114,7 +108,7 @@ impl Functions {
 
     /// Bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().map(|t| t.entries.len() * size_of::<Entry>() + t.names.len() * 96).sum()
+        self.tables.iter().map(|t| t.entries.bytes() + t.names.len() * 96).sum()
     }
 
     /// The function that an address lies in; `file` is the one that was read.
@@ -242,7 +236,7 @@ impl Table {
             return None;
         }
         entries.sort_unstable();
-        entries.shrink_to_fit();
+        let entries = List::of(&entries);
         let text = text.offset..text.offset.checked_add(text.size)?;
         let (is_partial, names) = (kind == EXPORTED, AHashMap::new());
         Some(Table { file: None, text, base, entries, code, go: None, is_partial, names })
@@ -266,7 +260,7 @@ impl Table {
             return None;
         }
         entries.sort_unstable();
-        entries.shrink_to_fit();
+        let entries = List::of(&entries);
         let (text, code, names) = (0..0, Vec::new(), AHashMap::new());
         Some(Table { file: None, text, base, entries, code, go: Some(go), is_partial: true, names })
     }
@@ -284,8 +278,7 @@ impl Table {
 
     /// Where the function begins that this lies in.
     fn find(&self, at: u32) -> Option<u32> {
-        let behind = self.entries.partition_point(|e| e.at <= at);
-        let before = &self.entries[behind.saturating_sub(LOOK_BACK)..behind];
+        let before = self.entries.before(at, LOOK_BACK);
         let reaches = |e: &&Entry| at - e.at < e.size & !LOCAL;
         if let Some(entry) = before.iter().rev().find(reaches) {
             return Some(entry.at);
@@ -308,8 +301,7 @@ impl Table {
     /// The best of the names of what begins here: the one with the fewest underscores before it,
     /// then one that others may use, then the shortest.
     fn choose(&self, file: &File, begin: u32) -> Option<String> {
-        let from = self.entries.partition_point(|e| e.at < begin);
-        let same = self.entries[from..].iter().take_while(|e| e.at == begin).take(16);
+        let same = self.entries.at(begin).take(16);
         let file = self.file.as_ref().unwrap_or(file);
         let named = same.filter_map(|e| Some((e.size & LOCAL, self.text(file, e.name)?)));
         let rank = |(local, name): &(u32, String)| {

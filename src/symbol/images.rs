@@ -23,8 +23,9 @@ mod kernel {
 use kernel::types::{image, image_file, image_kind, layout};
 use kernel::{SymbolImagesSkel, SymbolImagesSkelBuilder};
 
-/// Layouts that are kept until their stacks have come, some 200 bytes each.
-const KEPT: usize = 4096;
+/// Layouts that are kept until their stacks have come, which takes less than a second; some 500
+/// bytes each.
+const KEPT: usize = 2048;
 
 /// The programs and what they told.
 pub(super) struct Images {
@@ -57,7 +58,7 @@ impl Images {
 
     /// The mappings of an address space that is no more.
     pub fn ended(&self, space: &Space) -> Option<Vec<Mapping>> {
-        self.told.layouts.get(space).cloned()
+        self.told.layouts.get(space).map(|mappings| mappings.to_vec())
     }
 
     /// Whether that address space is known to be no more.
@@ -79,7 +80,7 @@ impl Images {
 /// What was told.
 #[derive(Default)]
 struct Told {
-    layouts: AHashMap<Space, Vec<Mapping>>,
+    layouts: AHashMap<Space, Box<[Mapping]>>,
     order: VecDeque<Space>,
 }
 
@@ -101,7 +102,7 @@ impl Told {
     }
 
     fn keep(&mut self, space: Space, mappings: Vec<Mapping>) {
-        if self.layouts.insert(space, mappings).is_none() {
+        if self.layouts.insert(space, mappings.into()).is_none() {
             self.order.push_back(space);
         }
         if self.order.len() > KEPT

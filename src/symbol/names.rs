@@ -14,7 +14,7 @@ use super::{HASHER, Note, Space};
 use crate::table::stack::{JIT, UNKNOWN, frame};
 
 /// Bytes that the tables of binaries take at most together; one alone may be larger.
-const TABLES: usize = 10 << 20;
+const TABLES: usize = 6 << 20;
 /// Addresses whose names are remembered, 33 bytes each: as many as fit into a hash table of 65,536
 /// without making it larger.
 const KNOWN: usize = 57_344;

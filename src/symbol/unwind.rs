@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use framehop::{
     CacheNative, Error, ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Module,
@@ -29,13 +30,49 @@ const ENTRY: u64 = 96;
 
 /// Rules that one cache of the unwinder remembers, by the remainder of their addresses.
 const CACHED: u64 = 509;
-/// Bytes of such a cache.
-const CACHE: usize = 25 << 10;
-/// Caches of a large binary: each rule that is not in one is worked out anew, which costs some
-/// twenty times as much.
-const CACHES: usize = 2;
+/// Caches, 25 KB each: each rule that is not in one is worked out anew, which costs some twenty
+/// times as much. All binaries share them: most of a compile's are met once.
+const CACHES: usize = 64;
+/// The unwinder tells tables apart by a number of 16 bits that counts on with all that are made:
+/// after half of them what was cached of the old ones goes.
+const OLD: u32 = 1 << 15;
+/// How far it has counted.
+static COUNTED: AtomicU32 = AtomicU32::new(0);
 
 type Tables = UnwinderNative<Vec<u8>, MayAllocateDuringUnwind>;
+
+/// The rules that were found lately, of all binaries.
+#[derive(Default)]
+pub(super) struct Caches {
+    /// Made when they are needed.
+    all: Vec<Option<CacheNative<MayAllocateDuringUnwind>>>,
+    /// How far the unwinder had counted when they were empty.
+    counted: u32,
+}
+
+impl Caches {
+    /// The one for an address of a binary.
+    fn of(&mut self, serial: u64, at: u64) -> &mut CacheNative<MayAllocateDuringUnwind> {
+        let counted = COUNTED.load(Ordering::Relaxed);
+        if self.all.is_empty() || counted.wrapping_sub(self.counted) >= OLD {
+            self.all.clear();
+            self.all.resize_with(CACHES, || None);
+            self.counted = counted;
+        }
+        // What lies close together lies in different ones, and so do two binaries' same addresses.
+        let which = (at / CACHED).wrapping_add(serial.wrapping_mul(7)) as usize % CACHES;
+        self.all[which].get_or_insert_with(CacheNative::new)
+    }
+}
+
+/// Tables with one module, or with none.
+fn tables_with(module: Option<Module<Vec<u8>>>) -> Tables {
+    // It counts when they are made and when a module is added.
+    COUNTED.fetch_add(2, Ordering::Relaxed);
+    let mut tables = Tables::new();
+    module.into_iter().for_each(|module| tables.add_module(module));
+    tables
+}
 
 /// How to get from a frame in one binary to its caller.
 pub(super) struct Rules {
@@ -44,8 +81,8 @@ pub(super) struct Rules {
     pieces: Option<Pieces<Tables>>,
     /// What the pieces have in common: where the code begins, `.text`, `.got`.
     about: (u64, Option<Range<u64>>, Option<Range<u64>>),
-    /// One, of a large binary several; made when they are needed.
-    caches: Vec<Option<CacheNative<MayAllocateDuringUnwind>>>,
+    /// The binary's.
+    serial: u64,
     /// Functions that are called by nobody.
     begins: Vec<Range<u64>>,
     /// Where execution begins.
@@ -59,7 +96,6 @@ impl Rules {
     pub fn of(binary: &Binary) -> Rules {
         let tables = elf::tables(&binary.file, &binary.segments);
         let bytes = tables.bytes();
-        let mut rules = Rules::frame_pointers();
         let about = (tables.base, tables.text.clone(), tables.got.clone());
         let (index_svma, index) = tables.index.unzip();
         let (frames_svma, frames) = tables.frames.unzip();
@@ -76,21 +112,25 @@ impl Rules {
         };
         // Offsets inside a module have 32 bits.
         let range = tables.base..tables.base.saturating_add(u64::from(u32::MAX));
-        rules.unwinder.add_module(Module::new(String::new(), range, tables.base, sections));
-        let pieces = tables.pieces.map(Pieces::new);
-        if pieces.is_some() {
-            rules.caches.resize_with(CACHES, || None);
+        let module = Module::new(String::new(), range, tables.base, sections);
+        Rules {
+            unwinder: tables_with(Some(module)),
+            pieces: tables.pieces.map(Pieces::new),
+            about,
+            serial: binary.serial,
+            begins: tables.begins,
+            entry: tables.entry,
+            bytes,
         }
-        Rules { pieces, about, begins: tables.begins, entry: tables.entry, bytes, ..rules }
     }
 
     /// By frame pointers alone.
     pub fn frame_pointers() -> Rules {
         Rules {
-            unwinder: UnwinderNative::new(),
+            unwinder: tables_with(None),
             pieces: None,
             about: (0, None, None),
-            caches: vec![None],
+            serial: 0,
             begins: Vec::new(),
             entry: 0,
             bytes: 0,
@@ -104,29 +144,26 @@ impl Rules {
         address: FrameAddress,
         regs: &mut UnwindRegsNative,
         stack: &Copied<'_>,
+        caches: &mut Caches,
     ) -> Result<Option<u64>, Error> {
         let at = address.address_for_lookup();
         let before = self.begins.partition_point(|b| b.start <= at);
         if before.checked_sub(1).and_then(|i| self.begins.get(i)).is_some_and(|b| at < b.end) {
             return Ok(None);
         }
-        let Rules { unwinder, pieces, about, caches, .. } = self;
+        let Rules { unwinder, pieces, about, serial, .. } = self;
         let mut tables = &*unwinder;
         if let (Some(pieces), Some(file)) = (pieces, file)
             && let Some(piece) = pieces.of(file, at, |piece| tables_of(piece, about))
         {
             tables = piece;
         }
-        // Which one follows from the address alone, and not from what chooses the rule inside.
-        let which = (at / CACHED) as usize % caches.len();
-        let cache = caches[which].get_or_insert_with(CacheNative::new);
-        tables.unwind_frame(address, regs, cache, &mut |at| stack.word(at))
+        tables.unwind_frame(address, regs, caches.of(*serial, at), &mut |at| stack.word(at))
     }
 
     /// Memory that the tables take.
     pub fn bytes(&self) -> usize {
-        let caches = self.caches.iter().flatten().count() * CACHE;
-        self.bytes + caches + self.pieces.as_ref().map_or(0, Pieces::bytes)
+        self.bytes + self.pieces.as_ref().map_or(0, Pieces::bytes)
     }
 }
 
@@ -141,9 +178,7 @@ fn tables_of(piece: Piece, about: &(u64, Option<Range<u64>>, Option<Range<u64>>)
         eh_frame: Some(piece.frames),
         ..ExplicitModuleSectionInfo::default()
     };
-    let mut tables = Tables::new();
-    tables.add_module(Module::new(String::new(), piece.code, base, sections));
-    tables
+    tables_with(Some(Module::new(String::new(), piece.code, base, sections)))
 }
 
 /// What was copied of a stack.
@@ -193,6 +228,7 @@ pub(super) struct Walker {
     pub images: Option<Images>,
     layouts: Layouts,
     pointers: Rules,
+    caches: Caches,
 }
 
 /// Where the mappings of processes come from, and where the files in them are noted.
@@ -227,6 +263,7 @@ impl Walker {
             images: None,
             layouts: Layouts::default(),
             pointers: Rules::frame_pointers(),
+            caches: Caches::default(),
         }
     }
 
@@ -331,20 +368,23 @@ impl Walker {
                 Opened::Other | Opened::Lost(_) => None,
             },
         };
-        let Some(loaded) = loaded else { return self.pointers.step(None, *address, regs, stack) };
+        let caches = &mut self.caches;
+        let Some(loaded) = loaded else {
+            return self.pointers.step(None, *address, regs, stack, caches);
+        };
         let at = address.address_for_lookup();
         match loaded.binary.address(mapping.file_offset(at)) {
-            None => self.pointers.step(None, *address, regs, stack),
+            None => self.pointers.step(None, *address, regs, stack, caches),
             Some(svma) if address.is_return_address() => {
                 let back = FrameAddress::from_return_address(svma.wrapping_add(1));
                 let back = back.ok_or(Error::ReturnAddressIsNull)?;
                 let (rules, file) = loaded.rules();
-                rules.step(Some(file), back, regs, stack)
+                rules.step(Some(file), back, regs, stack, caches)
             }
             Some(svma) => {
                 let at = FrameAddress::from_instruction_pointer(svma);
                 let (rules, file) = loaded.rules();
-                rules.step(Some(file), at, regs, stack)
+                rules.step(Some(file), at, regs, stack, caches)
             }
         }
     }
@@ -362,7 +402,8 @@ impl Walker {
             let address = FrameAddress::from_instruction_pointer(interrupted);
             return Some(Frame { address, mapping });
         }
-        let caller = self.pointers.step(None, frame.address, regs, stack).ok()??;
+        let caller =
+            self.pointers.step(None, frame.address, regs, stack, &mut self.caches).ok()??;
         self.frame(space, caller)
     }
 

@@ -230,8 +230,8 @@ impl Meant {
 /// Whether the kernel's network code is on the stack, or was waited for.
 fn through_net(page: &Page, key: &Key) -> bool {
     page.words.get(key.state) == "net"
-        || page.names.frames(key.stack).iter().any(|f| {
-            let name = page.names.name(*f);
+        || page.names.frames(key.stack).any(|f| {
+            let name = page.names.name(f);
             NET.iter().any(|n| name.text.starts_with(n))
         })
 }
@@ -246,7 +246,7 @@ impl Page {
         self.stale = false;
         self.waited = 0;
         // Before the next one: it may be large.
-        self.shown = Shown::default();
+        let size = std::mem::take(&mut self.shown).tree.nodes.len();
         let Taken { mut rows, idle, course } = look.taken(self);
         self.taken = rows.len();
         // Those of one process one after the other, and stacks as they were met: each often begins
@@ -262,6 +262,8 @@ impl Page {
             _ => self.root,
         };
         let mut shown = Shown { idle, course, cpus: look.cpus, ..Shown::default() };
+        // About as many as the last time.
+        shown.tree.reserve(size);
         let mut sandwich = self.centre.filter(|_| self.view == View::Sandwich).map(Sandwich::new);
         let mut labels = Labels::default();
         let (mut path, mut before) = (Vec::new(), Before::default());
@@ -317,15 +319,13 @@ impl Page {
     /// The frames of a row from the root on; whether it is meant.
     fn path(&mut self, key: &Key, root: Root, labels: &mut Labels, out: &mut Vec<FrameId>) -> bool {
         out.clear();
-        let frames = self.names.frames(key.stack);
-        if !self.only.iter().all(|f| frames.contains(f)) {
+        let mut only = self.only.iter();
+        if !only.all(|only| self.names.frames(key.stack).any(|f| f == *only)) {
             return false;
         }
-        let calls: Vec<FrameId> =
-            frames.iter().filter(|f| !self.hidden.contains(f)).copied().collect();
         out.extend(self.label(key, root, labels));
         out.extend(self.state(key, labels));
-        out.extend(calls);
+        out.extend(self.names.frames(key.stack).filter(|f| !self.hidden.contains(f)));
         true
     }
 

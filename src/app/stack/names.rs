@@ -8,6 +8,8 @@ use ahash::RandomState;
 
 use crate::table::stack::{Class, NO_STACK, calls};
 
+use super::packed::{put_number, take_number};
+
 /// A frame's number.
 pub type FrameId = u32;
 /// A stack's number.
@@ -47,9 +49,23 @@ pub struct Names {
     names: Vec<Name>,
     modules: HashSet<Arc<str>, RandomState>,
     ids: HashMap<(u64, u64), FrameId, RandomState>,
-    stacks: Vec<Box<[FrameId]>>,
+    /// The numbers of their frames, packed: those that are met often came early and take a byte or
+    /// two.
+    stacks: Vec<Box<[u8]>>,
     texts: HashMap<(u64, u64), StackId, RandomState>,
     hashers: [RandomState; 2],
+}
+
+/// The frames of a stack, outermost first.
+#[derive(Clone, Debug)]
+pub struct Frames<'a>(&'a [u8]);
+
+impl Iterator for Frames<'_> {
+    type Item = FrameId;
+
+    fn next(&mut self) -> Option<FrameId> {
+        (!self.0.is_empty()).then(|| take_number(&mut self.0) as FrameId)
+    }
 }
 
 /// The frame of everything.
@@ -110,11 +126,13 @@ impl Names {
         if let Some(id) = self.texts.get(&text) {
             return *id;
         }
-        let mut frames: Vec<FrameId> = calls(stack, modules)
-            .map(|c| self.id(c.name, c.module, Part::Call(c.class())))
-            .collect();
+        let mut frames = Vec::new();
+        for c in calls(stack, modules) {
+            put_number(&mut frames, self.id(c.name, c.module, Part::Call(c.class())).into());
+        }
         if frames.is_empty() {
-            frames.push(self.id(NO_STACK, "", Part::Call(Class::Unknown)));
+            let none = self.id(NO_STACK, "", Part::Call(Class::Unknown));
+            put_number(&mut frames, none.into());
         }
         let id = self.stacks.len() as StackId;
         self.stacks.push(frames.into());
@@ -129,8 +147,8 @@ impl Names {
     }
 
     /// The frames of a stack, outermost first.
-    pub fn frames(&self, id: StackId) -> &[FrameId] {
-        self.stacks.get(id as usize).map_or(&[], |s| s)
+    pub fn frames(&self, id: StackId) -> Frames<'_> {
+        Frames(self.stacks.get(id as usize).map_or(&[], |s| s))
     }
 
     /// How many frames there are.
@@ -177,30 +195,41 @@ mod tests {
         let b = names.stack("main;f", "a.out;");
         assert_eq!(names.stack("main;f;g", "a.out;;libc.so.6"), a);
         assert_ne!(a, b);
-        assert_eq!(names.frames(a)[..2], *names.frames(b));
-        let leaf = names.name(names.frames(a)[2]);
+        let frames = |names: &Names, id| names.frames(id).collect::<Vec<FrameId>>();
+        assert_eq!(frames(&names, a)[..2], frames(&names, b));
+        let leaf = names.name(frames(&names, a)[2]);
         assert_eq!((&*leaf.text, &*leaf.module), ("g", "libc.so.6"));
         assert_eq!(leaf.part, Part::Call(Class::Library));
         // The same name in another file is another function.
         let c = names.stack("main;f;g", "a.out;;libm.so.6");
-        assert_ne!(names.frames(c)[2], names.frames(a)[2]);
+        assert_ne!(frames(&names, c)[2], frames(&names, a)[2]);
+    }
+
+    #[test]
+    fn frames_with_large_numbers_come_out_as_they_went_in() {
+        let mut names = Names::default();
+        let many: Vec<String> = (0..20_000).map(|n| format!("f{n}")).collect();
+        let id = names.stack(&many.join(";"), "a.out");
+        let told: Vec<&str> = names.frames(id).map(|f| &*names.name(f).text).collect();
+        assert_eq!(told, many);
     }
 
     #[test]
     fn what_has_no_stack_has_a_frame_that_says_so() {
         let mut names = Names::default();
         let none = names.stack("", "");
-        assert_eq!(&*names.name(names.frames(none)[0]).text, NO_STACK);
+        let frames: Vec<FrameId> = names.frames(none).collect();
+        assert_eq!((frames.len(), &*names.name(frames[0]).text), (1, NO_STACK));
     }
 
     #[test]
     fn stacks_that_are_not_used_are_forgotten() {
         let mut names = Names::default();
         let ids: Vec<StackId> = ["a", "b", "c"].iter().map(|s| names.stack(s, "x")).collect();
-        let frames = names.frames(ids[2]).to_vec();
+        let frames: Vec<FrameId> = names.frames(ids[2]).collect();
         let to = names.keep(&[false, false, true]);
         assert_eq!(names.stacks(), 1);
-        assert_eq!(names.frames(to[ids[2] as usize]), frames);
+        assert!(names.frames(to[ids[2] as usize]).eq(frames));
         assert_eq!(names.stack("c", "x"), to[ids[2] as usize], "found again by its text");
         assert_ne!(names.stack("a", "x"), to[ids[2] as usize]);
     }

@@ -64,15 +64,32 @@ impl<'a> IntoIterator for &'a Rows {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, key: &Key, tally: &Tally) {
-    let mut number = |n: u64| {
-        let mut left = n;
-        while left >= 0x80 {
-            bytes.push(left as u8 | 0x80);
-            left >>= 7;
+/// Appends a number.
+pub(super) fn put_number(bytes: &mut Vec<u8>, n: u64) {
+    let mut left = n;
+    while left >= 0x80 {
+        bytes.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+}
+
+/// Takes the number at the front away; 0 where there is none.
+pub(super) fn take_number(bytes: &mut &[u8]) -> u64 {
+    let (mut n, mut shift) = (0, 0);
+    while let Some((&byte, rest)) = bytes.split_first() {
+        *bytes = rest;
+        n |= u64::from(byte & 0x7f) << (shift & 63);
+        if byte < 0x80 {
+            break;
         }
-        bytes.push(left as u8);
-    };
+        shift += 7;
+    }
+    n
+}
+
+fn put(bytes: &mut Vec<u8>, key: &Key, tally: &Tally) {
+    let mut number = |n: u64| put_number(bytes, n);
     let mut flags = 0;
     for (flag, is_set) in [
         (IDLE, key.idle),
@@ -100,16 +117,7 @@ fn put(bytes: &mut Vec<u8>, key: &Key, tally: &Tally) {
 
 impl Unpacked<'_> {
     fn number(&mut self) -> u64 {
-        let (mut n, mut shift) = (0, 0);
-        while let Some((&byte, rest)) = self.bytes.split_first() {
-            self.bytes = rest;
-            n |= u64::from(byte & 0x7f) << (shift & 63);
-            if byte < 0x80 {
-                break;
-            }
-            shift += 7;
-        }
-        n
+        take_number(&mut self.bytes)
     }
 
     /// One that was put in as 32 bits.

@@ -28,8 +28,8 @@ const EVERY: usize = 2;
 /// And one more for each so many boxes: working them out takes its time.
 const LARGE: usize = 10_000;
 /// Stacks in the list of names beyond which those that no row has are forgotten, the first time;
-/// then whenever there are twice as many as were in use.
-pub(super) const STACKS: usize = 20_000;
+/// then whenever there are half as many more as were in use.
+pub(super) const STACKS: usize = 16_000;
 
 /// Takes in a moment: any live one, and of a recording the one shown.
 pub fn take(state: &mut State, moment: &Moment, live: bool) {
@@ -122,7 +122,8 @@ impl Page {
             }
         });
         // Not soon again: all of it would be gone through at every sample.
-        self.stacks = (used.iter().filter(|u| **u).count() * 2).max(STACKS);
+        let used_now = used.iter().filter(|u| **u).count();
+        self.stacks = (used_now + used_now / 2).max(STACKS);
         let to = self.names.keep(&used);
         let slices = self.books.iter_mut().flat_map(|b| &mut b.slices);
         let anew =

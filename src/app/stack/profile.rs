@@ -98,6 +98,12 @@ impl Tree {
         Tree { nodes: vec![Node::new(root, 0, 0)], then: Vec::new(), places: HashMap::default() }
     }
 
+    /// With room for so many nodes: a table of places that grows is twice as large for a moment.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
+        self.places.reserve(nodes);
+    }
+
     /// Adds what was taken at the end of a path below the root; returns the node there.
     pub fn add(&mut self, path: &[FrameId], sum: Sum, side: usize) -> u32 {
         let mut at = 0u32;

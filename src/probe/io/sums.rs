@@ -24,6 +24,9 @@ const REST: u32 = 3;
 /// After so many more it is looked again whether the thread has ended.
 const AGAIN: u32 = 8;
 
+/// Room for so many keys is kept however few there are.
+const ROOMY: usize = 4_096;
+
 /// `struct io_key`: the thread, what it did, and by which call or on which device.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,12 +88,54 @@ pub(super) struct Share {
     pub count: u64,
 }
 
+/// How many events a histogram has in its slots, those that have any, ascending: they are few, and
+/// there are thousands of histograms.
+#[derive(Default)]
+struct Slots(Vec<(u8, u32)>);
+
+impl Slots {
+    /// What is counted there.
+    fn at(&mut self, slot: usize) -> &mut u32 {
+        let slot = slot as u8;
+        let place = match self.0.binary_search_by_key(&slot, |s| s.0) {
+            Ok(place) => place,
+            Err(place) => {
+                self.0.reserve_exact(1);
+                self.0.insert(place, (slot, 0));
+                place
+            }
+        };
+        &mut self.0[place].1
+    }
+
+    /// Whether it has just this.
+    fn is(&self, all: &[u32]) -> bool {
+        let some = all.iter().enumerate().filter(|(_, n)| **n != 0);
+        some.map(|(slot, n)| (slot as u8, *n)).eq(self.0.iter().copied().filter(|(_, n)| *n != 0))
+    }
+
+    /// What came to each slot since the last time; brings it up to date.
+    fn newer(&mut self, now: &[u32]) -> Vec<u64> {
+        let mut more = vec![0; now.len()];
+        for (slot, now) in now.iter().enumerate().filter(|(_, n)| **n != 0) {
+            let seen = self.at(slot);
+            let since = now.wrapping_sub(*seen);
+            // Ahead where an end was told before the sums were read again.
+            let since = if since > u32::MAX / 2 { 0 } else { since };
+            *seen = seen.wrapping_add(since);
+            more[slot] = u64::from(since);
+        }
+        more
+    }
+}
+
 /// What was given of one key's sums so far.
+#[derive(Default)]
 struct Known {
     born_ns: u64,
     given: Share,
-    sizes: [u32; SIZES],
-    delays: [u32; DELAYS],
+    sizes: Slots,
+    delays: Slots,
     /// The longest that was told for its own stack in this interval.
     told_ns: u64,
     /// Where it was last.
@@ -99,21 +144,6 @@ struct Known {
     waiting: u32,
     /// Intervals without an event.
     rest: u32,
-}
-
-impl Default for Known {
-    fn default() -> Known {
-        Known {
-            born_ns: 0,
-            given: Share::default(),
-            sizes: [0; SIZES],
-            delays: [0; DELAYS],
-            told_ns: 0,
-            last: None,
-            waiting: 0,
-            rest: 0,
-        }
-    }
 }
 
 /// A request whose stack was taken: which of the two is there.
@@ -125,7 +155,8 @@ enum Half {
 /// All of it.
 #[derive(Default)]
 pub(super) struct Sums {
-    known: AHashMap<Which, Known>,
+    /// Apart from the table, which has room for twice as many.
+    known: AHashMap<Which, Box<Known>>,
     /// By the sample's id.
     requests: AHashMap<u64, Half>,
     /// The ids in the order they came, to bound them.
@@ -140,7 +171,7 @@ impl Sums {
             let waiting = known.waiting;
             // Of a request the stack may have come before the sums.
             let last = known.last.take().filter(|_| known.born_ns == 0);
-            *known = Known { born_ns, waiting, last, ..Known::default() };
+            **known = Known { born_ns, waiting, last, ..Known::default() };
         }
         known
     }
@@ -193,7 +224,8 @@ impl Sums {
         let known = self.of(done.which, done.born_ns);
         known.told_ns = known.told_ns.max(done.took_ns);
         let slot = (64 - done.took_ns.leading_zeros() as usize).min(DELAYS - 1);
-        known.delays[slot] = known.delays[slot].wrapping_add(1);
+        let delay = known.delays.at(slot);
+        *delay = delay.wrapping_add(1);
         match self.requests.remove(&done.id) {
             Some(Half::Stack(key, stack)) => give(gather, key, &stack, share, done.took_ns),
             _ => self.pend(done.id, Half::End(share, done.took_ns)),
@@ -222,8 +254,8 @@ impl Sums {
         self.known.get(which).is_some_and(|known| {
             known.born_ns == total.born_ns
                 && known.given == Share { bytes: total.bytes, count: total.count }
-                && known.sizes == total.sizes
-                && known.delays == total.delays
+                && known.sizes.is(&total.sizes)
+                && known.delays.is(&total.delays)
         })
     }
 
@@ -285,6 +317,11 @@ impl Sums {
     /// The sums of this key are gone.
     pub fn forget(&mut self, which: Which) {
         self.known.remove(&which);
+        // After a crowd of short threads.
+        let (room, len) = (self.known.capacity(), self.known.len());
+        if room > ROOMY && len < room / 8 {
+            self.known.shrink_to(2 * len);
+        }
     }
 }
 
@@ -293,8 +330,8 @@ impl Known {
     fn spread(&mut self, total: &Total, turn: u64) -> Option<Spread> {
         // A request that ended since the sums were read may have been told: it is not told twice.
         let told = std::mem::take(&mut self.told_ns);
-        let ns = Hist::of(newer(&mut self.delays, &total.delays));
-        let bytes = Hist::of(newer(&mut self.sizes, &total.sizes));
+        let ns = Hist::of(self.delays.newer(&total.delays));
+        let bytes = Hist::of(self.sizes.newer(&total.sizes));
         let none = Hist::default();
         if ns == none && bytes == none {
             return None;
@@ -303,18 +340,6 @@ impl Known {
         let max_ns = top.map(|t| t.ns).filter(|&ns| ns > told);
         Some(Spread { ns, max_ns, bytes, max_bytes: top.map(|t| t.bytes) })
     }
-}
-
-/// What came to each slot since `seen`, which is brought up to date.
-fn newer<const N: usize>(seen: &mut [u32; N], now: &[u32; N]) -> Vec<u64> {
-    let since = |(seen, now): (&mut u32, &u32)| {
-        // Ahead where an end was told before the sums were read again.
-        let more = now.wrapping_sub(*seen);
-        let more = if more > u32::MAX / 2 { 0 } else { more };
-        *seen = seen.wrapping_add(more);
-        u64::from(more)
-    };
-    seen.iter_mut().zip(now).map(since).collect()
 }
 
 /// A request with its own stack.
@@ -486,6 +511,26 @@ mod tests {
             assert_eq!((rows.len(), r.count, r.value, r.samples), (1, 3, 12288, 1));
             assert_eq!((r.max, r.hist.as_ref().unwrap().as_str()), (Some(3000), "10:2 12:1"));
         }
+    }
+
+    #[test]
+    fn a_histogram_keeps_the_slots_that_have_events() {
+        let mut seen = Slots::default();
+        let mut now = [0u32; DELAYS];
+        (now[3], now[40]) = (5, 2);
+        assert!(!seen.is(&now) && seen.is(&[0; DELAYS]));
+        let more = seen.newer(&now);
+        assert_eq!((more[3], more[40], more.iter().sum::<u64>()), (5, 2, 7));
+        assert!(seen.is(&now));
+        // An end that was told before the sums are read again.
+        *seen.at(40) += 1;
+        assert!(!seen.is(&now));
+        assert_eq!(seen.newer(&now).iter().sum::<u64>(), 0, "it is not taken back");
+        now[40] += 3;
+        (now[0], now[3]) = (u32::MAX, 4);
+        let more = seen.newer(&now);
+        assert_eq!((more[0], more[3], more[40]), (0, 0, 2), "what runs over is none");
+        assert_eq!(seen.0.iter().map(|s| s.0).collect::<Vec<_>>(), [0, 3, 40]);
     }
 
     #[test]
