@@ -250,7 +250,9 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
         && let Some(shown) = reader.time(shown)
         && printed > 0
     {
-        eprintln!("lmptop: {}", clock::beside(to, shown, &TimeZone::system()));
+        let beside = clock::beside(to, shown, &TimeZone::system());
+        let why = if reader.notes().is_empty() { "" } else { "; it may be among what is lost" };
+        eprintln!("lmptop: {beside}{why}");
     }
     for note in reader.notes() {
         eprintln!("lmptop: {}", clean(&note));

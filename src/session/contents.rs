@@ -222,3 +222,20 @@ pub(super) fn found(dir: &Path) -> Result<(Vec<Arc<Segment>>, Vec<String>)> {
     let found = all.map(|n| Arc::new(Segment::found(dir, n, &mut notes))).collect();
     Ok((found, notes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_of_the_losses_is_counted_once() {
+        let shared = Shared::new(Info::default(), None);
+        assert_eq!(shared.all_notes(), Vec::<String>::new());
+        for _ in 0..3 {
+            shared.note((0..100).map(|n| format!("sample {n} is lost")));
+        }
+        let all = shared.all_notes();
+        assert_eq!((all.len(), shared.notes().len()), (MAX_NOTES + 1, MAX_NOTES));
+        assert_eq!(all[MAX_NOTES], "and 36 more are not listed");
+    }
+}
