@@ -137,6 +137,48 @@ fn keep(name: &str, path: &Path) {
 
 /// Not a test: writes the recording of this format version that is to be kept, if it is not there.
 #[test]
+fn print_says_what_cannot_be_read_and_which_time_it_shows() {
+    let place = tempfile::tempdir().unwrap();
+    let path = record(place.path(), small(), 200);
+    let name = path.to_str().unwrap();
+    let segments: Vec<PathBuf> = fs::read_dir(&path).unwrap().flatten().map(|e| e.path()).collect();
+    let segments: Vec<&PathBuf> = segments.iter().filter(|p| p.is_dir()).collect();
+    let remove = |number: &str| {
+        let of = |p: &&&PathBuf| p.file_name().unwrap().to_str().unwrap().starts_with(number);
+        segments.iter().filter(of).for_each(|p| fs::remove_dir_all(p).unwrap());
+    };
+    let reader = Reader::open(&path).unwrap();
+    let times = reader.times(i64::MIN, i64::MAX).unwrap();
+    let print = |at: i64| {
+        let at = at.to_string();
+        lmptop(&["print", "proc", "--session", name, "--at", &at])
+    };
+    let near = print(times[100].0);
+    assert!(near.status.success() && errors(&near).is_empty(), "{}", errors(&near));
+    // After the end.
+    let after = print(times[199].0 + 60 * S);
+    assert!(after.status.success() && !after.stdout.is_empty());
+    let said = errors(&after);
+    assert!(said.starts_with("lmptop: nothing was recorded at ") && said.contains(": this is "));
+    assert!(!said.contains("among what is lost"), "{said}");
+    // In a segment that is gone.
+    remove("0001");
+    let hole = print(times[100].0);
+    assert!(hole.status.success() && !hole.stdout.is_empty(), "{}", errors(&hole));
+    let said = errors(&hole);
+    assert!(said.contains("nothing was recorded at ") && said.contains("among what is lost"));
+    assert!(said.contains("70 samples before segment 2 are lost"), "{said}");
+    // Nothing is left.
+    remove("0000");
+    remove("0002");
+    let none = print(times[100].0);
+    let said = errors(&none);
+    assert!(!none.status.success());
+    assert!(said.contains("nothing of this recording can be read: "), "{said}");
+    assert!(!said.contains("1970"), "{said}");
+}
+
+#[test]
 fn the_recording_of_this_version_is_kept() {
     let dir = kept().join(format!("v{FORMAT}"));
     if std::env::var_os("LMPTOP_KEEP_VERSION").is_some() && !dir.exists() {

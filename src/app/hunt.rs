@@ -138,7 +138,7 @@ pub fn ended(state: &mut State, ended: Hunted) -> Vec<Effect> {
         }
     };
     let at = found.moment.now.wall_ns;
-    let effects = travel::arrived(state, Some(found.moment), found.trail, found.span);
+    let effects = travel::arrived(state, Some(found.moment), found.trail, found.span, None);
     select(state, &hunt, &table);
     let text = format!(
         "{}: {table} has {}; }} next, {{ before.",

@@ -34,6 +34,8 @@ pub enum Msg {
         trail: Trail,
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
+        /// The time that was sought, Unix ns, where nothing was recorded then.
+        missed: Option<i64>,
     },
     /// What can be sought began before the screen did: at this Unix time in ns.
     Earlier {
@@ -86,6 +88,10 @@ pub enum Msg {
     Note(String),
     /// The same, as a failure.
     Failed(String),
+    /// All that is known to be lost of the recording, or that cannot be read, one sentence each.
+    Losses(Vec<String>),
+    /// Who recorded what is replayed has gone: how, in one sentence.
+    RecorderGone(String),
     /// A trigger fired.
     Fired {
         /// At which sample, Unix ns.

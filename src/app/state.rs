@@ -96,6 +96,8 @@ pub struct State {
     pub settling: bool,
     /// Name of the recording being replayed.
     pub replayed: Option<String>,
+    /// What of the recording is lost or cannot be read, one sentence each.
+    pub losses: Vec<String>,
     /// Another process is recording it: there will be more.
     pub grows: bool,
     /// The pane of stacks.
@@ -263,6 +265,7 @@ impl State {
             ended: None,
             settling: false,
             replayed: None,
+            losses: Vec::new(),
             grows: false,
             stacks: Page::default(),
             zone,

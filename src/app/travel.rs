@@ -1,7 +1,7 @@
 //! Moving in time: freezing, stepping, jumping, playing.
 
 use crate::source::{Moment, Seek};
-use crate::table::clock;
+use crate::table::{clean, clock};
 
 use super::effect::Effect;
 use super::keymap::Action;
@@ -80,6 +80,12 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
             return Vec::new();
         }
         let mut effects = freeze(state);
+        if !matches!(to, Seek::Step(_) | Seek::By(_)) {
+            // Of two jumps that wait only the later one is answered: it must not be taken for the
+            // first, after which the screen stays as it is.
+            effects.clear();
+            state.settling = false;
+        }
         effects.push(Question::Seek(to).into());
         return effects;
     }
@@ -88,16 +94,18 @@ pub fn go(state: &mut State, to: Seek) -> Vec<Effect> {
 
 /// Jumps to a typed time.
 pub fn jump(state: &mut State, text: &str) -> Result<Vec<Effect>, String> {
-    let start = state.span.map_or(i64::MIN, |s| s.0);
     let at = time(state, text)?;
-    Ok(go(state, Seek::At(at.max(start))))
+    Ok(go(state, Seek::At(at)))
 }
 
 /// A typed time, Unix ns.
 pub fn time(state: &State, text: &str) -> Result<i64, String> {
     let (start, end) = state.span.ok_or("There is nothing to go to yet.")?;
     let current = state.wall_ns().unwrap_or(end);
-    let anchor = clock::Anchor { now: end, current, start, end };
+    // Of a recording that has ended, what lies behind it may be meant; a live one has no later time.
+    let ended = matches!(state.mode, Mode::Replay { .. }) && !state.grows;
+    let until = if ended { i64::MAX } else { end };
+    let anchor = clock::Anchor { now: end, current, start, end, until };
     clock::parse(text, &anchor, &state.zone)
 }
 
@@ -111,13 +119,48 @@ pub fn reaches_back(state: &mut State, from: i64) {
     }
 }
 
+/// What of the recording is lost is known now; what was not known before is said.
+pub fn lost(state: &mut State, all: &[String]) {
+    let all: Vec<String> = all.iter().map(|note| clean(note).into_owned()).collect();
+    // The last one may only count what is not listed.
+    if all.len() > state.losses.len() {
+        let mut new = all.iter().filter(|note| !state.losses.contains(note));
+        if let Some(first) = new.next() {
+            let more = match new.count() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            state.say(Tone::Bad, format!("Not whole (?): {first}{more}"));
+        }
+    }
+    state.losses = all;
+}
+
+/// Who recorded it has gone: what is there is all, and is gone to the end of where it was followed.
+pub fn left(state: &mut State, how: String) -> Vec<Effect> {
+    let followed = state.grows && state.mode == Mode::Replay { playing: true };
+    state.grows = false;
+    state.say(Tone::Bad, how);
+    if !followed {
+        return Vec::new();
+    }
+    state.mode = Mode::Replay { playing: false };
+    vec![Question::Seek(Seek::Last).into()]
+}
+
 /// The answer to a seek; the page of a row then asks for the past up to there.
 pub fn arrived(
     state: &mut State,
     moment: Option<Moment>,
     trail: Trail,
     span: Option<(i64, i64)>,
+    missed: Option<i64>,
 ) -> Vec<Effect> {
+    if let (Some(wanted), Some(moment), false) = (missed, &moment, state.settling) {
+        let beside = clock::beside(wanted, moment.now.wall_ns, &state.zone);
+        let why = if state.losses.is_empty() { "" } else { "; ? lists what cannot be read" };
+        state.say(Tone::Bad, format!("{}{why}.", sentence(&beside)));
+    }
     if state.mode != Mode::Live {
         state.span = span.or(state.span);
     }
@@ -154,6 +197,12 @@ pub fn arrived(
     let mut effects = past(state);
     effects.extend(super::bar::ask(state));
     effects
+}
+
+/// With a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |c| c.to_uppercase().chain(letters).collect())
 }
 
 /// One step of a playing recording.

@@ -35,8 +35,8 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
             super::grid::show_selected(state.view_mut(), page);
         }
         Msg::Live(moment) => return live(state, moment),
-        Msg::Sought { moment, trail, span } => {
-            return travel::arrived(state, moment, trail, span);
+        Msg::Sought { moment, trail, span, missed } => {
+            return travel::arrived(state, moment, trail, span, missed);
         }
         Msg::Earlier { from } => travel::reaches_back(state, from),
         Msg::Bar(bar) => super::bar::arrived(state, bar),
@@ -66,6 +66,8 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Lines(lines) => super::stack::told(state, lines),
         Msg::Note(text) => state.say(Tone::Plain, text),
         Msg::Failed(text) => state.say(Tone::Bad, text),
+        Msg::Losses(all) => travel::lost(state, &all),
+        Msg::RecorderGone(how) => return travel::left(state, how),
         Msg::Fired { at, cause, bell } => {
             super::marks::fired(state, at, &cause);
             state.say(Tone::Bad, format!("{cause}; ' goes there"));

@@ -103,7 +103,7 @@ fn bounds(args: &cli::Export, reader: &Reader) -> Result<(i64, i64)> {
     let time = |option: &str, text: &Option<String>| -> Result<Option<i64>> {
         let Some(text) = text else { return Ok(None) };
         let current = if text.trim_start().starts_with('+') { start } else { end };
-        let anchor = Anchor { now, current, start, end };
+        let anchor = Anchor { now, current, start, end, until: i64::MAX };
         let parsed = clock::parse(text, &anchor, &zone);
         parsed.map(Some).map_err(|why| usage(anyhow!("--{option}: {why}")))
     };

@@ -3,6 +3,7 @@
 mod bar;
 mod earlier;
 mod marks;
+mod news;
 mod search;
 pub mod side;
 
@@ -68,12 +69,13 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: &[PathBuf]) 
                     if !before.is_empty() {
                         past.reach_back(before).into_iter().for_each(|msg| drop(out.send(msg)));
                     }
+                    past.news().into_iter().for_each(|msg| drop(out.send(msg)));
                     continue;
                 }
                 Ask::Of(question) => question,
             };
             if let (Question::Bar, Some((reader, _))) = (&question, &past.at) {
-                draw_bar(reader.clone(), out.clone());
+                draw_bar(reader.clone(), past.news.clone(), out.clone());
                 continue;
             }
             let mut told = Instant::now();
@@ -90,17 +92,19 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: &[PathBuf]) 
             {
                 return;
             }
+            past.news().into_iter().for_each(|msg| drop(out.send(msg)));
         }
     }
 }
 
 /// All of a long recording is looked through for it: beside the seeks, which must not wait.
-fn draw_bar(reader: Chain, out: UnboundedSender<Msg>) {
+fn draw_bar(reader: Chain, news: news::News, out: UnboundedSender<Msg>) {
     let draw = move || {
         // Without it the screen is as good; what is damaged is noted by the reader.
         if let Ok(bar) = bar::bar(&reader) {
             let _ = out.send(Msg::Bar(bar));
         }
+        news.tell(&reader).into_iter().for_each(|msg| drop(out.send(msg)));
     };
     let _ = thread::Builder::new().name("bar".to_owned()).spawn(draw);
 }
@@ -166,13 +170,21 @@ pub struct Past {
     at: Option<(Chain, Replay)>,
     earlier: earlier::Earlier,
     marks: marks::Marks,
+    news: news::News,
 }
 
 impl Past {
     /// Reads this from now on.
     pub fn open(&mut self, reader: Reader) {
+        self.news = news::News::of(&reader);
         let chain = Chain::from(reader);
         self.at = Some((chain.clone(), Replay::new(chain)));
+    }
+
+    /// What is to be said beside the answers, and has not been: what turned out to be lost, and that
+    /// a recorder has gone.
+    pub fn news(&self) -> Vec<Msg> {
+        self.at.as_ref().map_or_else(Vec::new, |(chain, _)| self.news.tell(chain))
     }
 
     /// The answer to a question; the end of a search has none.
@@ -188,6 +200,7 @@ impl Past {
         self.earlier.places = places.iter().map(|p| p.as_ref().to_owned()).collect();
         self.earlier.look(chain);
         let (chain, wrong) = Chain::of_places(chain.newest().clone(), places);
+        self.news.know(&chain);
         let told = wrong.into_iter().map(|why| Msg::Failed(format!("History is missing: {why}.")));
         let mut out: Vec<Msg> = told.collect();
         if let Some((from, _)) = chain.span().filter(|_| chain.readers().count() > 1) {
@@ -218,6 +231,7 @@ impl Past {
         }
         let at = replay.position().and_then(|p| chain.sample(p).ok()).map(|s| s.wall_ns);
         let (chain, _) = Chain::of_places(chain.newest().clone(), &self.earlier.places);
+        self.news.know(&chain);
         let mut replay = Replay::new(chain.clone());
         // What cannot be read there is told by the seek that follows.
         let _ = at.map(|at| replay.seek(Seek::At(at)));
@@ -279,7 +293,11 @@ fn seek(reader: &Chain, replay: &mut Replay, to: Seek) -> Result<Msg> {
         None => Trail::default(),
     };
     trail.of = replay.position().and_then(|at| whose(reader, at));
-    Ok(Msg::Sought { moment, trail, span: replay.span() })
+    let missed = match (to, replay.position()) {
+        (Seek::At(wanted), Some(at)) if reader.misses(wanted, at) => Some(wanted),
+        _ => None,
+    };
+    Ok(Msg::Sought { moment, trail, span: replay.span(), missed })
 }
 
 /// The name of the recording a point is in, where that is not the one at the end.

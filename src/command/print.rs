@@ -245,25 +245,45 @@ fn recorded(args: &cli::Print, format: Format, named: &Path) -> Result<()> {
         _ => last(&reader, &schema, from, to, limit, &mut rows)?,
     };
     rows.finish()?;
+    if let (Some(_), Some(shown)) = (&args.at, reader.find(to)?)
+        && reader.misses(to, shown)
+        && let Some(shown) = reader.time(shown)
+        && printed > 0
+    {
+        let beside = clock::beside(to, shown, &TimeZone::system());
+        let why = if reader.notes().is_empty() { "" } else { "; it may be among what is lost" };
+        eprintln!("lmptop: {beside}{why}");
+    }
     for note in reader.notes() {
         eprintln!("lmptop: {}", clean(&note));
     }
     match printed {
-        0 => Err(nothing(&schema, reader.span())),
+        0 => Err(nothing(&schema, reader.span(), &reader.notes())),
         _ => Ok(()),
     }
 }
 
 /// Why nothing is printed of a time.
-fn nothing(schema: &Schema, span: Option<(i64, i64)>) -> anyhow::Error {
+fn nothing(schema: &Schema, span: Option<(i64, i64)>, notes: &[String]) -> anyhow::Error {
     let zone = TimeZone::system();
-    let (start, end) = span.unwrap_or_default();
+    let Some((start, end)) = span else { return empty(notes) };
     anyhow!(
         "no {} was recorded then; the recording is from {} to {}",
         schema.table(),
         clock::date_and_clock(start, &zone),
         clock::date_and_clock(end, &zone)
     )
+}
+
+/// Why there is no sample at all in a recording.
+fn empty(notes: &[String]) -> anyhow::Error {
+    match notes.first() {
+        None => anyhow!("this recording holds no sample"),
+        Some(why) => anyhow!(
+            "nothing of this recording can be read: {}; lmptop sessions --check says more",
+            clean(why)
+        ),
+    }
 }
 
 /// The columns that the recording has of a table: of every version, if they changed meanwhile.
@@ -296,9 +316,7 @@ pub(super) fn between(
     reader: &Reader,
     span: Option<(i64, i64)>,
 ) -> Result<(i64, i64)> {
-    let Some(own) = reader.span() else {
-        bail!("this recording holds no sample");
-    };
+    let Some(own) = reader.span() else { return Err(empty(&reader.notes())) };
     let span = span.unwrap_or(own);
     let zone = TimeZone::system();
     let time = |option: &str, text: &Option<String>| -> Result<Option<i64>> {

@@ -51,9 +51,6 @@ pub fn run(args: &cli::Replay) -> Result<()> {
     if let Some(other) = &other {
         against(&mut state, other, args.against_pid)?;
     }
-    if let Some(note) = reader.notes().first() {
-        let _ = out.send(Msg::Failed(note.clone()));
-    }
     let _ = ask.send(Ask::Open(reader));
     let _ = ask.send(Question::Seek(first).into());
     let look = screen::look(args.characters.glyphs());
@@ -76,7 +73,7 @@ fn first_seek(
     };
     let anchor = super::sessions::anchor(text, span.unwrap_or(own));
     let at = clock::parse(text, &anchor, zone).map_err(anyhow::Error::msg)?;
-    Ok(Seek::At(at.max(own.0)))
+    Ok(Seek::At(at))
 }
 
 /// Reads the stacks of another recording, to compare with them.

@@ -294,7 +294,7 @@ pub fn find_at(named: Option<&Path>, at: Option<&str>, zone: &TimeZone) -> Resul
 /// What a time on the command line counts from: the ends of what is recorded.
 pub fn anchor(text: &str, (start, end): (i64, i64)) -> Anchor {
     let current = if text.trim_start().starts_with('+') { start } else { end };
-    Anchor { now: clocks().1, current, start, end }
+    Anchor { now: clocks().1, current, start, end, until: i64::MAX }
 }
 
 /// The newest recording that has this instant; else the one before it, else the first after it.

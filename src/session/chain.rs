@@ -316,6 +316,11 @@ impl Chain {
         self.link(point.link).0.sample(point.at)
     }
 
+    /// As [`Reader::misses`].
+    pub fn misses(&self, wall_ns: i64, shown: Point) -> bool {
+        self.link(shown.link).0.misses(wall_ns, shown.at)
+    }
+
     /// Least and greatest Unix time in ns of all samples.
     pub fn span(&self) -> Option<(i64, i64)> {
         let clipped = |n: usize| {

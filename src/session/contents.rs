@@ -1,7 +1,8 @@
 //! What a session's writer and its readers share: its segments and tables, what was lost, and, where
 //! another process writes it, the way to that one.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,6 +19,17 @@ use crate::table::Schema;
 const KEPT_OPEN: usize = 2;
 /// Sentences kept about damage; more would say nothing new.
 const MAX_NOTES: usize = 64;
+/// Those that are only counted, at most.
+const MAX_COUNTED: usize = 65_536;
+
+/// Sentences about damage.
+#[derive(Default)]
+struct Notes {
+    said: Vec<String>,
+    /// Hashes of those that are only counted: a sample that is read again is not lost again.
+    more: HashSet<u64>,
+    hasher: RandomState,
+}
 
 /// What a session's writer and its readers share.
 pub(super) struct Shared {
@@ -28,7 +40,7 @@ pub(super) struct Shared {
     pub clean: AtomicBool,
     /// Who writes it, if that is another process.
     remote: Mutex<Option<Arc<Remote>>>,
-    notes: Mutex<Vec<String>>,
+    notes: Mutex<Notes>,
     /// Marks that came with a file; those of a session are beside it.
     pub marks: Mutex<Vec<Mark>>,
     recent: Mutex<VecDeque<Arc<Segment>>>,
@@ -61,8 +73,14 @@ impl Shared {
     pub(super) fn note(&self, new: impl IntoIterator<Item = String>) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         for note in new {
-            if notes.len() < MAX_NOTES && !notes.contains(&note) {
-                notes.push(note);
+            if notes.said.contains(&note) {
+                continue;
+            }
+            if notes.said.len() < MAX_NOTES {
+                notes.said.push(note);
+            } else if notes.more.len() < MAX_COUNTED {
+                let hash = notes.hasher.hash_one(&note);
+                notes.more.insert(hash);
             }
         }
     }
@@ -73,9 +91,21 @@ impl Shared {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was lost or salvaged so far.
+    /// What was lost or salvaged so far, as far as it is kept.
     pub(super) fn notes(&self) -> Vec<String> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).said.clone()
+    }
+
+    /// The same, and how many more there were.
+    pub(super) fn all_notes(&self) -> Vec<String> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = notes.said.clone();
+        match notes.more.len() {
+            0 => {}
+            n if n < MAX_COUNTED => all.push(format!("and {n} more are not listed")),
+            n => all.push(format!("and {n} more, or even more than that, are not listed")),
+        }
+        all
     }
 
     /// Takes in what another process has recorded meanwhile. When that has ended the session is
@@ -191,4 +221,21 @@ pub(super) fn found(dir: &Path) -> Result<(Vec<Arc<Segment>>, Vec<String>)> {
     let all = segments(dir)?.into_iter();
     let found = all.map(|n| Arc::new(Segment::found(dir, n, &mut notes))).collect();
     Ok((found, notes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_of_the_losses_is_counted_once() {
+        let shared = Shared::new(Info::default(), None);
+        assert_eq!(shared.all_notes(), Vec::<String>::new());
+        for _ in 0..3 {
+            shared.note((0..100).map(|n| format!("sample {n} is lost")));
+        }
+        let all = shared.all_notes();
+        assert_eq!((all.len(), shared.notes().len()), (MAX_NOTES + 1, MAX_NOTES));
+        assert_eq!(all[MAX_NOTES], "and 36 more are not listed");
+    }
 }

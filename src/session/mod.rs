@@ -19,6 +19,7 @@ mod cursor;
 mod flush;
 mod format;
 mod guard;
+mod hole;
 mod keep;
 mod keeper;
 mod limits;

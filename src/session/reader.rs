@@ -13,6 +13,7 @@ use super::list::list;
 use super::marks::{Mark, marks};
 use super::meta::{Info, Last, Meta, Summary, is_session, recorded_now};
 use super::portable;
+use super::remote::Gone;
 use super::segment::{Open, Segment, Stamp};
 use crate::table::{Sample, Schema, Table};
 
@@ -87,6 +88,11 @@ impl Reader {
     /// Whether another process records it now: there will be more.
     pub fn grows(&self) -> bool {
         self.shared.is_remote()
+    }
+
+    /// Whether some process holds it for recording: also one that is not asked for it.
+    pub fn is_recorded(&self) -> bool {
+        self.path().is_some_and(recorded_now)
     }
 
     /// Adds sentences about what was lost.
@@ -175,9 +181,9 @@ impl Reader {
         self.shared.clean.load(Ordering::Relaxed)
     }
 
-    /// What was lost or salvaged so far, one sentence each.
+    /// What was lost or salvaged so far, one sentence each; the last may count those left out.
     pub fn notes(&self) -> Vec<String> {
-        self.shared.notes()
+        self.shared.all_notes()
     }
 
     /// Least and greatest Unix time in ns of its samples.
@@ -393,6 +399,9 @@ impl Reader {
     }
 
     pub(super) fn lost(&self, wall_ns: i64, e: &anyhow::Error) {
+        if e.is::<Gone>() {
+            return;
+        }
         let at = jiff::Timestamp::from_nanosecond(i128::from(wall_ns))
             .map_or_else(|_| wall_ns.to_string(), |t| t.to_string());
         self.shared.note([format!("at {at}: {e:#}")]);

@@ -21,6 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The soonest that it is asked again what there is.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// Nobody answers any more: nothing is lost by that, it can be read from the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("the recorder does not answer")]
+pub(super) struct Gone;
+
 /// A connection to the recorder of a session.
 pub(super) struct Remote {
     stream: Mutex<UnixStream>,
@@ -53,7 +58,8 @@ impl Remote {
     fn ask(&self, ask: &Ask) -> Result<Option<Vec<u8>>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = talk::send(&mut *stream, &ask.pack())
-            .and_then(|()| talk::answer(&mut *stream).context("the recorder does not answer"));
+            .and_then(|()| talk::answer(&mut *stream))
+            .context(Gone);
         let mut answer = answer.inspect_err(|_| self.gone.store(true, Ordering::Relaxed))?;
         match answer.first() {
             Some(0) => Ok(None),

@@ -18,8 +18,11 @@ pub struct Anchor {
     pub current: i64,
     /// The first instant that can be looked at.
     pub start: i64,
-    /// The last one: a bare `12:03` is the latest such time up to here.
+    /// The last one: a bare `12:03` is the latest such time from `start` up to here, or the nearest
+    /// to them where there is none in between.
     pub end: i64,
+    /// A bare time is none later than this: now, where what is later has not been.
+    pub until: i64,
 }
 
 /// Reads a time into Unix ns: `12:03`, `12:03:07.25`, `3am`, `2026-11-21T12:03:07` (with `Z`,
@@ -43,7 +46,7 @@ pub fn parse(text: &str, anchor: &Anchor, tz: &TimeZone) -> Result<i64, String> 
         }
         Some(c) if c.is_ascii_alphabetic() => word(text, anchor, tz),
         Some(_) => epoch(text)
-            .or_else(|| clock_time(text).and_then(|t| latest(t, anchor.end, tz)))
+            .or_else(|| clock_time(text).and_then(|t| meant(t, anchor, tz)))
             .or_else(|| dated(text, tz)),
     };
     found.ok_or_else(|| {
@@ -131,7 +134,7 @@ fn day_and_time(text: &str, anchor: &Anchor, tz: &TimeZone) -> Option<i64> {
         words.splice(at - 1..=at, [joined.as_str()]);
     }
     match words.as_slice() {
-        [time] => clock_time(time).and_then(|t| latest(t, anchor.end, tz)),
+        [time] => clock_time(time).and_then(|t| meant(t, anchor, tz)),
         [a, b] => {
             let (day, time) = match day(a, anchor, tz) {
                 Some(day) => (day, clock_time(b)?),
@@ -217,6 +220,45 @@ fn clock_time(text: &str) -> Option<Time> {
     plain.then(|| Time::from_str(&format!("{hour:0>2}:{rest}")).ok()).flatten()
 }
 
+/// The latest instant of what can be looked at when clocks in `tz` show `time`, else the nearest to
+/// it: a recording that ends at 10:05 has 10:06 just behind it, not a day before it.
+fn meant(time: Time, anchor: &Anchor, tz: &TimeZone) -> Option<i64> {
+    let before = latest(time, anchor.end, tz);
+    if before.is_some_and(|at| at >= anchor.start) {
+        return before;
+    }
+    let after = earliest(time, anchor.end, tz).filter(|at| *at <= anchor.until);
+    let apart = |a: i64, b: i64| i128::from(a) - i128::from(b);
+    match (before, after) {
+        (Some(b), Some(a)) if apart(a, anchor.end) < apart(anchor.start, b) => Some(a),
+        (None, after) => after,
+        (before, _) => before,
+    }
+}
+
+/// The first instant after `end` at which clocks in `tz` show `time`.
+fn earliest(time: Time, end: i64, tz: &TimeZone) -> Option<i64> {
+    let mut day: Date = timestamp(end).to_zoned(tz.clone()).date();
+    for _ in 0..3 {
+        let at = tz.to_ambiguous_timestamp(day.to_datetime(time));
+        if !matches!(at.offset(), AmbiguousOffset::Gap { .. }) {
+            let both = [at.earlier().ok(), at.later().ok()];
+            if let Some(ns) = both.into_iter().flatten().filter_map(unix).find(|ns| *ns > end) {
+                return Some(ns);
+            }
+        }
+        day = day.tomorrow().ok()?;
+    }
+    None
+}
+
+/// What is said where nothing was recorded at the time that was asked for: which is shown instead.
+pub fn beside(wanted: i64, shown: i64, tz: &TimeZone) -> String {
+    let day = |ns: i64| timestamp(ns).to_zoned(tz.clone()).date();
+    let write = if day(wanted) == day(shown) { clock } else { date_and_clock };
+    format!("nothing was recorded at {}: this is {}", write(wanted, tz), write(shown, tz))
+}
+
 /// The latest instant up to `end` at which clocks in `tz` show `time`.
 fn latest(time: Time, end: i64, tz: &TimeZone) -> Option<i64> {
     let mut day: Date = timestamp(end).to_zoned(tz.clone()).date();
@@ -270,6 +312,7 @@ mod tests {
             current: at("2026-11-21T12:00:00Z"),
             start: at("2026-11-21T10:00:00Z"),
             end: at("2026-11-21T12:30:00.5Z"),
+            until: i64::MAX,
         }
     }
 
@@ -278,13 +321,33 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_clock_time_is_the_latest_up_to_the_end() {
+    fn a_bare_clock_time_is_the_latest_up_to_the_end_or_the_nearest_beside() {
         assert_eq!(utc("12:03"), "2026-11-21T12:03:00.000000000Z");
         assert_eq!(utc("12:03:07"), "2026-11-21T12:03:07.000000000Z");
         assert_eq!(utc("12:30:00.5"), "2026-11-21T12:30:00.500000000Z");
-        assert_eq!(utc("12:30:00.6"), "2026-11-20T12:30:00.600000000Z");
+        assert_eq!(utc("12:30:00.6"), "2026-11-21T12:30:00.600000000Z");
         assert_eq!(utc("23:59"), "2026-11-20T23:59:00.000000000Z");
         assert_eq!(utc("9:15"), "2026-11-21T09:15:00.000000000Z");
+        // What has not been is not meant.
+        let now = Anchor { until: anchor().end, ..anchor() };
+        let live = |text: &str| rfc3339(parse(text, &now, &TimeZone::UTC).unwrap());
+        assert_eq!(live("12:03"), "2026-11-21T12:03:00.000000000Z");
+        assert_eq!(live("12:30:00.6"), "2026-11-20T12:30:00.600000000Z");
+        assert_eq!(live("3:30pm"), "2026-11-20T15:30:00.000000000Z");
+    }
+
+    #[test]
+    fn what_is_shown_instead_is_told_with_its_day_where_that_is_another() {
+        let shown = at("2026-11-21T09:19:55Z");
+        let said = |wanted: &str| beside(at(wanted), shown, &TimeZone::UTC);
+        assert_eq!(
+            said("2026-11-21T09:20:10Z"),
+            "nothing was recorded at 09:20:10: this is 09:19:55"
+        );
+        assert_eq!(
+            said("2026-11-20T03:00:00Z"),
+            "nothing was recorded at 2026-11-20 03:00:00: this is 2026-11-21 09:19:55"
+        );
     }
 
     #[test]
@@ -351,8 +414,8 @@ mod tests {
             ("3 AM", "2026-11-21T03:00:00"),
             ("12am", "2026-11-21T00:00:00"),
             ("12pm", "2026-11-21T12:00:00"),
-            // Later than the end: of the day before.
-            ("3:30pm", "2026-11-20T15:30:00"),
+            // Later than the end, and nearer to it than a day before is to the start.
+            ("3:30pm", "2026-11-21T15:30:00"),
             ("3am yesterday", "2026-11-21T03:00:00"),
             ("3 am yesterday", "2026-11-21T03:00:00"),
             ("yesterday 3am", "2026-11-21T03:00:00"),
@@ -393,7 +456,9 @@ mod tests {
         // Central Europe: on 2026-10-25 02:00-03:00 comes twice, on 2026-03-29 not at all.
         let tz = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let read = |text: &str, end: &str| {
-            rfc3339(parse(text, &Anchor { end: at(end), ..anchor() }, &tz).unwrap())
+            rfc3339(
+                parse(text, &Anchor { start: i64::MIN, end: at(end), ..anchor() }, &tz).unwrap(),
+            )
         };
         assert_eq!(
             read("2026-11-21 12:03", "2026-11-21T12:30:00Z"),
@@ -437,7 +502,8 @@ mod tests {
             let e = parse(text, &anchor(), &TimeZone::UTC).expect_err(text);
             assert!(e.contains("is not a time: write 12:03:07"), "{e}");
         }
-        let edge = Anchor { now: i64::MIN, current: i64::MIN, start: i64::MAX, end: i64::MIN };
+        let edge =
+            Anchor { now: i64::MIN, current: i64::MIN, start: i64::MAX, end: i64::MIN, until: 0 };
         for text in ["12:03", "-5m", "start+1s", "yesterday", "now", "12:00:00.5"] {
             let _ = parse(text, &edge, &TimeZone::UTC);
         }

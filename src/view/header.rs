@@ -168,12 +168,14 @@ fn size(bytes: u64) -> String {
 fn right_side(state: &State, look: &Theme, narrow: bool) -> Vec<Bit> {
     let mut out: Vec<Bit> = Vec::new();
     let pulse = state.trail.pulse();
-    let Some((lost, degraded)) = health(state) else { return out };
+    let health = health(state);
+    let degraded = health.map_or(0, |h| h.1) + state.losses.len();
     if degraded > 0 {
         let mark = look.pick("▲", "!");
         let word = if narrow { "" } else { " degraded (?)" };
         out.push((format!("{mark}{degraded}{word}"), Role::Warn));
     }
+    let Some((lost, _)) = health else { return out };
     if let (Some(cpu), Some(rss)) = (pulse.self_cpu, pulse.self_rss) {
         out.push((format!("self {cpu:.1}% {}", size(rss as u64)), Role::Dim));
     }

@@ -68,6 +68,7 @@ fn lines(state: &State, search: &str, width: usize) -> Vec<HelpLine> {
             beside(&mut out, &left, &right, role, indent, width);
         }
     };
+    section("What was recorded and is lost or cannot be read", losses(state));
     section("What is missing on this machine", missing(state));
     if state.view().pane.stacks {
         section("Keys of stacks", stacks());
@@ -153,6 +154,11 @@ fn columns(state: &State) -> Vec<(String, String, Role)> {
             (left, f.help.clone(), Role::Accent)
         })
         .collect()
+}
+
+fn losses(state: &State) -> Vec<(String, String, Role)> {
+    let numbered = state.losses.iter().zip(1..);
+    numbered.map(|(note, n): (&String, u32)| (n.to_string(), note.clone(), Role::Warn)).collect()
 }
 
 fn missing(state: &State) -> Vec<(String, String, Role)> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lmptop::app::{Mode, Mouse, MouseKind, Msg};
-use lmptop::session::{Mark, Portion, Reader, Redact, Writer, add_mark, pack};
+use lmptop::session::{Limits, Mark, Portion, Reader, Redact, Writer, add_mark, pack};
 use lmptop::source::Moment;
 use lmptop::table::{Sample, clock};
 use tempfile::TempDir;
@@ -152,6 +152,135 @@ fn what_is_being_recorded_is_followed_until_it_is_stopped() {
     assert_eq!(s.state.mode, Mode::Replay { playing: false });
     s.press("t");
     assert_eq!(at(&s), 5, "there is no later one");
+}
+
+#[test]
+fn a_time_of_which_nothing_was_recorded_is_said() {
+    let (_place, reader) = recording();
+    let mut s = Stage::replay(120, 30, reader);
+    let said = |s: &Stage| s.state.note.clone().map(|n| n.text).unwrap_or_default();
+    // Samples are of 12:03:07 to 12:03:12 and 12:03:15 to 12:03:18: two seconds beside are near.
+    for (typed, to, want) in [
+        ("12:03:09", 2, ""),
+        ("12:03:14", 5, ""),
+        ("12:03:14.5", 5, "Nothing was recorded at 12:03:14: this is 12:03:12."),
+        ("12:03:20", 11, ""),
+        ("12:04:10", 11, "Nothing was recorded at 12:04:10: this is 12:03:18."),
+        ("12:03:05", 0, ""),
+        ("12:02", 0, "Nothing was recorded at 12:02:00: this is 12:03:07."),
+        (
+            "3am 2026-11-20",
+            0,
+            "Nothing was recorded at 2026-11-20 03:00:00: this is 2026-11-21 12:03:07.",
+        ),
+        ("12:03:10", 3, ""),
+    ] {
+        s.press(&format!("b<^U>{typed}<Enter>"));
+        assert_eq!((at(&s), said(&s).as_str()), (to, want), "{typed}");
+    }
+    // What cannot be read may have been there.
+    s.state.losses = vec!["segment 7 cannot be read".to_owned()];
+    s.press("b<^U>12:04:10<Enter>");
+    assert!(said(&s).contains("this is 12:03:18; ? lists what cannot be read."), "{}", said(&s));
+}
+
+#[test]
+fn a_jump_from_a_live_screen_is_one_question() {
+    let mut s = Stage::running(120, 30, 10);
+    let mut seeks = Vec::new();
+    for key in lmptop::app::keys("b12:03:09<Enter>").unwrap() {
+        let effects = lmptop::app::update(&mut s.state, Msg::Key(key));
+        seeks.extend(
+            effects
+                .into_iter()
+                .filter(|e| matches!(e, lmptop::app::Effect::Past(lmptop::app::Question::Seek(_)))),
+        );
+    }
+    assert_eq!(seeks.len(), 1, "{seeks:?}");
+    assert!(!s.state.settling, "the answer is shown");
+}
+
+#[test]
+fn a_recorder_that_goes_is_told_and_no_longer_followed() {
+    for clean in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(place.path(), info()).unwrap();
+        writer.serve().unwrap();
+        let all = recorded();
+        all[..5].iter().for_each(|s| writer.append(s).unwrap());
+        let mut s = Stage::replay(80, 24, Reader::open(writer.path()).unwrap());
+        s.press("<End>");
+        assert!(s.line(0).contains("REPLAY following"), "{}", s.line(0));
+        writer.append(&all[5]).unwrap();
+        match clean {
+            true => writer.finish().unwrap(),
+            // As if it crashed: nothing says that this was the end.
+            false => drop(writer),
+        }
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while s.state.grows {
+            assert!(std::time::Instant::now() < end, "it still waits for more");
+            s.send(Msg::Beat);
+        }
+        assert_eq!(s.state.mode, Mode::Replay { playing: false });
+        assert!(s.line(0).contains("REPLAY paused"), "{}", s.line(0));
+        let said = s.state.note.clone().unwrap().text;
+        let want = if clean { "The recorder has ended" } else { "was killed or has crashed" };
+        assert!(said.contains(want), "{said}");
+        assert_eq!(at(&s), 5, "the last of it is shown");
+        s.press("<End>");
+        assert_eq!(s.state.mode, Mode::Replay { playing: false }, "there is nothing to follow");
+    }
+}
+
+/// The directory of a segment of a recording.
+fn segment(dir: &std::path::Path, number: u32) -> std::path::PathBuf {
+    let packed = dir.join(format!("{number:04}.packed"));
+    if packed.exists() { packed } else { dir.join(format!("{number:04}")) }
+}
+
+/// Cuts all files of a segment to half of what is written in them.
+fn cut(segment: &std::path::Path) {
+    let mut files = 0;
+    for entry in std::fs::read_dir(segment).unwrap().flatten().filter(|e| e.path().is_file()) {
+        let held = std::fs::read(entry.path()).unwrap();
+        let end = held.iter().rposition(|b| *b != 0).unwrap_or(0);
+        std::fs::write(entry.path(), &held[..end / 2]).unwrap();
+        files += 1;
+    }
+    assert!(files > 0, "nothing to cut in {}", segment.display());
+}
+
+#[test]
+fn what_turns_out_to_be_lost_is_said_marked_and_listed() {
+    let place = tempfile::tempdir().unwrap();
+    let limits = Limits { segment_ns: 4 * S, ..Limits::default() };
+    let mut writer = Writer::create_with(place.path(), info(), limits).unwrap();
+    recorded().iter().for_each(|s| writer.append(s).unwrap());
+    let dir = writer.path().to_path_buf();
+    writer.finish().unwrap();
+    let reader = Reader::open(&dir).unwrap();
+    // Only when it is read does it show.
+    cut(&segment(&dir, 0));
+    std::fs::remove_dir_all(segment(&dir, 1)).unwrap();
+    assert_eq!(reader.notes(), Vec::<String>::new());
+    let mut s = Stage::replay(120, 30, reader);
+    assert!(!s.state.losses.is_empty(), "{}", s.text());
+    let said = |s: &Stage| s.state.note.clone().map(|n| n.text).unwrap_or_default();
+    assert!(said(&s).starts_with("Not whole (?): "), "{}", said(&s));
+    assert!(s.line(0).contains("degraded (?)"), "{}", s.line(0));
+    // Said once; the mark and the list stay.
+    s.press("<End>");
+    s.press("<End>");
+    assert_eq!(s.state.note, None);
+    assert!(s.line(0).contains("degraded (?)"), "{}", s.line(0));
+    // A segment that is gone, or closed to the reader, is said as soon as one goes there.
+    s.press("b12:03:12<Enter>");
+    assert!(s.state.losses.iter().any(|l| l.contains("segment 1")), "{:?}", s.state.losses);
+    s.press("?");
+    let text = s.text();
+    assert!(text.contains("What was recorded and is lost or cannot be read"), "{text}");
+    assert!(text.contains("segment 1"), "{text}");
 }
 
 #[test]

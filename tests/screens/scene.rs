@@ -476,6 +476,7 @@ impl Stage {
         let mut past = Past::default();
         past.open(reader);
         let mut stage = Stage { state, past, bar: false, waiting: None, writer: None };
+        stage.news();
         stage.carry(vec![Question::Seek(Seek::First).into()]);
         stage
     }
@@ -520,6 +521,11 @@ impl Stage {
         self.carry(vec![Question::Bar.into()]);
     }
 
+    /// What is said beside the answers, as the thread that answers says it.
+    fn news(&mut self) -> Vec<Effect> {
+        self.past.news().into_iter().flat_map(|msg| self.send(msg)).collect()
+    }
+
     fn carry(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let mut left = Vec::new();
         for effect in effects {
@@ -533,6 +539,7 @@ impl Stage {
                 Effect::Past(question) => {
                     let msg = self.past.answer(question).expect("an answer");
                     left.extend(self.send(msg));
+                    left.extend(self.news());
                 }
                 other => left.push(other),
             }

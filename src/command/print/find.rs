@@ -67,7 +67,7 @@ pub fn run(args: &cli::Print, format: Format, named: &Path, text: &str) -> Resul
             Ok(false)
         })?;
         if !recorded {
-            return Err(nothing(&schema, chain.span()));
+            return Err(nothing(&schema, chain.span(), &chain.newest().notes()));
         }
         eprintln!("lmptop: no row of {} was so in that time: {}", schema.table(), clean(text));
     }
