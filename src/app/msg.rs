@@ -30,12 +30,19 @@ pub enum Msg {
     Sought {
         /// The moment, `None` when nothing is kept there.
         moment: Option<Moment>,
-        /// Recent history up to it.
+        /// Recent history up to it; of a jump only what the moment itself tells.
         trail: Trail,
         /// What can be sought, Unix ns.
         span: Option<(i64, i64)>,
         /// The time that was sought, Unix ns, where nothing was recorded then.
         missed: Option<i64>,
+    },
+    /// What led to the moment that a jump showed.
+    Led {
+        /// The moment, Unix ns.
+        at: i64,
+        /// Recent history up to it.
+        trail: Trail,
     },
     /// What can be sought began before the screen did: at this Unix time in ns.
     Earlier {

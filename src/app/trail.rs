@@ -37,6 +37,8 @@ pub struct Trail {
     events: BTreeMap<String, VecDeque<Table>>,
     /// The recording it is from, where that is not the screen's own.
     pub of: Option<String>,
+    /// What led here is still being read; `Msg::Led` brings it.
+    pub reading: bool,
 }
 
 /// The host's figures at one sample; missing where the kernel does not tell or at the first.

@@ -188,7 +188,9 @@ pub fn arrived(
         }
     } else if std::mem::take(&mut state.settling) {
         // What was on the screen stays, also when the recorder is behind or has stopped.
-        state.trail = trail;
+        if !trail.reading {
+            state.trail = trail;
+        }
         super::grid::rebuild(state);
     } else {
         state.trail = trail;
@@ -197,6 +199,14 @@ pub fn arrived(
     let mut effects = past(state);
     effects.extend(super::bar::ask(state));
     effects
+}
+
+/// What led to the moment shown, if one is still there.
+pub fn led(state: &mut State, at: i64, trail: Trail) {
+    if state.mode != Mode::Live && state.wall_ns() == Some(at) {
+        state.trail = trail;
+        super::grid::rebuild(state);
+    }
 }
 
 /// With a capital.

@@ -38,6 +38,7 @@ fn take(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Sought { moment, trail, span, missed } => {
             return travel::arrived(state, moment, trail, span, missed);
         }
+        Msg::Led { at, trail } => travel::led(state, at, trail),
         Msg::Earlier { from } => travel::reaches_back(state, from),
         Msg::Bar(bar) => super::bar::arrived(state, bar),
         Msg::Hunting(done) => super::hunt::going_on(state, done),

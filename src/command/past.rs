@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::app::stack::{Kind, MOST_ROWS};
 use crate::app::{Msg, Question, Series, Subject, Trail, Want};
 use crate::session::{Chain, Point, Reader};
-use crate::source::{Replay, Seek, Source};
+use crate::source::{Moment, Replay, Seek, Source};
 use crate::table::{Frame, Nature, Schema, Table, clean};
 
 /// How far back the header's figures and the events go, ns.
@@ -53,7 +53,7 @@ pub fn start(asked: Receiver<Ask>, out: UnboundedSender<Msg>, before: Vec<PathBu
 }
 
 fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: &[PathBuf]) {
-    let mut past = Past::default();
+    let mut past = Past { apart: true, ..Past::default() };
     // What is asked while a search goes on waits, unless it ends the search.
     let mut waiting: Vec<Ask> = Vec::new();
     loop {
@@ -92,6 +92,11 @@ fn serve(asked: &Receiver<Ask>, out: &UnboundedSender<Msg>, before: &[PathBuf]) 
             {
                 return;
             }
+            // Where one goes on at once nobody looks at what led to here.
+            waiting.extend(asked.try_iter());
+            if let Some(msg) = past.led(waiting.iter().any(Ask::moves)) {
+                let _ = out.send(msg);
+            }
             past.news().into_iter().for_each(|msg| drop(out.send(msg)));
         }
     }
@@ -113,6 +118,11 @@ fn draw_bar(reader: Chain, news: news::News, out: UnboundedSender<Msg>) {
 const TELL: Duration = Duration::from_millis(200);
 
 impl Ask {
+    /// Whether another moment is shown after it.
+    fn moves(&self) -> bool {
+        matches!(self, Ask::Open(_) | Ask::Of(Question::Seek(_)))
+    }
+
     /// Whether who asks this no longer waits for what is searched for.
     fn ends_search(&self) -> bool {
         use Question::{Hunt, Seek, StopHunt};
@@ -171,6 +181,10 @@ pub struct Past {
     earlier: earlier::Earlier,
     marks: marks::Marks,
     news: news::News,
+    /// Whether jumps are answered before what led to their moment is read, which takes as long
+    /// again; and the moment of which it is still to be read.
+    apart: bool,
+    owed: Option<i64>,
 }
 
 impl Past {
@@ -251,7 +265,15 @@ impl Past {
                 Ok(Msg::Unread { want, why: "Nothing is kept yet.".to_owned() })
             }
             (_, None) => Err(anyhow::anyhow!("Nothing is kept yet.")),
-            (Question::Seek(to), Some((reader, replay))) => seek(reader, replay, to),
+            (Question::Seek(to), Some((reader, replay))) => {
+                let apart = self.apart && !matches!(to, Seek::Step(_) | Seek::Last);
+                let answer = seek(reader, replay, to, apart);
+                self.owed = match &answer {
+                    Ok(Msg::Sought { moment: Some(m), .. }) if apart => Some(m.now.wall_ns),
+                    _ => None,
+                };
+                answer
+            }
             (Question::Series { of, from, to }, Some((reader, _))) => {
                 series(reader, of, from, to).map(Msg::Series)
             }
@@ -284,11 +306,26 @@ impl Past {
         };
         Some(answer.unwrap_or_else(|e| Msg::Failed(format!("{e:#}"))))
     }
+
+    /// What led to the moment of the last answer, where that is owed and not `dropped`.
+    fn led(&mut self, dropped: bool) -> Option<Msg> {
+        let at = self.owed.take().filter(|_| !dropped)?;
+        let (reader, replay) = self.at.as_ref()?;
+        Some(match trail(reader, at) {
+            Ok(mut trail) => {
+                trail.of = replay.position().and_then(|at| whose(reader, at));
+                Msg::Led { at, trail }
+            }
+            Err(e) => Msg::Failed(format!("{e:#}")),
+        })
+    }
 }
 
-fn seek(reader: &Chain, replay: &mut Replay, to: Seek) -> Result<Msg> {
+/// With `apart` what led to the moment is left out.
+fn seek(reader: &Chain, replay: &mut Replay, to: Seek, apart: bool) -> Result<Msg> {
     let moment = replay.seek(to)?;
     let mut trail = match &moment {
+        Some(m) if apart => begun(m),
         Some(m) => trail(reader, m.now.wall_ns)?,
         None => Trail::default(),
     };
@@ -305,6 +342,15 @@ fn whose(chain: &Chain, at: Point) -> Option<String> {
     let reader = chain.earlier(at)?;
     let writes = if reader.grows() { "recorder's " } else { "" };
     Some(format!("{writes}{}", clean(&reader.info().id)))
+}
+
+/// What a moment itself tells of what led to it.
+fn begun(moment: &Moment) -> Trail {
+    let mut trail = Trail::default();
+    trail.reading = true;
+    moment.before.iter().for_each(|before| trail.push(before));
+    trail.push(&moment.now);
+    trail
 }
 
 /// The header's figures and what happened lately, up to `end`.
@@ -381,11 +427,45 @@ fn rows(reader: &Chain, want: Want) -> Result<Msg> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::{Info, memory_writer};
+    use crate::table::{Column, Kind, Sample, TableDef};
 
     fn seeks(waiting: Vec<Ask>) -> Vec<Seek> {
         let left = newest(waiting).into_iter();
         left.filter_map(|a| if let Ask::Of(Question::Seek(to)) = a { Some(to) } else { None })
             .collect()
+    }
+
+    #[test]
+    fn a_jump_is_answered_before_what_led_there() {
+        const ID: &[Column<u64>] = &[Column::u64("id", "ID", Kind::Key, |r| Some(*r))];
+        const S: u64 = 1_000_000_000;
+        let mut kept = memory_writer(Info::default(), 1 << 20).unwrap();
+        for n in 1..=50 {
+            let tables = vec![TableDef::new("event", Nature::Event, ID).table(&[n]).unwrap()];
+            kept.append(&Sample { mono_ns: n * S, wall_ns: (n * S) as i64, tables }).unwrap();
+        }
+        let (ask, asked) = std::sync::mpsc::channel();
+        let (out, mut told) = tokio::sync::mpsc::unbounded_channel();
+        start(asked, out, Vec::new()).unwrap();
+        ask.send(Ask::Open(kept.reader())).unwrap();
+        let mut go = |to| {
+            ask.send(Question::Seek(to).into()).unwrap();
+            let Some(Msg::Sought { moment: Some(moment), trail, .. }) = told.blocking_recv() else {
+                panic!("no answer to {to:?}");
+            };
+            let led = trail.reading.then(|| told.blocking_recv());
+            (moment.now.mono_ns / S, trail.events("event").map(|t| t.len()), led)
+        };
+        let (at, events, led) = go(Seek::At(30 * S as i64));
+        assert_eq!((at, events), (30, Some(2)), "the moment and the one before it");
+        let Some(Some(Msg::Led { at, trail })) = led else { panic!("{led:?}") };
+        assert_eq!((at, trail.events("event").unwrap().len()), (30 * S as i64, 30));
+        assert!(!trail.reading);
+        // A step is answered whole: it must not flicker.
+        let (at, events, led) = go(Seek::Step(1));
+        assert_eq!((at, events), (31, Some(31)));
+        assert!(led.is_none());
     }
 
     #[test]

@@ -296,7 +296,7 @@ fn schema_of_all(schemas: &[Arc<Schema>], table: &str) -> Result<Arc<Schema>> {
     if let Some(schema) = Schema::merged(schemas.iter().filter(|s| s.table() == table)) {
         return Ok(schema);
     }
-    let names: Vec<&str> = schemas.iter().map(|s| s.table()).collect();
+    let names = crate::table::names(schemas);
     let meant = meant(table, &names);
     bail!("no table {} was recorded{meant}; there are {}", clean(table), names.join(", "))
 }
