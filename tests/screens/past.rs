@@ -341,7 +341,7 @@ fn a_live_view_is_searched_backwards() {
 fn keys_that_collect_are_offered_only_where_something_is_collected() {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
-    (0..3).for_each(|age| drop(writer.append(&sample(age)).unwrap()));
+    (0..3).for_each(|age| writer.append(&sample(age)).unwrap());
     let dir = writer.path().to_path_buf();
     writer.finish().unwrap();
     let mut past = Stage::replay(240, 30, Reader::open(&dir).unwrap());

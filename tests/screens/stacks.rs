@@ -488,7 +488,7 @@ fn grown(age: u64) -> Sample {
 fn the_past_opens_at_the_first_number_that_is_there() {
     let place = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(place.path(), info()).unwrap();
-    (0..9).for_each(|age| drop(writer.append(&grown(age)).unwrap()));
+    (0..9).for_each(|age| writer.append(&grown(age)).unwrap());
     let dir = writer.path().to_path_buf();
     writer.finish().unwrap();
     let open = || {
